@@ -1,0 +1,57 @@
+"""What came of one attempt, recipient by recipient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.mail.address import Address
+
+
+class Verdict(StrEnum):
+    """Of one recipient in one attempt."""
+
+    SENT = "sent"
+    LATER = "later"  # passing: wait and try again
+    NEVER = "never"  # lasting: the sender gets a DSN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """`reply` is the next hop's own words (code first) or a sentence of ours, `enhanced` a code of RFC 3463,
+    `reason` a word of RFC 8460 4.3 where TLS is the cause, else None or a short sentence; `host` who said it, if anybody.
+    """
+
+    address: Address
+    verdict: Verdict
+    reply: str
+    enhanced: str
+    reason: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One host that was tried: for trace and log. `outcome` is `delivered`, `refused`, or what failed, in a few words.
+
+    `tls_version` and `tls_cipher` are None in clear; `authenticated`: chain and name held; `fallback`: in clear after a
+    handshake that failed.
+    """
+
+    host: str
+    address: str | None
+    outcome: str
+    seconds: float
+    tls_version: str | None = None
+    tls_cipher: str | None = None
+    authenticated: bool = False
+    fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """`unreachable`: no host took even MAIL, so whatever else waits for that destination may as well wait too."""
+
+    results: tuple[Result, ...]
+    hops: tuple[Hop, ...] = field(default=())
+    unreachable: bool = False

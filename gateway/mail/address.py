@@ -1,0 +1,116 @@
+"""Mailbox addresses as MAIL and RCPT carry them (RFC 5321 4.1.2, RFC 6531 3.3).
+
+Leaves out: display names and header addresses (RFC 5322), which are another grammar.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+MAX_PATH = 256  # RFC 5321 4.5.3.1.3, with the angle brackets
+MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1
+MAX_DOMAIN = 255  # RFC 5321 4.5.3.1.2
+
+_ATEXT = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff"
+_DOT_STRING = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*")
+_QUOTED = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u0080-\U0010ffff]|\\[\x20-\x7e])*"')
+_LABEL = r"(?:[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\-_\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff])?)"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_LITERAL = re.compile(r"\[(?:IPv6:([0-9A-Fa-f:.]+)|([0-9.]+))\]")
+# Source routes are read over and dropped (RFC 5321 4.1.1.3, appendix C).
+_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*(?:,@{_LABEL}(?:\.{_LABEL})*)*:")
+
+
+class BadAddress(ValueError):
+    """The text is no mailbox of RFC 5321 4.1.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox. `text` is as it came (without a source route); `domain` is lower case, in A-labels."""
+
+    text: str
+    domain: str
+
+    @property
+    def local(self) -> str:
+        """The local part as it came, quotes included."""
+        return self.text[: self.text.rfind("@")] if self.domain else self.text
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether it can be passed on without SMTPUTF8."""
+        return self.text.isascii()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@lru_cache(maxsize=4096)
+def normal_domain(text: str) -> str:
+    """`text` as domains are compared: lower case, A-labels, no trailing dot. Literals stay. Raises BadAddress."""
+    if text.startswith("["):
+        return text.lower()
+    text = text.removesuffix(".").lower()
+    if not text.isascii():
+        try:
+            text = text.encode("idna").decode("ascii").lower()
+        except UnicodeError as error:
+            raise BadAddress("the domain is no internationalised domain name") from error
+    if not text or len(text) > MAX_DOMAIN or any(not 0 < len(label) < 64 for label in text.split(".")):
+        raise BadAddress("the domain is too long or has an empty label")
+    return text
+
+
+def _check_domain(text: str) -> None:
+    if literal := _LITERAL.fullmatch(text):
+        try:
+            ipaddress.IPv6Address(literal[1]) if literal[1] else ipaddress.IPv4Address(literal[2])
+        except ValueError as error:
+            raise BadAddress("the address literal is no address") from error
+    elif not _DOMAIN.fullmatch(text):
+        raise BadAddress("the domain is malformed")
+
+
+@lru_cache(maxsize=8192)
+def parse_address(text: str) -> Address:
+    """Read `local@domain` without angle brackets. Raises BadAddress.
+
+    A bare `postmaster` is taken too, with an empty domain (RFC 5321 4.1.1.3).
+    """
+    if text.lower() == "postmaster":
+        return Address(text, "")
+    if len(text) > MAX_PATH - 2:
+        raise BadAddress("the address is too long")
+    match = _DOT_STRING.match(text) or _QUOTED.match(text)
+    if match is None or text[match.end() : match.end() + 1] != "@":
+        raise BadAddress("the local part is malformed")
+    if len(match[0].encode()) > MAX_LOCAL:
+        raise BadAddress("the local part is too long")
+    domain = text[match.end() + 1 :]
+    _check_domain(domain)
+    return Address(text, normal_domain(domain))
+
+
+def parse_path(text: str) -> tuple[Address | None, str]:
+    """Read `<...>` at the start of `text`: the address (None for `<>`) and what follows. Raises BadAddress."""
+    if text.startswith("<>"):
+        return None, text[2:]
+    if not text.startswith("<"):
+        raise BadAddress("a path stands in angle brackets")
+    start = 1
+    if text.startswith("@", 1):
+        if (route := _ROUTE.match(text, 1)) is None:
+            raise BadAddress("the source route is malformed")
+        start = route.end()
+    end = text.find(">", start)
+    if text.startswith('"', start):  # A quoted local part may hold an angle bracket.
+        if (quoted := _QUOTED.match(text, start)) is None:
+            raise BadAddress("the quoted local part is malformed")
+        end = text.find(">", quoted.end())
+    if end < 0:
+        raise BadAddress("the path is not closed")
+    return parse_address(text[start:end]), text[end + 1 :]

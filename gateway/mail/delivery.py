@@ -1,0 +1,74 @@
+"""Deliveries: the unit of the queue. One stored copy, its recipients and the terms under which it must leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.mail.address import Address
+from gateway.mail.envelope import Body
+
+
+class State(StrEnum):
+    """Of a delivery. `sending` is known to the runner alone: what was sending when a process died is ready again."""
+
+    READY = "ready"
+    SENDING = "sending"
+    WAITING = "waiting"
+    HELD = "held"
+
+
+class Status(StrEnum):
+    """Of one recipient."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One recipient of a delivery and what is known of it.
+
+    `reason` is a word of RFC 8460 4.3 where TLS is the cause, else a short sentence; `enhanced` is a code of RFC 3463;
+    `reply` is what the next hop said last, as it goes into a DSN's diagnostic.
+    """
+
+    address: Address
+    status: Status = Status.WAITING
+    reason: str | None = None
+    enhanced: str | None = None
+    reply: str | None = None
+    host: str | None = None
+    notify: str | None = None
+    orcpt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """`id` is `Q.1`, `message` the queue id `Q` under which the octets lie.
+
+    `connector` names the outbound connector, `destination` what is asked there: a domain (MX), or "" (smart hosts, folder).
+    Times are seconds since 1970. `attempts` counts those that failed.
+    """
+
+    id: str
+    message: str
+    connector: str
+    destination: str
+    sender: Address | None
+    targets: tuple[Target, ...]
+    size: int
+    created: float
+    next_attempt: float
+    attempts: int = 0
+    state: State = State.READY
+    body: Body = Body.SEVEN_BIT
+    smtputf8: bool = False
+    ret: str | None = None
+    envid: str | None = None
+
+    @property
+    def waiting(self) -> tuple[Target, ...]:
+        """The recipients who have not got it yet and still may."""
+        return tuple(target for target in self.targets if target.status is Status.WAITING)

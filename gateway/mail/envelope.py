@@ -1,0 +1,56 @@
+"""What MAIL and RCPT said, and who said it (RFC 5321 2.3.1). Values; nothing here does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.mail.address import Address
+
+
+class Body(StrEnum):
+    """The BODY parameter (RFC 6152)."""
+
+    SEVEN_BIT = "7BIT"
+    EIGHT_BIT_MIME = "8BITMIME"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One RCPT. `notify` and `orcpt` are the DSN parameters as they came (RFC 3461 4.1, 4.2)."""
+
+    address: Address
+    notify: str | None = None
+    orcpt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One transaction's sender and recipients. A null reverse path is None."""
+
+    sender: Address | None
+    recipients: tuple[Recipient, ...]
+    body: Body = Body.SEVEN_BIT
+    smtputf8: bool = False
+    ret: str | None = None
+    envid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The TLS of one connection: version as `TLSv1.3`, cipher suite by its IANA name."""
+
+    version: str
+    cipher: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who speaks to us. `address` is an IP address in text; `helo` is what it called itself."""
+
+    address: str
+    port: int
+    helo: str
+    esmtp: bool
+    listener: str
+    tls: Tls | None

@@ -1,0 +1,90 @@
+"""A message: the octets after DATA, as they came, with lazy views on its header section (RFC 5322 2.2).
+
+Leaves out: MIME structure, which comes with the rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+MAX_HEAD = 256 * 1024  # What views see of the header section; a longer one travels whole but is read in part.
+
+_FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+)[ \t]*:((?:[^\r\n]|\r\n[ \t]|\r(?!\n)|\n)*)(?:\r\n|\Z)")
+
+
+class Content(Protocol):
+    """Octets that may be too many for memory. Read as often as one likes."""
+
+    @property
+    def size(self) -> int:
+        """Octets in all."""
+
+    @property
+    def inline(self) -> bytes | None:
+        """The whole, where it is small and at hand."""
+
+    def blocks(self) -> AsyncIterator[bytes]:
+        """The octets in order, in pieces of at most 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Content that lies in memory."""
+
+    octets: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.octets)
+
+    @property
+    def inline(self) -> bytes | None:
+        return self.octets
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self.octets), 1 << 20):
+            yield self.octets[start : start + (1 << 20)]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came after DATA, dots taken out. `head` is its beginning, long enough to hold the header section (MAX_HEAD).
+
+    An edit makes a new message.
+    """
+
+    head: bytes
+    content: Content
+
+    @property
+    def size(self) -> int:
+        return self.content.size
+
+    def header_section(self) -> bytes:
+        """The octets before the empty line, without it."""
+        if self.head.startswith(b"\r\n"):
+            return b""
+        end = self.head.find(b"\r\n\r\n", 0, MAX_HEAD)
+        return self.head[:MAX_HEAD] if end < 0 else self.head[: end + 2]
+
+    def fields(self) -> Iterator[tuple[bytes, bytes]]:
+        """Name and raw value (folding kept) of each header field, in order; lines that are no field are passed over."""
+        for match in _FIELD.finditer(self.header_section()):
+            yield match[1], match[2]
+
+    def first(self, name: bytes) -> bytes | None:
+        """The raw value of the first field of that name, whatever its case, unfolded and stripped."""
+        found = re.search(
+            rb"(?:\A|(?<=\n))" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]|\r\n[ \t]|\r(?!\n)|\n)*)(?:\r\n|\Z)",
+            self.header_section(),
+            re.IGNORECASE,
+        )
+        return None if found is None else found[1].replace(b"\r\n", b"").strip()
+
+    def count(self, name: bytes) -> int:
+        """How many fields have that name, whatever its case."""
+        section = b"\n" + self.header_section().lower()
+        return len(re.findall(rb"\n" + re.escape(name.lower()) + rb"[ \t]*:", section))

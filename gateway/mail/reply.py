@@ -1,0 +1,125 @@
+"""SMTP replies (RFC 5321 4.2) with enhanced status codes (RFC 2034, RFC 3463): every code and sentence that we use.
+
+What the client reads is general; mechanism, names and paths belong into the log.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer to a client. Lines of `text` are separated by LF.
+
+    Raises ValueError for what RFC 5321 4.2 and RFC 2034 4 do not allow, such as 451 with 5.4.0.
+    """
+
+    code: int
+    enhanced: str | None
+    text: str
+    wire: bytes = field(init=False, repr=False, compare=False, default=b"")
+
+    def __post_init__(self) -> None:
+        if not 200 <= self.code <= 599:
+            raise ValueError(f"reply code {self.code} is outside 200 to 599")
+        if self.enhanced is not None:
+            if not _ENHANCED.fullmatch(self.enhanced):
+                raise ValueError(f"{self.enhanced!r} is not an enhanced status code")
+            if self.enhanced[0] != str(self.code)[0]:  # RFC 2034 4
+                raise ValueError(f"{self.code} does not go with {self.enhanced}")
+        if any(ord(letter) < 32 and letter != "\n" or ord(letter) == 127 for letter in self.text):
+            raise ValueError("a reply holds no control characters")
+        object.__setattr__(self, "wire", self._encode())
+
+    def _encode(self) -> bytes:
+        mark = f"{self.enhanced} " if self.enhanced else ""
+        lines = self.text.split("\n")
+        last = len(lines) - 1
+        return b"".join(
+            f"{self.code}{'-' if place < last else ' '}{mark}{line}\r\n".encode() for place, line in enumerate(lines)
+        )
+
+    def noted(self, note: str) -> Reply:
+        """The same reply with `note` (an id, a contact) behind its last line."""
+        return Reply(self.code, self.enhanced, f"{self.text} {note}")
+
+
+class Refused(Exception):
+    """Answer this to the client. `close` ends the session after the reply.
+
+    The cause is chained with `from`; it goes to the log and never to the client.
+    """
+
+    def __init__(self, reply: Reply, *, close: bool = False) -> None:
+        super().__init__(f"{reply.code} {reply.enhanced or '-'} {reply.text}")
+        self.reply = reply
+        self.close = close
+
+
+INTERNAL = Reply(451, "4.3.0", "Something failed here; please try again later")
+
+
+def reply_to(error: BaseException) -> Reply:
+    """The only place where an exception becomes a reply. Never shows an unknown error's words.
+
+    An unknown error is a passing one: a fault of ours must not bounce mail.
+    """
+    return error.reply if isinstance(error, Refused) else INTERNAL
+
+
+# Greeting, session
+OK = Reply(250, "2.0.0", "OK")
+BYE = Reply(221, "2.0.0", "Bye")
+FLUSHED = Reply(250, "2.0.0", "Reset")
+SENDER_OK = Reply(250, "2.1.0", "Sender OK")
+RECIPIENT_OK = Reply(250, "2.1.5", "Recipient OK")
+GO_AHEAD = Reply(354, None, "End data with <CR><LF>.<CR><LF>")
+READY_FOR_TLS = Reply(220, "2.0.0", "Ready to start TLS")
+NOT_VERIFIED = Reply(252, "2.1.5", "Cannot say; send the mail and see")
+HELP = Reply(214, "2.0.0", "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY STARTTLS QUIT")
+
+# Syntax and order (RFC 5321 4.2.4, 4.3.2)
+UNKNOWN_COMMAND = Reply(500, "5.5.2", "Command not recognised")
+BAD_SYNTAX = Reply(501, "5.5.4", "Syntax error in parameters")
+BAD_LINE = Reply(500, "5.5.2", "Bare CR, LF or NUL in a command")
+LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
+NOT_IMPLEMENTED = Reply(502, "5.5.1", "Command not implemented")
+NO_BDAT = Reply(502, "5.5.1", "BDAT is not offered here; use DATA")
+HELLO_FIRST = Reply(503, "5.5.1", "Say EHLO first")
+MAIL_FIRST = Reply(503, "5.5.1", "Say MAIL first")
+RCPT_FIRST = Reply(503, "5.5.1", "Say RCPT first")
+NESTED_MAIL = Reply(503, "5.5.1", "A transaction is under way")
+NO_VALID_RECIPIENTS = Reply(554, "5.5.1", "No valid recipients")
+BAD_HELLO = Reply(501, "5.5.4", "EHLO takes a domain name or an address literal")
+BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
+BAD_RECIPIENT = Reply(501, "5.1.3", "Bad recipient address syntax")
+UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognised")
+BAD_PARAMETER = Reply(501, "5.5.4", "Bad or repeated parameter")
+NEEDS_SMTPUTF8 = Reply(553, "5.6.7", "Addresses beyond ASCII need SMTPUTF8")  # RFC 6531 3.5
+UNEXPECTED_DATA = Reply(503, "5.5.1", "Data came before it was asked for")
+TLS_ALREADY = Reply(503, "5.5.1", "TLS is on already")
+TLS_NOT_OFFERED = Reply(502, "5.5.1", "STARTTLS is not offered here")
+
+# Limits
+TOO_MANY_BAD_COMMANDS = Reply(421, "4.7.0", "Too many bad commands")
+TOO_MANY_CONNECTIONS = Reply(421, "4.7.0", "Too many connections; please try again later")
+TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages in one session; please connect again")
+TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")  # RFC 5321 4.5.3.1.10
+TOO_LARGE = Reply(552, "5.3.4", "The message is too large")  # RFC 1870 6.1
+TOO_SLOW = Reply(421, "4.4.2", "Time ran out")
+SHUTTING_DOWN = Reply(421, "4.3.2", "The gateway is stopping; please try again later")
+LINE_OVER_LIMIT = Reply(550, "5.6.0", "A line of the message is too long")
+BARE_NEWLINE = Reply(550, "5.6.11", "The message has a bare CR or LF")  # as Exchange has it
+LOOP = Reply(554, "5.4.6", "Mail loop: too many Received lines")
+STORAGE_FULL = Reply(452, "4.3.1", "Storage is full; please try again later")
+
+# Terms
+TLS_REQUIRED = Reply(530, "5.7.0", "Say STARTTLS first")  # RFC 3207 4
+RELAY_DENIED = Reply(550, "5.7.64", "Relaying is not allowed")
+ADDRESS_RESTRICTED = Reply(550, "5.7.1", "Mail from this domain is not taken from your address")
+SENDER_NOT_ALLOWED = Reply(550, "5.7.1", "Mail from you is not taken here")
+NO_ROUTE = Reply(550, "5.4.4", "No connector leads to this domain")

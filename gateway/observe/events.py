@@ -1,0 +1,43 @@
+"""Trace events: the story of one message, a line for each thing that happened to it.
+
+An event is a small JSON value; `event` names its kind, the other keys depend on it. Content never stands in one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+RECEIVED: Final = "received"  # from, recipients, client, helo, listener, connector, tls {version, cipher}, size, message_id
+REFUSED: Final = "refused"  # reply; the session's id stands for the queue id
+ROUTED: Final = "routed"  # delivery, connector, destination, recipients
+ATTEMPT: Final = "attempt"  # delivery, host, address, tls {version, cipher, authenticated, fallback}, outcome, seconds
+RECIPIENT: Final = "recipient"  # delivery, address, status, reply, reason, enhanced
+DEFERRED: Final = "deferred"  # delivery, next_attempt, attempts
+DONE: Final = "done"  # delivery
+NOTIFIED: Final = "notified"  # delivery, notice (the DSN's queue id), to
+HELD: Final = "held"
+RELEASED: Final = "released"
+DELETED: Final = "deleted"
+CLIENT_GONE: Final = "client_gone"  # the 250 could not be sent: the client may send again
+
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """`message` is the queue id, `time` seconds since 1970."""
+
+    message: str
+    time: float
+    event: str
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """By what a message's trace can be looked up: addresses in lower case, Message-ID with its brackets."""
+
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    message_id: str = ""

@@ -1,0 +1,39 @@
+"""What storage asks of keys: to seal what it writes, to open what it reads, and blind search tokens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class SealBroken(Exception):
+    """Sealed octets that do not open: damaged, moved from another record, or of an unknown key."""
+
+
+class Segments(Protocol):
+    """Seals or opens one long content in pieces, in their order of writing; each piece knows its place."""
+
+    @property
+    def start(self) -> bytes:
+        """What stands in front of the first piece (version mark, key version, salt)."""
+
+    def seal(self, place: int, last: bool, plain: bytes) -> bytes:
+        """The sealed piece, `OVERHEAD` octets longer."""
+
+    def open(self, place: int, last: bool, sealed: bytes) -> bytes:
+        """The plain piece. Raises SealBroken."""
+
+
+class Sealer(Protocol):
+    """AES-256-GCM with purpose and record as associated data, so that nothing can be moved from one record to another."""
+
+    def seal(self, purpose: str, record: str, plain: bytes) -> bytes:
+        """Octets that only `open` with the same purpose and record can read."""
+
+    def open(self, purpose: str, record: str, sealed: bytes) -> bytes:
+        """The plain octets. Raises SealBroken."""
+
+    def segments(self, purpose: str, record: str, start: bytes | None = None) -> Segments:
+        """For writing (`start` None), or for reading what begins with `start`. Raises SealBroken."""
+
+    def token(self, purpose: str, value: str) -> int:
+        """A signed 64-bit number that stands for `value` in an index and tells nothing without the key."""
