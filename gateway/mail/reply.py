@@ -119,6 +119,7 @@ STORAGE_FULL = Reply(452, "4.3.1", "Storage is full; please try again later")
 
 # Terms
 TLS_REQUIRED = Reply(530, "5.7.0", "Say STARTTLS first")  # RFC 3207 4
+TLS_TOO_OLD = Reply(550, "5.7.0", "A newer version of TLS is needed here")
 RELAY_DENIED = Reply(550, "5.7.64", "Relaying is not allowed")
 ADDRESS_RESTRICTED = Reply(550, "5.7.1", "Mail from this domain is not taken from your address")
 SENDER_NOT_ALLOWED = Reply(550, "5.7.1", "Mail from you is not taken here")

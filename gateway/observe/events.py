@@ -19,6 +19,7 @@ NOTIFIED: Final = "notified"  # delivery, notice (the DSN's queue id), to
 HELD: Final = "held"
 RELEASED: Final = "released"
 DELETED: Final = "deleted"
+RETRIED: Final = "retried"
 CLIENT_GONE: Final = "client_gone"  # the 250 could not be sent: the client may send again
 
 

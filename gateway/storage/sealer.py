@@ -16,7 +16,7 @@ class Segments(Protocol):
     def start(self) -> bytes:
         """What stands in front of the first piece (version mark, key version, salt)."""
 
-    def seal(self, place: int, last: bool, plain: bytes) -> bytes:
+    def seal(self, place: int, last: bool, plain: bytes | memoryview) -> bytes:
         """The sealed piece, `OVERHEAD` octets longer."""
 
     def open(self, place: int, last: bool, sealed: bytes) -> bytes:

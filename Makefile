@@ -1,0 +1,118 @@
+# `make` alone says what there is. Two of these are all a newcomer needs: `make run` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+VAR ?= var
+UNIT_JOBS ?= 2
+FUZZ_SECONDS ?= 15
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCKED := $(PIP) install --quiet --require-hashes
+PYTEST := $(BIN)/python -m pytest
+PIP_TOOLS := pip-tools==7.6.2
+
+# Tests get a folder for temporary files of their own, and it goes with them. Others may pass through it (0711):
+# the Postfix of the scenarios runs as a user of its own.
+IN_TEMPORARY_FOLDER = folder=$$(mktemp -d) && chmod 0711 "$$folder" && trap 'rm -rf "$$folder"' EXIT && TMPDIR="$$folder"
+
+.PHONY: help run test check lint types layers unit scenarios fuzz bench docs lock format packages clean
+
+help: ## Say what there is.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- running ---
+
+run: .venv/run.stamp ## Start a demo on this machine; it drops messages into var/outbox.
+	@[ -e $(VAR)/gateway.toml ] || $(BIN)/gateway init $(VAR)/
+	@$(BIN)/python .ci/hello.py $(VAR)/gateway.toml $(BIN)/gateway
+	@exec $(BIN)/gateway serve --config $(VAR)/gateway.toml
+
+# --- testing ---
+
+test: packages .venv/test.stamp lint types layers unit-covered scenarios fuzz ## Run everything; installs what the tests need.
+	@echo "Everything passed."
+
+check: .venv/test.stamp lint types layers unit ## The fast part: lint, types, layers, unit tests.
+
+packages:
+	@.ci/packages
+
+lint: .venv/test.stamp ## Ruff: rules and format.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/test.stamp ## mypy --strict.
+	$(BIN)/mypy --strict
+
+layers: .venv/test.stamp ## import-linter: imports only downwards.
+	$(BIN)/lint-imports --no-logo
+
+unit: .venv/test.stamp ## Unit tests and the tests of the house.
+	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) tests/unit tests/house
+
+.PHONY: unit-covered
+unit-covered: .venv/test.stamp
+	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) --cov --cov-report=term:skip-covered tests/unit tests/house
+
+scenarios: .venv/test.stamp ## Whole processes and real peers.
+	@$(IN_TEMPORARY_FOLDER) $(PYTEST) tests/scenarios
+
+fuzz: .venv/test.stamp ## Any input, for FUZZ_SECONDS (15).
+	@$(IN_TEMPORARY_FOLDER) GATEWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) tests/fuzz
+
+bench: .venv/test.stamp ## Measure beside Postfix (root, some minutes); docs/performance.md explains.
+	@$(IN_TEMPORARY_FOLDER) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench
+
+# --- writing ---
+
+format: .venv/test.stamp ## Let Ruff put the code into form.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/test.stamp ## Write docs/settings.md anew from the settings' definition.
+	@mkdir -p build && $(BIN)/python -m gateway.settings.reference >build/settings.md && mv build/settings.md docs/settings.md
+
+# Versions and hashes come from the registry alone: what this machine's pip configuration adds is left out.
+COMPILE = env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT PIP_CONFIG_FILE=/dev/null \
+	CUSTOM_COMPILE_COMMAND="make lock" build/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+lock: ## Pin dependencies anew, within what pyproject.toml allows (UPGRADE=--upgrade: to the newest).
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_TOOLS)
+	$(COMPILE) $(UPGRADE) --only-build-deps --all-build-deps --output-file requirements/build.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) --output-file requirements/run.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) --extra test --constraint requirements/run.txt --output-file requirements/test.txt pyproject.toml
+	@! grep -nE -e '--(index-url|extra-index-url|find-links|trusted-host)|[a-z]+://' requirements/*.txt
+
+clean: ## Remove what was built. Your var/ stays: it may hold mail.
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment; stamps make the second time quick ---
+
+.venv/venv.stamp:
+	@.ci/python $(PYTHON)
+	@$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/build.stamp: .venv/venv.stamp requirements/build.txt
+	@echo "Installing pinned dependencies into .venv ..."
+	@$(LOCKED) -r requirements/build.txt
+	@touch $@
+
+# Without build isolation even the tools that build a package are the pinned ones.
+.venv/run.stamp: .venv/build.stamp requirements/run.txt pyproject.toml
+	@$(LOCKED) --no-build-isolation -r requirements/run.txt
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/test.stamp: .venv/run.stamp requirements/test.txt
+	@$(LOCKED) --no-build-isolation -r requirements/test.txt
+	@touch $@

@@ -1,0 +1,188 @@
+"""Judging gateway.toml with all that it names: connectors, listeners, certificates, folders, the vault.
+
+`gateway check`, `serve` and `reload` share this judgement. Whether a port is in use is not asked: it may be ours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+
+from gateway.connectors import patterns, pem
+from gateway.connectors.inbound import read_inbounds
+from gateway.connectors.outbound import read_outbounds
+from gateway.keys.file import FileVault
+from gateway.keys.vault import KeyFault
+from gateway.settings.fault import Fault, shown
+from gateway.settings.load import Loaded, read
+from gateway.settings.place import BadPlace, listening, place, written
+from gateway.settings.schema import Listener
+from gateway.world.clock import Clock, SystemClock, rfc3339
+
+SOON = 30 * 86400.0  # Seconds before a certificate's end in which it is worth a warning: time to get a new one signed.
+LONGEST_CONTACT = 200  # Letters. The reply that ends with it stays under 512 octets (RFC 5321 4.5.3.1.5).
+
+
+def check(path: Path, clock: Clock | None = None) -> list[Fault]:
+    """Every fault and warning of the settings at `path`, errors first; an empty list: all is well.
+
+    Reads settings, certificates and keys from disk; on an event loop call it in a thread.
+    """
+    reading = read(path)
+    faults = dict.fromkeys(reading.faults)  # In this order, each once.
+    if reading.loaded is not None:
+        more = _judge(reading.loaded, (clock or SystemClock()).now())
+        faults.update(dict.fromkeys(fault for fault in more if not reading.follows(fault)))
+    return sorted(faults, key=lambda fault: fault.severity == "warning")
+
+
+def _judge(loaded: Loaded, now: float) -> list[Fault]:
+    faults: list[Fault] = []
+    accepted = patterns.read_accepted(loaded, faults)
+    if not loaded.settings.accepted_domains:
+        right = 'the domains of yours, such as ["corp.example"]; until then partners reach nobody'
+        faults.append(loaded.warning("accepted_domains", "nothing", right))
+    read_inbounds(loaded, accepted, faults)
+    read_outbounds(loaded, faults)
+    return [*faults, *_listeners(loaded, now), *_names(loaded), *_places(loaded), *_disk(loaded)]
+
+
+def _listeners(loaded: Loaded, now: float) -> Iterator[Fault]:
+    taken: dict[str, str] = {}
+    for number, listener in enumerate(loaded.settings.listeners):
+        key = f"listeners[{number}]"
+        yield from _free(loaded, f"{key}.listen", listener.listen, taken)
+        yield from _certificate(loaded, key, listener, now)
+    if loaded.settings.metrics is not None:
+        yield from _free(loaded, "metrics.listen", loaded.settings.metrics.listen, taken)
+
+
+def _free(loaded: Loaded, key: str, text: str, taken: dict[str, str]) -> Iterator[Fault]:
+    try:
+        here = written(*listening(text))
+    except BadPlace as error:
+        yield loaded.fault(key, shown(text), str(error))
+        return
+    first = taken.setdefault(here, key)
+    if first != key:
+        yield loaded.fault(key, f"{shown(text)}, which {first} has already", "another address or port")
+
+
+def _certificate(loaded: Loaded, key: str, listener: Listener, now: float) -> Iterator[Fault]:
+    if listener.certificate is None:
+        if listener.tls != "none":
+            yield loaded.fault(f"{key}.certificate", "nothing", 'the certificate\'s PEM file, or tls = "none"')
+        return
+    # Both may stand in one file.
+    certificate, private = loaded.resolve(listener.certificate), loaded.resolve(listener.key or listener.certificate)
+    try:
+        first = pem.certificates(certificate)[0]
+    except pem.PemFault as fault:
+        yield loaded.fault(f"{key}.certificate", fault.found, fault.right)
+        return
+    try:
+        pem.pair(certificate, private)
+    except pem.PemFault as fault:
+        yield loaded.fault(f"{key}.key", fault.found, fault.right)
+    yield from _dates(loaded, f"{key}.certificate", first, now)
+    yield from _private(loaded, f"{key}.key", private)
+
+
+def _dates(loaded: Loaded, key: str, certificate: x509.Certificate, now: float) -> Iterator[Fault]:
+    start, end = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    if end <= now:
+        yield loaded.fault(key, f"a certificate that expired at {rfc3339(end)}", "a valid one")
+    elif start > now:
+        yield loaded.fault(key, f"a certificate that is not valid before {rfc3339(start)}", "a valid one")
+    elif end < now + SOON:
+        yield loaded.warning(key, f"a certificate that expires at {rfc3339(end)}", "a new one by then")
+
+
+def _private(loaded: Loaded, key: str, path: Path) -> Iterator[Fault]:
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError:
+        return  # Told already.
+    if mode & 0o007:
+        yield loaded.warning(key, f"{path} with mode {mode:04o}: everybody here may read it", f"chmod 600 {path}")
+
+
+def _names(loaded: Loaded) -> Iterator[Fault]:
+    settings = loaded.settings
+    names = [("server.hostname", settings.server.hostname)]
+    names += [(f"listeners[{number}].hostname", one.hostname) for number, one in enumerate(settings.listeners)]
+    for key, name in names:
+        if name is not None and patterns.domain(name) is None:
+            yield loaded.fault(key, shown(name), 'a host name, such as "mail.corp.example"')
+    contact = settings.contact
+    if contact is None:
+        return
+    if not (contact.isascii() and contact.isprintable() and 0 < len(contact) <= LONGEST_CONTACT):
+        right = f'up to {LONGEST_CONTACT} printable ASCII letters, such as "postmaster@corp.example"'
+        yield loaded.fault("contact", shown(contact), right)
+
+
+def _places(loaded: Loaded) -> Iterator[Fault]:
+    for number, text in enumerate(loaded.settings.dns.resolvers):
+        try:
+            listening(written(*place(text, 53)))
+        except BadPlace:
+            right = 'the IP address of a resolver, with its port where that is not 53, such as "127.0.0.1:5353"'
+            yield loaded.fault(f"dns.resolvers[{number}]", shown(text), right)
+
+
+def _disk(loaded: Loaded) -> Iterator[Fault]:
+    settings = loaded.settings
+    url = settings.storage.url
+    if url == "sqlite:":
+        yield loaded.fault("storage.url", shown(url), '"sqlite:FOLDER", such as "sqlite:data"')
+    elif url.startswith("sqlite:"):
+        yield from _writable(loaded, "storage.url", loaded.storage)
+    for number, outbound in enumerate(settings.connectors.outbound):
+        if outbound.deliver == "folder" and outbound.folder and outbound.enabled:
+            yield from _writable(loaded, f"connectors.outbound[{number}].folder", loaded.resolve(outbound.folder))
+    if settings.log.file is not None:
+        yield from _log(loaded, loaded.resolve(settings.log.file))
+    yield from _vaults(loaded)
+
+
+def _writable(loaded: Loaded, key: str, folder: Path) -> Iterator[Fault]:
+    """A folder that is there, or can be made, and takes files. What is missing is made at the start, not by a check."""
+    if folder.exists() and not folder.is_dir():
+        yield loaded.fault(key, f"{folder}, which is a file", "a folder")
+        return
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        right = "a folder that belongs to the gateway's user"
+        yield loaded.fault(key, f"{there}, where the gateway may not write", right)
+
+
+def _log(loaded: Loaded, file: Path) -> Iterator[Fault]:
+    if file.is_dir():
+        yield loaded.fault("log.file", f"{file}, which is a folder", "a file")
+    elif not file.parent.is_dir():
+        yield loaded.fault("log.file", f"no folder {file.parent}", "a file in a folder that is there")
+    elif not os.access(file if file.exists() else file.parent, os.W_OK):
+        yield loaded.fault("log.file", f"{file}, where the gateway may not write", "a file that belongs to its user")
+
+
+def _vaults(loaded: Loaded) -> Iterator[Fault]:
+    vaults = loaded.settings.vaults
+    if not vaults:
+        yield loaded.fault("vaults", "an empty list", "one vault at least: without a key nothing can be stored")
+    faults: list[Fault] = []
+    patterns.unique(loaded, "vaults", (vault.name for vault in vaults), faults)
+    yield from faults
+    for number, vault in enumerate(vaults):
+        if vault.provider != "file":
+            continue  # Refused by name already.
+        try:
+            FileVault(vault.name, loaded.resolve(vault.path))
+        except KeyFault as error:
+            right = "a vault as `gateway init` makes it, or the backup of this one"
+            yield loaded.fault(f"vaults[{number}].path", str(error), right)

@@ -1,0 +1,112 @@
+"""One worker as the supervisor sees it: a process, a channel to ask it, a channel to hand it sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.app.channel import Channel, Closed, Fault
+from gateway.world.clock import Clock
+from gateway.world.sockets import Socket, pair, send_sockets
+
+START = 30.0  # Seconds in which a worker has to be ready.
+
+
+class WorkerFailed(Exception):
+    """It ended before it was ready; its own words stand in the log."""
+
+
+class Child:
+    """One process. Made by `start`; ended by `stop` or by itself."""
+
+    def __init__(self, number: int, config: Path, clock: Clock) -> None:
+        self.number = number
+        self.started = clock.now()
+        self._config = config
+        self._clock = clock
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: Channel | None = None
+        self._handover: Socket | None = None
+        self.ready = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return 0 if self._process is None else self._process.pid
+
+    async def start(self, sockets: Mapping[str, Socket], tasks: asyncio.TaskGroup) -> None:
+        """Start it on these listening sockets and wait until it serves. Raises WorkerFailed, OSError."""
+        ours, theirs = pair()
+        hand, taken = pair()
+        # No shell, and nothing but our own interpreter and arguments.
+        command = [sys.executable, "-m", "gateway", "worker", "--config", str(self._config), "--number", str(self.number)]
+        command += ["--control", str(theirs.fileno()), "--sockets", str(taken.fileno())]
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), taken.fileno()),
+                # Ctrl-C goes to the whole group: the supervisor alone shall hear it, and end us in order.
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            taken.close()
+        self._handover = hand
+        ours.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=256 << 20)  # noqa: TID251 - no new socket
+        self._channel = Channel(reader, writer)
+        tasks.create_task(self._channel.run())
+        try:
+            self.hand(sockets)
+            async with self._clock.timeout(START):
+                await self.ask("ready", {})
+        except (Closed, Fault, OSError) as error:
+            self.kill()
+            raise WorkerFailed(f"worker {self.number} did not start") from error
+        self.ready = True
+
+    def hand(self, sockets: Mapping[str, Socket]) -> None:
+        """Hand it listening sockets; it takes them at its start and at a reload."""
+        assert self._handover is not None
+        self._handover.setblocking(True)
+        send_sockets(self._handover, json.dumps(list(sockets)).encode(), list(sockets.values()))
+
+    async def ask(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Its answer. Raises Fault, Closed."""
+        if self._channel is None:
+            raise Closed
+        return await self._channel.ask(command, arguments)
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit status."""
+        assert self._process is not None
+        status = await self._process.wait()
+        self.ready = False
+        if self._channel is not None:
+            self._channel.close()
+        if self._handover is not None:
+            self._handover.close()
+        return status
+
+    def terminate(self) -> None:
+        """Ask it to finish what is in hand and end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it now; its spool continues with the next."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            try:
+                os.kill(self._process.pid, number)
+            except ProcessLookupError:
+                pass

@@ -1,0 +1,183 @@
+"""What the command line asks of the spools and the trace; the same whether a worker answers or the command itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.app.channel import Fault
+from gateway.mail.delivery import Delivery, State
+from gateway.observe import events
+from gateway.observe.events import Event
+from gateway.storage.spool import Spool
+from gateway.storage.traces import TraceStore
+from gateway.storage.writer import StorageBroken
+from gateway.world.clock import Clock, rfc3339
+
+
+class Commands:
+    """The answers of one process, for its spools."""
+
+    def __init__(
+        self,
+        spools: Sequence[Spool],
+        traces: TraceStore,
+        clock: Clock,
+        *,
+        expire: Callable[[], float],
+        in_hand: Callable[[], Collection[str]],
+        give_back: Callable[[Iterable[str] | None], Awaitable[object]],
+        wake: Callable[[], None],
+    ) -> None:
+        """`expire`: seconds that a delivery may wait; `in_hand`: ids that are on the wire; `give_back`: let go of those that
+        only wait in memory; `wake`: the queue has changed.
+        """
+        self._spools = spools
+        self._traces = traces
+        self._clock = clock
+        self._expire = expire
+        self._in_hand = in_hand
+        self._give_back = give_back
+        self._wake = wake
+
+    async def answer(self, command: str, arguments: dict[str, Any]) -> Any:
+        """A JSON value. Raises Fault."""
+        match command:
+            case "queue.list":
+                return await self.list(**arguments)
+            case "queue.show":
+                return await self.show(**arguments)
+            case "queue.retry" | "queue.hold" | "queue.release" | "queue.delete":
+                return await self.act(command.removeprefix("queue."), **arguments)
+            case "trace":
+                return await self.trace(**arguments)
+        raise Fault(f"there is no command {command!r}")
+
+    async def list(self, domain: str | None = None, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """The rows of `queue list`."""
+        sending = self._in_hand()
+        return [
+            self._row(delivery, sending)
+            for spool in self._spools
+            for delivery in await spool.deliveries(ids)
+            if domain is None or _is_for(delivery, domain)
+        ]
+
+    async def show(self, id: str) -> list[dict[str, Any]]:  # noqa: A002 - the word of the command line
+        """One message's or delivery's rows, with all that is known."""
+        sending = self._in_hand()
+        found = []
+        for spool in self._spools:
+            for delivery in await spool.deliveries([id]):
+                row = self._row(delivery, sending)
+                row["destination"] = delivery.destination
+                row["expires"] = rfc3339(delivery.created + self._expire())
+                for target, facts in zip(delivery.targets, row["recipients"], strict=True):
+                    facts["reply"] = target.reply
+                    facts["host"] = target.host
+                found.append(row)
+        return found
+
+    async def act(
+        self,
+        verb: str,
+        ids: Sequence[str] | None = None,
+        domain: str | None = None,
+        all: bool = False,  # noqa: A002 - the word of the command line
+    ) -> dict[str, list[str]]:
+        """Retry, hold, release or delete: ids of what was changed, of what is not there, of what is on the wire."""
+        if not (ids or domain or all):
+            raise Fault("say which: ids, a domain or all")
+        changed: list[str] = []
+        sending: list[str] = []
+        seen: set[str] = set()
+        await self._give_back(ids or None)
+        for spool in self._spools:
+            found = [d for d in await spool.deliveries(ids or None) if domain is None or _is_for(d, domain)]
+            seen.update(d.id for d in found)
+            seen.update(d.message for d in found)
+            held = [d.id for d in found if spool.is_leased(d.id)]
+            done = await self._change(spool, verb, found)
+            changed += done
+            sending += [id_ for id_ in held if id_ not in done]
+        self._wake()
+        missing = [id_ for id_ in ids or () if id_ not in seen]
+        return {"changed": changed, "missing": missing, "sending": sending}
+
+    async def _change(self, spool: Spool, verb: str, found: Sequence[Delivery]) -> list[str]:
+        now = self._clock.now()
+        if verb == "delete":
+            gone = []
+            for delivery in found:
+                if spool.lease(delivery):
+                    await spool.done(delivery, [self._event(delivery, events.DELETED)])
+                    gone.append(delivery.id)
+            return gone
+        if verb == "hold":
+            new = [replace(d, state=State.HELD) for d in found if d.state is not State.HELD]
+            kind = events.HELD
+        elif verb == "release":
+            new = [replace(d, state=State.READY, next_attempt=now) for d in found if d.state is State.HELD]
+            kind = events.RELEASED
+        else:
+            new = [replace(d, next_attempt=now) for d in found if d.state is not State.HELD]
+            kind = events.RETRIED
+        return await spool.change(new, lambda delivery: self._event(delivery, kind)) if new else []
+
+    def _event(self, delivery: Delivery, kind: str) -> Event:
+        return Event(
+            message=delivery.message, time=self._clock.now(), event=kind, facts={"delivery": delivery.id, "by": "administrator"}
+        )
+
+    async def trace(
+        self,
+        id: str | None = None,  # noqa: A002 - the word of the command line
+        message_id: str | None = None,
+        sender: str | None = None,
+        recipient: str | None = None,
+        since: float | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """The stories of the messages that were asked for, newest first."""
+        try:
+            found = await self._traces.find(
+                id=id, message_id=message_id, sender=sender, recipient=recipient, since=since, limit=limit
+            )
+        except StorageBroken as error:
+            raise Fault(f"the trace can't be read: {error}") from error
+        return [
+            {
+                "id": message,
+                "events": [{"time": rfc3339(one.time), "event": one.event, **one.facts} for one in story],
+            }
+            for message, story in found
+        ]
+
+    def _row(self, delivery: Delivery, sending: Collection[str]) -> dict[str, Any]:
+        next_attempt = rfc3339(delivery.next_attempt)
+        return {
+            "id": delivery.id,
+            "from": "" if delivery.sender is None else delivery.sender.text,
+            "recipients": [
+                {
+                    "address": target.address.text,
+                    "status": target.status.value,
+                    "reason": target.reason,
+                    "enhanced": target.enhanced,
+                    "next_attempt": next_attempt if target.status.value == "waiting" else None,
+                }
+                for target in delivery.targets
+            ],
+            "connector": delivery.connector,
+            "size": delivery.size,
+            "state": State.SENDING.value if delivery.id in sending else delivery.state.value,
+            "attempts": delivery.attempts,
+            "received": rfc3339(delivery.created),
+        }
+
+
+def _is_for(delivery: Delivery, domain: str) -> bool:
+    """Whether somebody of `domain` still waits for it."""
+    wanted = domain.lower().removeprefix("@").removesuffix(".")
+    return any(target.address.domain == wanted for target in delivery.waiting)

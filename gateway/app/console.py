@@ -1,0 +1,153 @@
+"""The command line's way in: to the running gateway by its control socket, or to the data as they lie."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from gateway.app.channel import Fault
+from gateway.app.commands import Commands
+from gateway.app.lock import FileLock, InUse
+from gateway.app.parts import open_stores
+from gateway.app.places import Places
+from gateway.app.status import queue_warnings
+from gateway.keys.vault import KeyFault
+from gateway.settings.load import Loaded, loaded
+from gateway.storage.writer import StorageBroken
+from gateway.world.chance import SystemChance
+from gateway.world.clock import SystemClock, rfc3339
+from gateway.world.sockets import control_socket
+
+TIMEOUT = 60.0  # Seconds for an answer of the running gateway.
+
+
+class ConsoleFault(Exception):
+    """The answer is no; the text is for people."""
+
+
+class Console:
+    """One gateway, serving or not. Blocks."""
+
+    def __init__(self, settings: Loaded, serving: bool) -> None:
+        self._settings = settings
+        self._places = Places.of(settings)
+        self.serving = serving
+
+    @staticmethod
+    def open(path: Path) -> Console:
+        """The gateway whose settings stand at `path`. Raises BadSettings, ConsoleFault."""
+        settings = loaded(path)
+        places = Places.of(settings)
+        try:
+            control_socket(places.control, timeout=5).close()
+        except (FileNotFoundError, ConnectionRefusedError):
+            return Console(settings, serving=False)
+        except OSError as error:
+            raise ConsoleFault(f"the gateway can't be reached: {error}; run this as the gateway's user") from error
+        return Console(settings, serving=True)
+
+    def ask(self, command: str, **arguments: Any) -> Any:
+        """The answer, a JSON value. Raises ConsoleFault."""
+        try:
+            if self.serving:
+                return self._ask_running(command, arguments)
+            return asyncio.run(self._ask_files(command, arguments))
+        except Fault as fault:
+            raise ConsoleFault(str(fault)) from fault
+        except (KeyFault, StorageBroken, InUse) as error:
+            raise ConsoleFault(str(error)) from error
+        except OSError as error:
+            raise ConsoleFault(f"the gateway does not answer: {error}") from error
+
+    def _ask_running(self, command: str, arguments: dict[str, Any]) -> Any:
+        with control_socket(self._places.control, timeout=TIMEOUT) as door, door.makefile("rwb") as stream:
+            stream.write(json.dumps({"id": 1, "ask": command, "with": arguments}).encode() + b"\n")
+            stream.flush()
+            line = stream.readline()
+        if not line:
+            raise ConsoleFault("the gateway hung up; it may be stopping. Try again")
+        answer = json.loads(line)
+        if "fault" in answer:
+            raise ConsoleFault(answer["fault"])
+        return answer["answer"]
+
+    async def _ask_files(self, command: str, arguments: dict[str, Any]) -> Any:
+        if command == "reload":
+            raise Fault("nothing serves with these settings; gateway serve starts it")
+        if not self._places.shared.exists():
+            return self._nothing_yet(command)
+        lock = FileLock(self._places.lock)
+        try:
+            return await self._ask_locked(command, arguments)
+        finally:
+            lock.release()
+
+    async def _ask_locked(self, command: str, arguments: dict[str, Any]) -> Any:
+        clock = SystemClock()
+        stores = await open_stores(
+            self._settings,
+            self._places.spools(),
+            clock=clock,
+            chance=SystemChance(),
+            tell=lambda *_, **__: None,
+            observe=lambda *_: None,
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                mover = tasks.create_task(stores.mover.run())
+                if command == "trace":
+                    for spool in stores.spools:
+                        stores.mover.move(spool, await spool.records())
+                    await stores.mover.finish(10.0)
+                if command == "status":
+                    answer = await self._status(stores.spools, clock.now())
+                else:
+                    commands = Commands(
+                        stores.spools,
+                        stores.traces,
+                        clock,
+                        expire=lambda: self._settings.settings.retry.expire,
+                        in_hand=tuple,
+                        give_back=_nothing,
+                        wake=lambda: None,
+                    )
+                    answer = await commands.answer(command, arguments)
+                await stores.mover.finish(10.0)
+                mover.cancel()
+        except* Fault as group:
+            raise group.exceptions[0] from None
+        finally:
+            await asyncio.to_thread(stores.close)
+        return answer
+
+    async def _status(self, spools: Any, now: float) -> dict[str, Any]:
+        queue = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
+        oldest: float | None = None
+        for spool in spools:
+            counts, first = await spool.counts()
+            for state, number in counts.items():
+                queue[state] += number
+            if first is not None:
+                oldest = first if oldest is None else min(oldest, first)
+        return {
+            "processes": [],
+            "listeners": [],
+            "queue": queue,
+            "oldest_waiting": None if oldest is None else rfc3339(oldest),
+            "warnings": queue_warnings(self._settings, queue, oldest, now),
+        }
+
+    def _nothing_yet(self, command: str) -> Any:
+        """Before the first start there are no databases, and so no mail."""
+        if command == "status":
+            queue = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
+            return {"processes": [], "listeners": [], "queue": queue, "oldest_waiting": None, "warnings": []}
+        if command.startswith("queue.") and command not in ("queue.list", "queue.show"):
+            return {"changed": [], "missing": [], "sending": []}
+        return []
+
+
+async def _nothing(ids: object) -> None:
+    """There is no runner that could hold anything."""

@@ -1,0 +1,75 @@
+"""The listening sockets of one worker and the sessions behind them; a reload opens, closes and changes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from gateway.smtp.desk import Desk, Terms
+from gateway.smtp.sessions import Sessions
+from gateway.world.sockets import Socket
+
+
+class Doors:
+    """One server for each listener, on the sockets that the supervisor handed over."""
+
+    def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop, tasks: asyncio.TaskGroup) -> None:
+        self._desk = desk
+        self._loop = loop
+        self._tasks = tasks
+        self._open: dict[str, tuple[asyncio.Server, Sessions]] = {}
+        self._watches: list[asyncio.Task[None]] = []
+
+    def sessions(self) -> dict[str, int]:
+        """How many sessions each listener has."""
+        return {name: len(sessions) for name, (_, sessions) in self._open.items()}
+
+    async def arrange(self, listeners: Sequence[Terms], sockets: Mapping[str, Socket]) -> None:
+        """Serve exactly `listeners`; `sockets` are those of the new ones. Running sessions keep their terms."""
+        names = {terms.name for terms in listeners}
+        for name in [name for name in self._open if name not in names]:
+            server, sessions = self._open.pop(name)
+            server.close()
+            for session in sessions:
+                session.stop()
+        for terms in listeners:
+            if (entry := self._open.get(terms.name)) is not None:
+                if entry[1].terms.implicit == terms.implicit and not terms.implicit:
+                    entry[1].terms = terms
+                    continue
+                await self._reopen(terms)
+            elif (door := sockets.get(terms.name)) is not None:
+                await self._serve(terms, door)
+
+    async def _serve(self, terms: Terms, door: Socket) -> None:
+        sessions = Sessions(self._desk, terms, self._loop)
+        server = await self._loop.create_server(
+            sessions,
+            sock=door,
+            ssl=terms.tls if terms.implicit else None,
+            ssl_handshake_timeout=terms.deadlines.greeting if terms.implicit else None,
+        )
+        self._open[terms.name] = server, sessions
+        self._watches.append(self._tasks.create_task(sessions.watch()))
+
+    async def _reopen(self, terms: Terms) -> None:
+        """TLS from the first octet on belongs to the server, not to the session: a new server takes over its socket."""
+        server, _ = self._open[terms.name]
+        door = server.sockets[0].dup()
+        server.close()
+        await self._serve(terms, door)
+
+    def watches(self) -> list[asyncio.Task[None]]:
+        """The tasks that end what is over its time."""
+        return self._watches
+
+    def close(self) -> None:
+        """Take no more connections. What the kernel holds for us is for whoever has the socket next."""
+        for server, _ in self._open.values():
+            server.close()
+
+    async def drain(self, seconds: float) -> None:
+        """Let what is under way end."""
+        async with asyncio.TaskGroup() as tasks:
+            for _, sessions in self._open.values():
+                tasks.create_task(sessions.drain(seconds))

@@ -1,0 +1,101 @@
+"""The gateway.toml that `gateway init` writes: the first that a newcomer sees, so it explains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+RULES_README = """\
+# Transport rules
+
+Nothing is read from this folder yet: transport rules come with a later version, each in a YAML file here.
+Until then the gateway relays every message as it came.
+"""
+
+_HEAD = """\
+# Settings of the gateway. `gateway check` tells every fault in this file, `gateway reload` takes a changed file.
+# Relative paths count from the folder of this file. Every key stands in docs/settings.md.
+
+# The domains of yours: mail to them is taken from partners too.
+accepted_domains = [{domains}]
+
+# Shown at the end of every refusal, so that senders know whom to ask.
+contact = "postmaster@{first}"
+
+# Where clients connect. A listener is open to nobody by itself; the inbound connectors below say who may come.
+"""
+
+_LISTENER = """\
+[[listeners]]
+listen = "{listen}"
+tls = "starttls"                    # TLS is offered; "implicit": TLS at once; "none"
+certificate = "certs/server.pem"    # a development certificate, for this machine alone: see certs/ca.pem
+key = "certs/server.key"
+"""
+
+_INBOUND = """
+# Who may hand us mail. "on_premises": your own servers, which may send to anybody.
+[[connectors.inbound]]
+name = "local"
+type = "on_premises"
+sender_ip_addresses = ["127.0.0.0/8", "::1"]
+require_tls = false                 # this machine's own programs may come without TLS
+
+# A partner reaches accepted_domains alone, and must come with TLS:
+# [[connectors.inbound]]
+# name = "partner-in"
+# type = "partner"
+# sender_domains = ["partner.example", "*.partner.example"]
+# sender_ip_addresses = ["192.0.2.0/24"]
+# restrict_domains_to_ip_addresses = true
+"""
+
+_FOLDER = """
+# Where mail goes; the connector whose domain fits best is taken.
+# This one is for trying things out: each delivery becomes a file in outbox/.
+[[connectors.outbound]]
+name = "outbox"
+recipient_domains = ["*"]
+deliver = "folder"
+folder = "outbox"
+"""
+
+_SMART_HOST = """
+# Where mail goes; the connector whose domain fits best is taken.
+[[connectors.outbound]]
+name = "next-hop"
+recipient_domains = ["*"]
+smart_hosts = ["{next_hop}"]
+"""
+
+_TAIL = """
+# A partner to whom nothing goes without TLS and the right name in the certificate:
+# [[connectors.outbound]]
+# name = "partner-out"
+# recipient_domains = ["partner.example", "*.partner.example"]
+# use_mx = true                     # or smart_hosts = ["mx.partner.example:25"]
+# tls_settings = "domain_validation"
+# tls_domain = "*.partner.example"
+
+# Mail waiting to go out, and the trace. Everything in it is sealed with keys that the vault holds.
+[storage]
+url = "sqlite:data"
+
+# The root keys. In earnest they lie on another disk than the data, and in a backup of their own:
+# without them nothing that is stored can be read again.
+[[vaults]]
+name = "main"
+provider = "file"
+path = "vault"
+
+# Figures for Prometheus, and a health address. Opens a port, so it is off until you ask for it.
+# [metrics]
+# listen = "127.0.0.1:9125"
+"""
+
+
+def first_settings(domains: Sequence[str], listen: Sequence[str], next_hop: str | None) -> str:
+    """The file's text. All values are names and places that were validated, so none needs escaping in TOML."""
+    listeners = "\n".join(_LISTENER.format(listen=place) for place in listen)
+    outbound = _FOLDER if next_hop is None else _SMART_HOST.format(next_hop=next_hop)
+    head = _HEAD.format(domains=", ".join(f'"{domain}"' for domain in domains), first=domains[0])
+    return head + listeners + _INBOUND + outbound + _TAIL

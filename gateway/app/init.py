@@ -1,0 +1,195 @@
+"""`gateway init`: a folder with all that a gateway needs to start. Whole or not at all; nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.app import devcerts
+from gateway.app.first_settings import RULES_README, first_settings
+from gateway.connectors import patterns
+from gateway.connectors.outbound import smart_host
+from gateway.keys import file as file_vault
+from gateway.keys.vault import KeyFault
+from gateway.settings.place import BadPlace, listening, written
+from gateway.world.chance import Chance
+from gateway.world.clock import Clock
+
+DOMAIN = "corp.example"
+LISTEN = "127.0.0.1:2525"
+SETTINGS = "gateway.toml"
+SMTP = 25
+
+
+class WrongUse(ValueError):
+    """What was asked for makes no sense, or is not built yet. The text says what would be right."""
+
+
+class Refusal(Exception):
+    """Nothing was made, and why: something is there already, or the disk refuses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What was made: for telling it. `listen` are HOST:PORT, `next_hop` is None where mail goes into `outbox`."""
+
+    folder: Path
+    settings: Path
+    domains: tuple[str, ...]
+    listen: tuple[str, ...]
+    next_hop: str | None
+    outbox: Path | None
+
+
+def init(
+    folder: Path,
+    *,
+    domains: Sequence[str] = (),
+    listen: Sequence[str] = (),
+    next_hop: str | None = None,
+    hostname: str,
+    clock: Clock,
+    chance: Chance,
+) -> Made:
+    """Make `folder` with settings, development certificates, vault and empty data folder.
+
+    `domains` are those of ours, `hostname` is this machine's name, for the certificate. Raises WrongUse or Refusal,
+    and then leaves nothing behind.
+    """
+    ours = tuple(dict.fromkeys(_domain(text) for text in domains)) or (DOMAIN,)
+    doors = tuple(dict.fromkeys(_door(text) for text in listen)) or (LISTEN,)
+    hop = None if next_hop is None else _hop(next_hop)
+    _refuse_what_is_there(folder, hop)
+    made = Made(
+        folder=folder,
+        settings=folder / SETTINGS,
+        domains=ours,
+        listen=doors,
+        next_hop=hop,
+        outbox=folder / "outbox" if hop is None else None,
+    )
+    try:
+        _place(folder, made, hostname, clock, chance)
+    except OSError as error:
+        raise Refusal(f"{folder} could not be made: {error.strerror or error}. Nothing was left behind") from error
+    except KeyFault as error:
+        raise Refusal(f"{folder} could not be made: {error}. Nothing was left behind") from error
+    return made
+
+
+def _domain(text: str) -> str:
+    name = patterns.domain(text)
+    if name is None:
+        raise WrongUse(f"--domain {text!r} is no domain; right would be a name such as {DOMAIN}")
+    return name
+
+
+def _door(text: str) -> str:
+    try:
+        return written(*listening(text))
+    except BadPlace as error:
+        raise WrongUse(f"--listen {text!r}: right would be {error}") from error
+
+
+def _hop(text: str) -> str:
+    try:
+        return written(*smart_host(text, SMTP))
+    except BadPlace as error:
+        raise WrongUse(f"--next-hop {text!r}: right would be {error}") from error
+
+
+def _entries(hop: str | None) -> tuple[str, ...]:
+    """What is made, gateway.toml last: where it stands, everything else stands."""
+    return ("certs", "data", "vault", "rules", *(("outbox",) if hop is None else ()), SETTINGS)
+
+
+def _refuse_what_is_there(folder: Path, hop: str | None) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise Refusal(f"{folder} is a file; right would be a new folder")
+    if (folder / SETTINGS).exists():
+        raise Refusal(f"{folder / SETTINGS} is there already and is not overwritten; choose another folder")
+    for name in _entries(hop):
+        there = folder / name
+        if there.is_symlink() or (there.exists() and not (there.is_dir() and not any(there.iterdir()))):
+            raise Refusal(f"{there} is there already and is not overwritten; choose another folder")
+
+
+def _place(folder: Path, made: Made, hostname: str, clock: Clock, chance: Chance) -> None:
+    """Build everything under another name in the folder, then rename it into place. What fails is taken back."""
+    created = [one for one in (folder, *folder.parents) if not one.exists()]
+    draft = folder / f".init-{chance.octets(6).hex()}"
+    placed: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft.mkdir(mode=0o700)
+        _build(draft, made, hostname, clock.now(), chance)
+        for name in _entries(made.next_hop):
+            (draft / name).rename(folder / name)
+            placed.append(folder / name)
+        draft.rmdir()
+        _sync(folder)
+    except BaseException:  # A Ctrl-C too leaves nothing.
+        for path in (draft, *reversed(placed)):
+            _remove(path)
+        for path in created:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        raise
+
+
+def _build(draft: Path, made: Made, hostname: str, now: float, chance: Chance) -> None:
+    certs = draft / "certs"
+    certs.mkdir(mode=0o755)
+    authority = devcerts.authority(now, chance)
+    server = devcerts.server(authority, _server_names(made, hostname), now, chance)
+    _write(certs / "ca.pem", authority.certificate_pem, 0o644)
+    _write(certs / "ca.key", authority.key_pem, 0o600)
+    _write(certs / "server.pem", server.certificate_pem, 0o644)
+    _write(certs / "server.key", server.key_pem, 0o600)
+    _sync(certs)
+    (draft / "data").mkdir(mode=0o700)
+    (draft / "vault").mkdir(mode=0o700)
+    file_vault.create(draft / "vault", ("default",), chance)
+    rules = draft / "rules"
+    rules.mkdir(mode=0o755)
+    _write(rules / "README.md", RULES_README.encode(), 0o644)
+    if made.outbox is not None:
+        (draft / "outbox").mkdir(mode=0o700)  # Mail lies in it as it left, in clear.
+    text = first_settings(made.domains, made.listen, made.next_hop)
+    _write(draft / SETTINGS, text.encode(), 0o644)
+
+
+def _server_names(made: Made, hostname: str) -> list[str]:
+    names = ["localhost"]
+    if (name := patterns.domain(hostname)) is not None and "_" not in name:
+        names.append(name)
+    names += ["127.0.0.1", "::1"]
+    doors = (listening(text)[0] for text in made.listen)
+    return names + [host for host in doors if host not in ("0.0.0.0", "::")]  # noqa: S104  (not bound, left out)
+
+
+def _write(path: Path, octets: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # Whatever the umask: not less for secrets, not more for a certificate.
+        file.write(octets)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""`gateway serve`: from the settings' path to a running supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from gateway.app.check import check
+from gateway.app.child import WorkerFailed
+from gateway.app.lock import FileLock, InUse
+from gateway.app.places import Places
+from gateway.app.supervisor import Supervisor
+from gateway.observe.log import configure
+from gateway.settings.fault import BadSettings, errors
+from gateway.settings.load import loaded
+from gateway.world.clock import SystemClock
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    print(text, flush=True)  # noqa: T201 - this is the terminal's face of `serve`
+
+
+def serve(path: Path) -> int:
+    """Serve until told to stop; the exit status. Raises BadSettings with every fault."""
+    path = path.absolute()
+    faults = check(path)
+    if errors(faults):
+        raise BadSettings(faults)
+    settings = loaded(path)
+    places = Places.of(settings)
+    places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        lock = FileLock(places.lock)
+    except InUse:
+        return _refuse(f"a gateway with these settings runs already ({places.lock} is locked)")
+    try:
+        # In a process of its own: what migrations need is large, and this process stays.
+        migrated = subprocess.run(
+            [sys.executable, "-m", "gateway", "migrate", "--config", str(path)], stdout=subprocess.DEVNULL, check=False
+        )
+        if migrated.returncode:
+            return _refuse("the databases are not ready; nothing was started")
+        for fault in faults:
+            print(f"gateway: {fault}", file=sys.stderr)  # noqa: T201
+        clock = SystemClock()
+        file = settings.settings.log.file
+        log = configure(settings.settings.log.level, None if file is None else settings.resolve(file), "supervisor", clock)
+        try:
+            return asyncio.run(Supervisor(path, settings, clock=clock, log=log, say=say).run())
+        except* (OSError, WorkerFailed) as group:
+            for error in _leaves(group):
+                _refuse(str(error))
+        finally:
+            log.close()
+        return 1
+    finally:
+        lock.release()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _refuse(text: str) -> int:
+    print(f"gateway: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    return 1

@@ -1,0 +1,119 @@
+"""What `gateway status` says: processes, listeners, the queue, and what somebody should act on."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__
+from gateway.app.places import Places
+from gateway.observe.metrics import Metrics
+from gateway.settings.fault import Fault
+from gateway.settings.load import Loaded
+from gateway.world.clock import Clock, rfc3339
+
+OLD = 4 * 3600.0  # Seconds after which a waiting delivery deserves a look.
+RECENT = 3600.0  # Seconds for which a worker's death is told.
+
+
+def memory(pid: int) -> int | None:
+    """Octets of memory that the process has for itself, its share of common pages included (PSS)."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def warning(code: str, text: str) -> dict[str, str]:
+    """One thing that somebody should act on; docs/administrator.md says what to do for each code."""
+    return {"code": code, "text": text}
+
+
+class Status:
+    """Gathers what the supervisor knows and joins it with what the workers say."""
+
+    version = __version__
+
+    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._started = clock.now()
+        self._restarts: deque[float] = deque(maxlen=100)
+        self._settings: Loaded | None = None
+        self._faults: Sequence[Fault] = ()
+
+    def settings(self, settings: Loaded, faults: Sequence[Fault]) -> None:
+        """These are in force, with these warnings."""
+        self._settings = settings
+        self._faults = faults
+
+    def restarted(self, slot: int) -> None:
+        """A worker ended by itself."""
+        self._restarts.append(self._clock.now())
+
+    def told(self, workers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """The answer, in the form of the contract."""
+        assert self._settings is not None
+        now = self._clock.now()
+        processes = [self._process("supervisor", os.getpid(), self._started, now)]
+        processes += [self._process(f"worker {one['worker']}", one["pid"], one["started"], now) for one in workers]
+        queue: dict[str, int] = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
+        for one in workers:
+            for state, number in one["queue"].items():
+                queue[state] += number
+        oldest = min((one["oldest"] for one in workers if one["oldest"] is not None), default=None)
+        return {
+            "processes": processes,
+            "listeners": [
+                {
+                    "listen": listener.listen,
+                    "kind": listener.kind,
+                    "tls": listener.tls,
+                    "sessions": sum(one["sessions"].get(listener.listen, 0) for one in workers),
+                }
+                for listener in self._settings.settings.listeners
+            ],
+            "queue": queue,
+            "oldest_waiting": None if oldest is None else rfc3339(oldest),
+            "warnings": self._warnings(now, queue, oldest, any(one["trace_failing"] for one in workers)),
+        }
+
+    def _process(self, name: str, pid: int, started: float, now: float) -> dict[str, Any]:
+        return {"name": name, "pid": pid, "state": "running", "uptime": round(now - started, 1), "memory": memory(pid)}
+
+    def _warnings(self, now: float, queue: dict[str, int], oldest: float | None, trace_failing: bool) -> list[dict[str, str]]:
+        assert self._settings is not None
+        found = [warning("settings", str(fault)) for fault in self._faults]
+        if restarts := sum(at > now - RECENT for at in self._restarts):
+            found.append(warning("worker_restarted", f"{restarts} worker(s) ended by themselves in the last hour; see the log"))
+        if trace_failing:
+            found.append(warning("trace_not_written", "the shared database takes no trace, so mail waits; see the log"))
+        return found + queue_warnings(self._settings, queue, oldest, now)
+
+
+def queue_warnings(settings: Loaded, queue: dict[str, int], oldest: float | None, now: float) -> list[dict[str, str]]:
+    """What can be told of the queue and the disk, whether the gateway serves or not."""
+    found = []
+    if queue.get("held"):
+        found.append(warning("held", f"{queue['held']} deliveries are held; gateway queue list shows them"))
+    if oldest is not None and now - oldest > OLD and queue.get("waiting"):
+        found.append(warning("old_mail", f"a delivery waits since {rfc3339(oldest)}; gateway queue list says why"))
+    free = _free(Places.of(settings).data)
+    least = settings.settings.storage.min_free
+    if free is not None and free < max(4 * least, 256 << 20):
+        found.append(warning("disk", f"{free >> 20} MiB are free for the data; below {least >> 20} MiB mail is answered 452"))
+    return found
+
+
+def _free(folder: Path) -> int | None:
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return None
+    return disk.f_bavail * disk.f_frsize

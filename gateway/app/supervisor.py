@@ -1,0 +1,314 @@
+"""The supervisor: binds the sockets, starts the workers, keeps them running, answers the command line (DESIGN 4).
+
+It holds no key and reads no mail. Each worker has a listening socket of its own (SO_REUSEPORT), which stays open here,
+so that neither a restart nor a reload drops what waits in its backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.app.channel import Channel, Closed, Fault
+from gateway.app.check import check
+from gateway.app.child import Child, WorkerFailed
+from gateway.app.health import Health
+from gateway.app.migrate import workers
+from gateway.app.places import Places
+from gateway.app.status import Status
+from gateway.observe.log import Log
+from gateway.observe.metrics import Metrics, lasting, merge, render
+from gateway.settings.fault import errors
+from gateway.settings.load import Loaded, loaded
+from gateway.settings.place import place
+from gateway.world.clock import Clock
+from gateway.world.sockets import Socket, bind, control_server
+
+ASK = 10.0  # Seconds that a worker has for an answer.
+BACKOFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)  # Seconds before the next start of a worker that keeps dying.
+STABLE = 60.0  # Seconds after which a worker counts as running well.
+SAMPLE = 10.0  # Seconds between two looks at the workers' numbers.
+
+
+class Supervisor:
+    """One gateway. `run` lasts as long as it serves."""
+
+    def __init__(self, path: Path, settings: Loaded, *, clock: Clock, log: Log, say: Callable[[str], None]) -> None:
+        """`say` tells the person at the terminal."""
+        self._path = path
+        self._settings = settings
+        self._clock = clock
+        self._log = log
+        self._say = say
+        self._places = Places.of(settings)
+        self._count = workers(settings)
+        self._doors: dict[str, list[Socket]] = {}
+        self._children: list[Child | None] = [None] * self._count
+        self._stopping = asyncio.Event()
+        self._metrics = Metrics()
+        self._samples: dict[int, Any] = {}
+        self._gone: list[Any] = []
+        self._reloading = asyncio.Lock()
+        self.status = Status(clock, self._metrics)
+
+    async def run(self) -> int:
+        """Serve until told to stop; the exit status. Raises OSError where an address can't be had, WorkerFailed."""
+        self._bind(self._settings)
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            await self._start_workers(tasks)
+            control = await control_server(self._places.control, self._converse)
+            health = await self._serve_health()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_by_signal()))
+            keepers = [tasks.create_task(self._keep(slot, tasks)) for slot in range(self._count)]
+            keepers.append(tasks.create_task(self._sample()))
+            self._announce()
+            await self._stopping.wait()
+            self._say("stopping; what is in hand is finished first")
+            control.close()
+            self._places.control.unlink(missing_ok=True)
+            for keeper in keepers:
+                keeper.cancel()
+            await self._end_workers()
+            if health is not None:
+                health.close()
+        return 0
+
+    # -- sockets --------------------------------------------------------------------------------------------------------
+
+    def _bind(self, settings: Loaded) -> None:
+        """Open what the settings name and is not open yet; all of it or nothing. Raises OSError."""
+        fresh: dict[str, list[Socket]] = {}
+        try:
+            for listener in settings.settings.listeners:
+                if listener.listen in self._doors:
+                    continue
+                host, port = place(listener.listen, None)
+                fresh[listener.listen] = doors = []
+                for _ in range(self._count):
+                    doors.append(bind(host, port))
+        except OSError:
+            for doors in fresh.values():
+                for door in doors:
+                    door.close()
+            raise
+        self._doors.update(fresh)
+
+    def _unbind(self, settings: Loaded) -> None:
+        names = {listener.listen for listener in settings.settings.listeners}
+        for name in [name for name in self._doors if name not in names]:
+            for door in self._doors.pop(name):
+                door.close()
+
+    def _sockets(self, slot: int) -> dict[str, Socket]:
+        return {name: doors[slot] for name, doors in self._doors.items()}
+
+    # -- workers --------------------------------------------------------------------------------------------------------
+
+    async def _start_workers(self, tasks: asyncio.TaskGroup) -> None:
+        async with asyncio.TaskGroup() as starts:
+            for slot in range(self._count):
+                starts.create_task(self._start(slot, tasks))
+
+    async def _start(self, slot: int, tasks: asyncio.TaskGroup) -> None:
+        child = Child(slot, self._path, self._clock)
+        self._children[slot] = child
+        await child.start(self._sockets(slot), tasks)
+        self._log.tell("info", "worker_started", worker=slot, pid=child.pid)
+
+    async def _keep(self, slot: int, tasks: asyncio.TaskGroup) -> None:
+        """Start the worker again whenever it ends by itself."""
+        deaths = 0
+        while True:
+            child = self._children[slot]
+            assert child is not None
+            status = await child.ended()
+            self._log.tell("error", "worker_ended", worker=slot, pid=child.pid, status=status)
+            self._metrics.count("worker_restarts_total")
+            self.status.restarted(slot)
+            if (sample := self._samples.pop(slot, None)) is not None:
+                self._gone.append(lasting(sample))
+                self._gone = [merge(self._gone)]
+            deaths = 0 if self._clock.now() - child.started > STABLE else deaths + 1
+            await self._clock.sleep(BACKOFF[min(deaths, len(BACKOFF) - 1)])
+            while True:
+                try:
+                    await self._start(slot, tasks)
+                    break
+                except (WorkerFailed, OSError) as error:
+                    deaths += 1
+                    self._log.tell("error", "worker_not_started", worker=slot, error=str(error))
+                    failed = self._children[slot]
+                    if failed is not None and failed.pid:
+                        await failed.ended()
+                    await self._clock.sleep(BACKOFF[min(deaths, len(BACKOFF) - 1)])
+
+    async def _end_workers(self) -> None:
+        """Let them finish; whoever takes longer than the settings allow is killed, and its spool keeps the rest."""
+        children = [child for child in self._children if child is not None and child.pid]
+        for child in children:
+            child.terminate()
+        try:
+            async with self._clock.timeout(self._settings.settings.server.drain + 10):
+                for child in children:
+                    await child.ended()
+        except TimeoutError:
+            for child in children:
+                child.kill()
+
+    def _stop(self) -> None:
+        if self._stopping.is_set():  # Asked twice: at once. Accepted mail lies in the spools.
+            for child in self._children:
+                if child is not None:
+                    child.kill()
+        self._stopping.set()
+
+    # -- reload -----------------------------------------------------------------------------------------------------------
+
+    async def _reload_by_signal(self) -> None:
+        try:
+            await self.reload()
+        except Fault as fault:
+            self._log.tell("error", "reload_refused", faults=str(fault))
+        except Closed:
+            self._log.tell("error", "reload_failed", reason="a worker ended meanwhile; it starts with the new settings")
+
+    async def reload(self) -> dict[str, Any]:
+        """Validate everything, then swap. Raises Fault with every fault; then nothing has changed."""
+        async with self._reloading:
+            faults = await asyncio.to_thread(check, self._path)
+            if bad := errors(faults):
+                raise Fault("\n".join(map(str, bad)))
+            new = loaded(self._path)
+            self._check_lasting(new)
+            before = set(self._doors)
+            try:
+                self._bind(new)
+            except OSError as error:
+                raise Fault(f"{self._path}: {error}") from error
+            self._settings = new
+            self.status.settings(new, faults)
+            for slot, child in enumerate(self._children):
+                if child is not None and child.ready:
+                    child.hand({name: door for name, door in self._sockets(slot).items() if name not in before})
+                    await child.ask("reload", {})
+            self._unbind(new)
+            self._log.set_level(new.settings.log.level)
+            self._log.tell("info", "reloaded")
+            opened = [f"listening on {name}" for name in self._doors if name not in before]
+            closed = [f"no longer listening on {name}" for name in before if name not in self._doors]
+            return {"changed": [*opened, *closed]}
+
+    def _check_lasting(self, new: Loaded) -> None:
+        """What can't change while the gateway runs."""
+        old, now = self._settings.settings, new.settings
+        needs = [
+            key
+            for key, was, is_ in (
+                ("server.workers", self._count, workers(new)),
+                ("storage.url", old.storage.url, now.storage.url),
+                ("vaults", old.vaults, now.vaults),
+                ("metrics", old.metrics, now.metrics),
+                ("log.file", old.log.file, now.log.file),
+            )
+            if was != is_
+        ]
+        if needs:
+            raise Fault("\n".join(f"{self._path}: {key} has changed, which takes a restart; nothing was reloaded" for key in needs))
+
+    # -- the command line -------------------------------------------------------------------------------------------------
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        channel = Channel(reader, writer, self._answer, self._fault)
+        await channel.run()
+
+    def _fault(self, error: Exception) -> str:
+        self._log.tell("error", "command_failed", error=type(error).__name__)
+        return "something failed here; the log says what"
+
+    async def _answer(self, command: str, arguments: dict[str, Any]) -> Any:
+        match command:
+            case "status":
+                return self.status.told(await self._ask_all("status", {}))
+            case "reload":
+                return await self.reload()
+            case "trace":
+                return await self._ask_one("trace", arguments)
+            case "queue.list" | "queue.show":
+                return [row for rows in await self._ask_all(command, arguments) for row in rows]
+            case "queue.retry" | "queue.hold" | "queue.release" | "queue.delete":
+                answers = await self._ask_all(command, arguments)
+                missing = set.intersection(*(set(one["missing"]) for one in answers)) if answers else set()
+                return {
+                    "changed": [id_ for one in answers for id_ in one["changed"]],
+                    "missing": sorted(missing),
+                    "sending": [id_ for one in answers for id_ in one["sending"]],
+                }
+        raise Fault(f"there is no command {command!r}")
+
+    async def _ask_all(self, command: str, arguments: dict[str, Any]) -> list[Any]:
+        answers = []
+        for child in self._children:
+            if child is not None and child.ready:
+                try:
+                    async with self._clock.timeout(ASK):
+                        answers.append(await child.ask(command, arguments))
+                except (Closed, TimeoutError):
+                    self._log.tell("warning", "worker_silent", worker=child.number, command=command)
+        return answers
+
+    async def _ask_one(self, command: str, arguments: dict[str, Any]) -> Any:
+        for child in self._children:
+            if child is not None and child.ready:
+                try:
+                    return await child.ask(command, arguments)
+                except Closed:
+                    continue
+        raise Fault("no worker answers now; the log says why")
+
+    # -- numbers ----------------------------------------------------------------------------------------------------------
+
+    async def _sample(self) -> None:
+        while True:
+            await self._gather()
+            await self._clock.sleep(SAMPLE)
+
+    async def _gather(self) -> None:
+        for slot, child in enumerate(self._children):
+            if child is not None and child.ready:
+                try:
+                    async with self._clock.timeout(ASK):
+                        self._samples[slot] = await child.ask("metrics", {})
+                except (Closed, TimeoutError, Fault):
+                    continue
+
+    async def _render(self) -> bytes:
+        await self._gather()
+        self._metrics.set("build_info", 1, (self.status.version,))
+        return await asyncio.to_thread(render, [*self._gone, self._metrics.snapshot(), *self._samples.values()])
+
+    async def _healthy(self) -> tuple[bool, dict[str, object]]:
+        ready = sum(child is not None and child.ready for child in self._children)
+        return ready == self._count, {"workers": self._count, "ready": ready}
+
+    async def _serve_health(self) -> asyncio.AbstractServer | None:
+        metrics = self._settings.settings.metrics
+        if metrics is None:
+            return None
+        health = Health(metrics=self._render, healthy=self._healthy, clock=self._clock)
+        door = bind(*place(metrics.listen, None), reuse_port=False)
+        return await asyncio.start_server(health.serve, sock=door)  # noqa: TID251 - the socket comes from world
+
+    def _announce(self) -> None:
+        self.status.settings(self._settings, check(self._path))
+        for listener in self._settings.settings.listeners:
+            tls = {"none": "no TLS", "starttls": "STARTTLS offered", "implicit": "TLS at once"}[listener.tls]
+            self._say(f"listening on {listener.listen} ({listener.kind}, {tls})")
+        self._say(f"settings: {self._path}")
+        self._say(f"{self._count} workers, process {os.getpid()}; stop with Ctrl-C, reload with `gateway reload`")

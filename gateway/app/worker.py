@@ -1,0 +1,295 @@
+"""A worker: one event loop that takes mail, keeps its spool, and delivers (DESIGN 4). The supervisor starts and ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from gateway.app.channel import Channel, Fault
+from gateway.app.commands import Commands
+from gateway.app.doors import Doors
+from gateway.app.lock import FileLock, InUse, lock_soon
+from gateway.app.migrate import workers
+from gateway.app.parts import Stores, open_stores
+from gateway.app.places import Places
+from gateway.app.reception import Reception
+from gateway.app.terms import Policy, policy
+from gateway.delivery.attempt import Attempts
+from gateway.delivery.runner import Runner
+from gateway.keys.vault import KeyFault
+from gateway.mail.queue_id import CHANCE, queue_id
+from gateway.observe.log import Log, configure
+from gateway.observe.metrics import Metrics
+from gateway.settings.load import Loaded, loaded
+from gateway.smtp.desk import Desk
+from gateway.storage.writer import StorageBroken
+from gateway.world.chance import SystemChance
+from gateway.world.clock import SystemClock
+from gateway.world.dns import SystemNames
+from gateway.world.sockets import adopt, receive_sockets
+
+LOCK = 10.0  # Seconds that a former process has to let go of the spool.
+SWITCH = 0.0005  # Seconds until a thread that waits for the interpreter gets it: the writer's wait is every client's.
+ERASE = 3600.0  # Seconds between two looks for traces that are too old.
+
+
+class Worker:
+    """The parts of one process, joined."""
+
+    def __init__(self, settings: Loaded, number: int, log: Log) -> None:
+        self._settings = settings
+        self._number = number
+        self._log = log
+        self._clock = SystemClock()
+        self._chance = SystemChance()
+        self._metrics = Metrics()
+        self._policy: Policy = policy(settings)
+        self._stopping = asyncio.Event()
+        self._started = self._clock.now()
+
+    async def run(self, control: int, sockets: int) -> None:
+        """Until told to stop. Raises KeyFault, StorageBroken, OSError, InUse."""
+        self._handover = adopt(sockets)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        numbers = self._spool_numbers()
+        locks = [await self._lock(number) for number in numbers]
+        tell = self._log.tell
+        stores = await open_stores(
+            self._settings, numbers, clock=self._clock, chance=self._chance, tell=tell, observe=self._committed
+        )
+        try:
+            await self._serve(stores, control, loop)
+        finally:
+            await loop.run_in_executor(None, stores.close)
+            for lock in locks:
+                lock.release()
+
+    def _spool_numbers(self) -> list[int]:
+        """Our own spool first, then those of workers that are no more, shared out among us."""
+        count = workers(self._settings)
+        left = [n for n in Places.of(self._settings).spools() if n >= count and n % count == self._number]
+        return [self._number, *left]
+
+    async def _lock(self, number: int) -> FileLock:
+        return await lock_soon(Places.of(self._settings).spool(number) / "lock", self._clock, LOCK)
+
+    def _committed(self, works: int, seconds: float) -> None:
+        self._metrics.observe("spool_commit_seconds", seconds)
+        self._metrics.observe("spool_batch_size", works)
+
+    def _new_id(self) -> str:
+        return queue_id(self._clock.now(), self._chance.octets(CHANCE))
+
+    async def _serve(self, stores: Stores, control: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._parts(stores)
+        async with asyncio.TaskGroup() as tasks:
+            steady = [tasks.create_task(stores.mover.run()), tasks.create_task(self._erase())]
+            runner = tasks.create_task(self._runner.run())
+            await self._carry_leftovers()
+            self._doors = Doors(self._desk, loop, tasks)
+            note, received = receive_sockets(self._handover)
+            await self._doors.arrange(self._policy.listeners, dict(zip(json.loads(note), received, strict=True)))
+            self._handover.setblocking(True)
+            door = adopt(control)
+            door.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=door, limit=256 << 20)  # noqa: TID251 - no new socket
+            channel = Channel(reader, writer, self._answer, self._fault)
+            steady.append(tasks.create_task(self._converse(channel)))
+            await self._stopping.wait()
+            await self._stop(steady)
+            await runner
+            for task in [*steady, *self._doors.watches()]:
+                task.cancel()
+            channel.close()
+
+    def _parts(self, stores: Stores) -> None:
+        self._stores = stores
+        terms = self._policy
+        dns = self._settings.settings.dns
+        self._names = SystemNames(list(dns.resolvers), dns.timeout, self._clock)
+        self._attempts = Attempts(names=self._names, clock=self._clock, chance=self._chance, hostname=terms.hostname)
+        self._runner = Runner(
+            queues=stores.spools,
+            attempts=self._attempts,
+            outbounds=terms.outbounds,
+            retry=terms.retry,
+            clock=self._clock,
+            chance=self._chance,
+            submit=lambda mail: self._reception.pipeline.accept(mail),
+            tell=lambda level, event, facts: self._log.tell(level, event, **facts),
+            count=self._count_delivery,
+            contact=terms.contact,
+            hostname=terms.hostname,
+            ids=self._new_id,
+        )
+        self._reception = Reception(
+            terms,
+            spool=stores.spools[0],
+            mover=stores.mover,
+            offer=self._runner.offer,
+            clock=self._clock,
+            log=self._log,
+            metrics=self._metrics,
+        )
+        self._desk = Desk(
+            clock=self._clock,
+            new_id=self._new_id,
+            admit=self._reception.admit,
+            may_reach=self._reception.may_reach,
+            check_room=self._reception.check_room,
+            begin=stores.spools[0].begin,
+            accept=self._reception.accept,
+            gone=self._reception.gone,
+            tell=self._log.tell,
+            count=self._metrics.count,
+            contact=terms.contact,
+        )
+        self._commands = Commands(
+            stores.spools,
+            stores.traces,
+            self._clock,
+            expire=lambda: self._policy.retry.expire,
+            in_hand=lambda: self._runner.in_hand()["sending"],
+            give_back=self._runner.give_back,
+            wake=self._runner.wake,
+        )
+
+    def _count_delivery(self, name: str, labels: dict[str, str], value: float) -> None:
+        if name.endswith("_total"):
+            self._metrics.count(name, tuple(labels.values()), value)
+        else:
+            self._metrics.observe(name, value, tuple(labels.values()))
+
+    async def _carry_leftovers(self) -> None:
+        """Records that a former process left in the spools go first."""
+        for spool in self._stores.spools:
+            if records := await spool.records():
+                self._stores.mover.move(spool, records)
+
+    async def _converse(self, channel: Channel) -> None:
+        await channel.run()
+        if not self._stopping.is_set():
+            # The supervisor is gone, and whoever starts next must find the spools free. What was accepted lies in them.
+            self._log.tell("error", "supervisor_gone")
+            self._log.flush(0.3)
+            os._exit(1)
+
+    async def _stop(self, steady: Sequence[asyncio.Task[None]]) -> None:
+        seconds = self._settings.settings.server.drain
+        self._doors.close()
+        await self._doors.drain(seconds)
+        await self._runner.drain(seconds)
+        await self._attempts.close()
+        await self._names.close()
+        await self._stores.mover.finish(5.0)
+
+    async def _erase(self) -> None:
+        """Traces end after their time; one worker sees to it."""
+        while self._number == 0:
+            before = self._clock.now() - self._settings.settings.storage.trace_days * 86400
+            try:
+                while await self._stores.traces.erase(before) > 0:
+                    await self._clock.sleep(0.1)
+            except StorageBroken as error:
+                self._log.tell("warning", "trace_not_erased", error=str(error))
+            await self._clock.sleep(ERASE)
+
+    # -- asked by the supervisor ------------------------------------------------------------------------------------------
+
+    def _fault(self, error: Exception) -> str:
+        self._log.tell("error", "command_failed", error=type(error).__name__)
+        return "something failed in a worker; the log says what"
+
+    async def _answer(self, command: str, arguments: dict[str, Any]) -> Any:
+        match command:
+            case "ready":
+                return True
+            case "reload":
+                return await self._reload()
+            case "metrics":
+                return await self._sample()
+            case "status":
+                return await self._status()
+        return await self._commands.answer(command, arguments)
+
+    async def _reload(self) -> bool:
+        new = loaded(self._settings.path)
+        terms = policy(new)
+        note, received = receive_sockets(self._handover)
+        self._settings, self._policy = new, terms
+        self._reception.policy = terms
+        self._desk.contact = terms.contact
+        self._runner.reconfigure(terms.outbounds, terms.retry, hostname=terms.hostname, contact=terms.contact)
+        await self._doors.arrange(terms.listeners, dict(zip(json.loads(note), received, strict=True)))
+        self._log.set_level(new.settings.log.level)
+        return True
+
+    async def _sample(self) -> Any:
+        for name, count in self._doors.sessions().items():
+            self._metrics.set("sessions_open", count, (name,))
+        states, oldest = await self._queue()
+        for state, number in states.items():
+            self._metrics.set("queue_deliveries", number, (state,))
+        self._metrics.set("oldest_waiting_seconds", 0.0 if oldest is None else max(0.0, self._clock.now() - oldest))
+        return self._metrics.snapshot()
+
+    async def _queue(self) -> tuple[dict[str, int], float | None]:
+        """Deliveries by state, and when the oldest was taken."""
+        states = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
+        oldest: float | None = None
+        for spool in self._stores.spools:
+            counts, first = await spool.counts()
+            for state, number in counts.items():
+                states[state] += number
+            if first is not None:
+                oldest = first if oldest is None else min(oldest, first)
+        sending = min(len(self._runner.in_hand()["sending"]), states["ready"])
+        states["ready"] -= sending
+        states["sending"] = sending
+        return states, oldest
+
+    async def _status(self) -> dict[str, Any]:
+        states, oldest = await self._queue()
+        return {
+            "worker": self._number,
+            "pid": os.getpid(),
+            "started": self._started,
+            "sessions": self._doors.sessions(),
+            "queue": states,
+            "oldest": oldest,
+            "trace_failing": self._stores.mover.failing,
+        }
+
+
+def main(argv: list[str]) -> int:
+    """The process. Its exit status tells the supervisor nothing but that it ended."""
+    parser = argparse.ArgumentParser(prog="gateway worker")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--sockets", type=int, required=True)
+    options = parser.parse_args(argv)
+    settings = loaded(options.config)
+    file = settings.settings.log.file
+    path = None if file is None else settings.resolve(file)
+    log = configure(settings.settings.log.level, path, f"worker-{options.number}", SystemClock())
+    sys.setswitchinterval(SWITCH)
+    try:
+        uvloop.run(Worker(settings, options.number, log).run(options.control, options.sockets))
+    except (KeyFault, StorageBroken, InUse, OSError) as error:
+        log.tell("error", "worker_failed", error=str(error))
+        return 1
+    finally:
+        log.close()
+    return 0

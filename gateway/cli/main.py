@@ -1,0 +1,67 @@
+"""The command `gateway`: which commands there are, and in which order its help shows them."""
+
+from __future__ import annotations
+
+import typer
+from typer.core import TyperGroup
+
+from gateway.cli import check, init, queue, reload, send, serve, status, trace, version
+from gateway.cli import migrate as migration
+from gateway.cli.output import Config
+from gateway.cli.reach import settings_path, speaking
+
+START = "Start and change"
+WATCH = "Mail and state"
+CARE = "Care"
+
+# In the order in which a newcomer needs them. Typer by itself puts groups of commands behind all others.
+ORDER = ("init", "check", "serve", "reload", "status", "send", "queue", "trace", "migrate", "version")
+
+
+class Ordered(TyperGroup):
+    """The commands in the order of ORDER."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
+def _serve(config: Config = None) -> None:
+    """Start the gateway and stay in the foreground until it is told to stop."""
+    with speaking():
+        serve.run_named(settings_path(config))
+
+
+def _migrate(config: Config = None) -> None:
+    """Bring the databases to the form that this version expects; serve does it by itself."""
+    with speaking():
+        path = settings_path(config)
+        raise typer.Exit(migration.run(path))
+
+
+def _command_line() -> typer.Typer:
+    whole = typer.Typer(
+        cls=Ordered,
+        name="gateway",
+        help="A secure mail gateway: takes mail, keeps its promises about TLS, and never loses what it took.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,  # They would print local variables, and with them other people's mail.
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    # A line each: the help of a command says more.
+    for panel, name, short, command in (
+        (START, "init", "Make a folder with settings, keys and certificates.", init.init),
+        (START, "check", "Name every fault in the settings.", check.check),
+        (START, "serve", "Start the gateway; it stays in the foreground.", _serve),
+        (START, "reload", "Take the settings anew, without losing a connection.", reload.reload),
+        (WATCH, "status", "What runs, what waits, what needs attention.", status.status),
+        (WATCH, "send", "Send a test message and tell what became of it.", send.send),
+        (WATCH, "trace", "Tell the story of a message.", trace.trace),
+        (CARE, "migrate", "Bring the databases up to this version.", _migrate),
+        (CARE, "version", "Say which version this is.", version.version),
+    ):
+        whole.command(name, short_help=short, rich_help_panel=panel)(command)
+    whole.add_typer(queue.app, name="queue", rich_help_panel=WATCH)
+    return whole
+
+
+app = _command_line()

@@ -1,0 +1,155 @@
+"""Trace events in plain words, a sentence each. The kinds and their facts are those of `gateway.observe.events`.
+
+An event or a fact that this version does not know is shown as it stands, so that nothing of a story is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from gateway.cli.words import moment, octets, path, plain, some
+from gateway.observe import events
+
+Facts = dict[str, Any]
+
+
+def spread(story: list[Facts]) -> list[Facts]:
+    """The story with one event for each thing that happened.
+
+    Where one host took a delivery for all its recipients, the trace keeps attempt, recipients and end as one event, so
+    that the usual case costs one row.
+    """
+    told: list[Facts] = []
+    for event in story:
+        if event.get("event") != events.ATTEMPT or "recipients" not in event:
+            told.append(event)
+            continue
+        shared = {"time": event.get("time"), "delivery": event.get("delivery")}
+        told.append({name: fact for name, fact in event.items() if name not in ("recipients", "done")})
+        told += [shared | {"event": events.RECIPIENT} | recipient for recipient in event["recipients"]]
+        if event.get("done"):
+            told.append(shared | {"event": events.DONE})
+    return told
+
+
+def sentence(event: Facts) -> str:
+    """What happened, in one line without control characters."""
+    kind = event.get("event", "")
+    teller = _TELLERS.get(kind)
+    if teller is None:
+        facts = ", ".join(
+            f"{plain(name)} {plain(fact)}" for name, fact in event.items() if name not in ("time", "event")
+        )
+        return f"{plain(kind)}: {facts}" if facts else plain(kind)
+    return teller(event)
+
+
+def tls_words(tls: Facts | None) -> str:
+    """Version and cipher, and whether the certificate held; `in clear` for none."""
+    if not tls or not tls.get("version"):
+        return "in clear after a TLS handshake that failed" if tls and tls.get("fallback") else "in clear"
+    words = f"{plain(tls['version'])} with {plain(tls.get('cipher') or 'an unnamed cipher')}"
+    if "authenticated" in tls:
+        words += ", certificate verified" if tls["authenticated"] else ", certificate not verified"
+    return words
+
+
+def _delivery(event: Facts) -> str:
+    return f"Delivery {plain(event.get('delivery') or '-')}"
+
+
+def _addresses(listed: Any) -> str:
+    return some([str(one) for one in listed], 5) if isinstance(listed, list) else plain(listed or "-")
+
+
+def _received(event: Facts) -> str:
+    words = [f"Received from {path(event.get('from'))} for {_addresses(event.get('recipients'))}"]
+    if event.get("client"):
+        helo = f" ({plain(event['helo'])})" if event.get("helo") else ""
+        words.append(f"handed in by {plain(event['client'])}{helo} at {plain(event.get('listener', '-'))}")
+        words.append(f"connector {plain(event.get('connector') or '-')}")
+        words.append(tls_words(event.get("tls")))
+    else:
+        words.append("made by the gateway itself")
+    if isinstance(event.get("size"), int):
+        words.append(octets(event["size"]))
+    if event.get("message_id"):
+        words.append(f"Message-ID {plain(event['message_id'])}")
+    return "; ".join(words)
+
+
+def _refused(event: Facts) -> str:
+    client = f" to {plain(event['client'])}" if event.get("client") else ""
+    return f"Refused{client}: {plain(event.get('reply', '-'))}"
+
+
+def _routed(event: Facts) -> str:
+    where = f" towards {plain(event['destination'])}" if event.get("destination") else ""
+    return (
+        f"{_delivery(event)} leaves by connector {plain(event.get('connector', '-'))}{where}"
+        f" for {_addresses(event.get('recipients'))}"
+    )
+
+
+def _attempt(event: Facts) -> str:
+    host = plain(event.get("host") or "-")
+    if event.get("address") and event["address"] != event.get("host"):
+        host += f" ({plain(event['address'])})"
+    took = f" in {event['seconds']:.2f} s" if isinstance(event.get("seconds"), int | float) else ""
+    tls = event.get("tls")
+    # A folder and a host that was never reached have no TLS to speak of.
+    spoken = tls is not None or (event.get("outcome") == "delivered" and event.get("address"))
+    secured = f"; {tls_words(tls)}" if spoken else ""
+    return f"{_delivery(event)} tried at {host}: {plain(event.get('outcome', '-'))}{took}{secured}"
+
+
+def _recipient(event: Facts) -> str:
+    status = {"sent": "delivered to", "failed": "failed for", "waiting": "not yet delivered to"}
+    start = status.get(event.get("status", ""), plain(event.get("status", "-")) + " for")
+    code = f" {plain(event['enhanced'])}" if event.get("enhanced") and event.get("status") != "sent" else ""
+    why = f" ({plain(event['reason'])}{code})" if event.get("reason") else f" ({code.strip()})" if code else ""
+    said = f": {plain(event['reply'])}" if event.get("reply") else ""
+    return f"{_delivery(event)} {start} {plain(event.get('address', '-'))}{why}{said}"
+
+
+def _deferred(event: Facts) -> str:
+    attempts = event.get("attempts")
+    after = f" after attempt {attempts}" if isinstance(attempts, int) else ""
+    return f"{_delivery(event)} waits{after}; next attempt at {moment(event.get('next_attempt'))}"
+
+
+def _done(event: Facts) -> str:
+    return f"{_delivery(event)} is settled"
+
+
+def _notified(event: Facts) -> str:
+    return f"The sender {path(event.get('to'))} was told by a notice, {plain(event.get('notice', '-'))}"
+
+
+def _by_hand(word: str) -> Callable[[Facts], str]:
+    def teller(event: Facts) -> str:
+        return f"{_delivery(event)} was {word} by an administrator"
+
+    return teller
+
+
+def _client_gone(event: Facts) -> str:
+    return "The client was gone before it could read the 250; it may send the message again"
+
+
+_TELLERS: Final[dict[str, Callable[[Facts], str]]] = {
+    events.RECEIVED: _received,
+    events.REFUSED: _refused,
+    events.ROUTED: _routed,
+    events.ATTEMPT: _attempt,
+    events.RECIPIENT: _recipient,
+    events.DEFERRED: _deferred,
+    events.DONE: _done,
+    events.NOTIFIED: _notified,
+    events.HELD: _by_hand("held"),
+    events.RELEASED: _by_hand("released"),
+    events.RETRIED: _by_hand("sent on its way again"),
+    events.DELETED: _by_hand("deleted"),
+    events.CLIENT_GONE: _client_gone,
+}

@@ -1,0 +1,25 @@
+"""`gateway version`: which version this is, and what it stands on. Needs no settings and no running gateway."""
+
+from __future__ import annotations
+
+import platform
+
+from gateway import __version__
+from gateway.cli.output import Json, say, value
+
+
+def version(as_json: Json = False) -> None:
+    """Say which version this is, and which Python, OpenSSL and SQLite it runs on."""
+    import sqlite3
+    import ssl
+
+    facts = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "sqlite": sqlite3.sqlite_version,
+    }
+    if as_json:
+        value(facts)
+    else:
+        say(f"gateway {__version__} (Python {facts['python']}, {facts['openssl']}, SQLite {facts['sqlite']})")

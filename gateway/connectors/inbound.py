@@ -1,0 +1,262 @@
+"""Inbound connectors: which of them a client comes by (judged at MAIL), and whom it may reach by it (judged at RCPT).
+
+Never an open relay: only an `on_premises` connector reaches domains that are not ours, and it needs addresses.
+Leaves out: client certificates, AUTH; `admit` will ask for them in the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
+
+from gateway.connectors import patterns
+from gateway.connectors.model import Domains, Inbound
+from gateway.mail.address import Address
+from gateway.mail.envelope import Tls
+from gateway.mail.reply import (
+    ADDRESS_RESTRICTED,
+    RELAY_DENIED,
+    SENDER_NOT_ALLOWED,
+    TLS_REQUIRED,
+    TLS_TOO_OLD,
+    Refused,
+)
+from gateway.settings import schema
+from gateway.settings.fault import BadSettings, Fault, errors, shown
+from gateway.settings.load import Loaded
+
+_KEY = "connectors.inbound"
+
+_REMEMBERED = 4096  # Pairs of client address and sender domain. Forgotten all at once: a flood must not cost more.
+_ALWAYS_TAKEN = frozenset({"postmaster", "abuse"})  # RFC 5321 4.5.1, RFC 2142 4
+_ROUTING = frozenset("%!@")  # `user%other.example`, `other.example!user`, `"user@other.example"`
+
+
+class Inbounds(tuple[Inbound, ...]):
+    """The connectors in the order of the file. Remembers what it chose: a client says MAIL more than once."""
+
+    def __init__(self, inbounds: Iterable[Inbound] = ()) -> None:
+        self.chosen: dict[tuple[str, str | None], Inbound | Refused | None] = {}
+
+
+def admit(
+    inbounds: tuple[Inbound, ...],
+    accepted: Domains,
+    *,
+    sender: Address | None,
+    client_address: str,
+    tls: Tls | None,
+) -> Inbound | None:
+    """The connector by which this client hands in mail from `sender` (None: the null reverse path), or None.
+
+    Raises Refused where the connector's terms do not hold. None is no refusal yet: postmaster may be reached without a
+    connector; `may_reach` says so at RCPT. `accepted` are the domains of ours.
+    """
+    domain = None if sender is None else sender.domain
+    if isinstance(inbounds, Inbounds):
+        key = (client_address, domain)
+        found = inbounds.chosen.get(key, inbounds)
+        if isinstance(found, tuple):  # Nothing remembered: the mark for that is the tuple itself.
+            if len(inbounds.chosen) >= _REMEMBERED:
+                inbounds.chosen.clear()
+            found = inbounds.chosen[key] = _choose(inbounds, domain, client_address)
+    else:
+        found = _choose(inbounds, domain, client_address)
+    if found is None:
+        return None
+    if isinstance(found, Refused):
+        raise Refused(found.reply)  # A new one: a remembered exception would keep its traceback and all in it alive.
+    if tls is None:
+        if found.require_tls:
+            raise Refused(TLS_REQUIRED)
+    elif found.minimum_tls == "1.3" and tls.version in ("TLSv1.2", "TLSv1.1", "TLSv1"):
+        raise Refused(TLS_TOO_OLD)
+    return found
+
+
+def may_reach(inbound: Inbound | None, accepted: Domains, recipient: Address) -> None:
+    """Raises Refused unless a client that came by `inbound` may send to `recipient`.
+
+    Postmaster and abuse of ours are reached by everybody. `accepted` are the domains of ours.
+    """
+    ours = not recipient.domain or accepted.closeness(recipient.domain) is not None
+    if ours and recipient.local.strip('"').lower() in _ALWAYS_TAKEN:
+        return
+    if inbound is None:
+        raise Refused(SENDER_NOT_ALLOWED if ours else RELAY_DENIED)
+    if not inbound.on_premises and (not ours or _ROUTING.intersection(recipient.local)):
+        # A server behind us may carry such a route out: then we would have relayed.
+        raise Refused(RELAY_DENIED)
+    if inbound.recipient_domains is not None and inbound.recipient_domains.closeness(recipient.domain) is None:
+        raise Refused(RELAY_DENIED)
+
+
+def _choose(inbounds: tuple[Inbound, ...], domain: str | None, client_address: str) -> Inbound | Refused | None:
+    address = _address(client_address)
+    if domain is None:
+        return _for_null(inbounds, address)
+    best: tuple[int, bool, int] = (-1, False, 0)
+    chosen: Inbound | None = None
+    restricted = -1
+    for number, inbound in enumerate(inbounds):
+        closeness = inbound.sender_domains.closeness(domain)
+        if closeness is None:
+            continue
+        if _nearness(inbound, address) is None:
+            if inbound.restrict_to_networks:
+                restricted = max(restricted, closeness)
+            continue
+        if inbound.accepted_senders is not None and inbound.accepted_senders.closeness(domain) is None:
+            continue
+        rank = (closeness, bool(inbound.networks), -number)
+        if rank > best:
+            best, chosen = rank, inbound
+    # Who is as close and names the address was meant beside the restricted one: two lists of one partner's addresses.
+    if restricted > best[0] or (restricted == best[0] and restricted >= 0 and not best[1]):
+        return Refused(ADDRESS_RESTRICTED)
+    return chosen
+
+
+def _for_null(inbounds: tuple[Inbound, ...], address: IPv4Address | IPv6Address | None) -> Inbound | None:
+    """By address alone: the closest network, then who is for all senders, then the order of the file."""
+    best: tuple[int, bool, int] | None = None
+    chosen: Inbound | None = None
+    for number, inbound in enumerate(inbounds):
+        nearness = _nearness(inbound, address)
+        if nearness is None:
+            continue
+        rank = (nearness, "*" in inbound.sender_domains.patterns, -number)
+        if best is None or rank > best:
+            best, chosen = rank, inbound
+    return chosen
+
+
+def _nearness(inbound: Inbound, address: IPv4Address | IPv6Address | None) -> int | None:
+    """The prefix length of the closest network with `address` in it; -1 where any address will do; None: not for it."""
+    if not inbound.networks:
+        return -1
+    if address is None:
+        return None
+    return max((one.prefixlen for one in inbound.networks if address in one), default=None)
+
+
+@lru_cache(maxsize=1024)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """A client's address; an IPv4-mapped one (RFC 4291 2.5.5.2), as a listener on [::] may see it, counts as IPv4."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def inbounds(loaded: Loaded) -> Inbounds:
+    """The enabled inbound connectors, in the order of the file. Raises BadSettings with all their faults."""
+    faults: list[Fault] = []
+    made = read_inbounds(loaded, patterns.read_accepted(loaded, []), faults)
+    if errors(faults):
+        raise BadSettings(faults)
+    return made
+
+
+def read_inbounds(loaded: Loaded, accepted: Domains, faults: list[Fault]) -> Inbounds:
+    """Like `inbounds`, but faults and warnings are added to `faults`, and connectors with errors left out."""
+    sections = loaded.settings.connectors.inbound
+    patterns.unique(loaded, _KEY, (section.name for section in sections), faults)
+    made = []
+    for number, section in enumerate(sections):
+        before = len(errors(faults))
+        one = _read(loaded, f"{_KEY}[{number}]", section, accepted, faults)
+        if section.enabled and len(errors(faults)) == before:
+            made.append(one)
+    if not sections:
+        right = "at least one; until then nobody may hand in mail but to postmaster and abuse"
+        faults.append(loaded.warning(_KEY, "no connector", right))
+    return Inbounds(made)
+
+
+def _read(loaded: Loaded, key: str, section: schema.Inbound, accepted: Domains, faults: list[Fault]) -> Inbound:
+    networks = _networks(loaded, f"{key}.sender_ip_addresses", section.sender_ip_addresses, faults)
+    sender_domains = patterns.domains(loaded, f"{key}.sender_domains", section.sender_domains, faults)
+    if not section.sender_domains:
+        faults.append(loaded.fault(f"{key}.sender_domains", "an empty list", 'domains, or ["*"] for all'))
+    recipients = patterns.domains(loaded, f"{key}.recipient_domains", section.recipient_domains, faults)
+    associated = _associated(loaded, f"{key}.associated_accepted_domains", section, accepted, faults)
+    on_premises = section.type == "on_premises"
+    if on_premises:
+        _closed(loaded, f"{key}.sender_ip_addresses", section, networks, faults)
+    if section.restrict_domains_to_ip_addresses and not section.sender_ip_addresses:
+        right = "the addresses to which restrict_domains_to_ip_addresses restricts them"
+        faults.append(loaded.fault(f"{key}.sender_ip_addresses", "nothing", right))
+    require_tls = not on_premises if section.require_tls is None else section.require_tls
+    if require_tls and not networks and "*" in sender_domains.patterns:
+        right = "false on a public MX (RFC 3207 4): the connector is for everybody, so nobody may come in clear"
+        faults.append(loaded.warning(f"{key}.require_tls", "true", right))
+    if section.minimum_tls is not None and not require_tls:
+        right = "to have require_tls = true beside it; as it stands, who comes in clear is let in"
+        faults.append(loaded.warning(f"{key}.minimum_tls", shown(section.minimum_tls), right))
+    return Inbound(
+        name=section.name,
+        on_premises=on_premises,
+        sender_domains=sender_domains,
+        networks=networks,
+        restrict_to_networks=section.restrict_domains_to_ip_addresses,
+        require_tls=require_tls,
+        minimum_tls=section.minimum_tls,
+        accepted_senders=associated if section.associated_accepted_domains else None,
+        recipient_domains=recipients if section.recipient_domains else None,
+    )
+
+
+def _closed(
+    loaded: Loaded,
+    key: str,
+    section: schema.Inbound,
+    networks: tuple[IPv4Network | IPv6Network, ...],
+    faults: list[Fault],
+) -> None:
+    """An on_premises connector for everybody would be an open relay."""
+    right = "the addresses of your own servers: from anywhere else this would be an open relay"
+    if not section.sender_ip_addresses:
+        faults.append(loaded.fault(key, "nothing", right))
+    # Also where several networks make up all of them, such as 0.0.0.0/1 and 128.0.0.0/1.
+    four = collapse_addresses(one for one in networks if isinstance(one, IPv4Network))
+    six = collapse_addresses(one for one in networks if isinstance(one, IPv6Network))
+    whole = [str(one) for one in four if one.prefixlen == 0] + [str(one) for one in six if one.prefixlen == 0]
+    faults.extend(loaded.fault(key, f"the whole internet ({one})", right) for one in whole)
+
+
+def _associated(loaded: Loaded, key: str, section: schema.Inbound, accepted: Domains, faults: list[Fault]) -> Domains:
+    made = patterns.domains(loaded, key, section.associated_accepted_domains, faults, everything=False)
+    for number, text in enumerate(section.associated_accepted_domains):
+        one = patterns.pattern(text, everything=False)
+        if one is not None and one not in accepted.patterns and accepted.closeness(one) is None:
+            faults.append(loaded.fault(f"{key}[{number}]", shown(text), "one of accepted_domains"))
+    return made
+
+
+def _networks(loaded: Loaded, key: str, texts: list[str], faults: list[Fault]) -> tuple[IPv4Network | IPv6Network, ...]:
+    made = []
+    for number, text in enumerate(texts):
+        try:
+            made.append(_network(text))
+        except ValueError:
+            faults.append(loaded.fault(f"{key}[{number}]", shown(text), _right(text)))
+    return tuple(made)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """An address or a network. Raises ValueError, also for one with bits behind its prefix."""
+    made = IPv6Network(text) if ":" in text else IPv4Network(text)
+    if isinstance(made, IPv6Network) and made.prefixlen >= 96 and (mapped := made.network_address.ipv4_mapped):
+        return IPv4Network((mapped, made.prefixlen - 96))  # As `_address` takes them.
+    return made
+
+
+def _right(text: str) -> str:
+    try:
+        meant = IPv6Network(text, strict=False) if ":" in text else IPv4Network(text, strict=False)
+    except ValueError:
+        return 'an IP address or a network, such as "192.0.2.7", "192.0.2.0/24" or "2001:db8::/32"'
+    return f'"{meant}": behind the prefix there are zeros alone'

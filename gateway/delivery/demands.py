@@ -1,0 +1,102 @@
+"""What a message demands of a host, and whether its EHLO meets it (RFC 1870 6.1, RFC 6152 3, RFC 6531 3.4).
+
+Leaves out: conversion to 7 bits; what a host can't take ends with 5.6.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+from gateway.delivery.outcome import Result, Verdict
+from gateway.delivery.said import Offers
+from gateway.delivery.verdicts import of_all
+from gateway.mail.address import Address
+from gateway.mail.delivery import Delivery, Target
+from gateway.mail.envelope import Body
+from gateway.mail.message import MAX_HEAD, Content
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How the transaction is worded for one host, and who is left out of it, with the reason."""
+
+    sender: bytes
+    recipients: tuple[bytes, ...]
+    parameters: bytes
+    targets: tuple[Target, ...]
+    left_out: tuple[Result, ...] = ()
+
+
+async def wording(
+    delivery: Delivery, targets: tuple[Target, ...], content: Content, offers: Offers, host: str
+) -> Wording:
+    """Word the transaction for a host with these offers. Content is looked at only where the host lacks something.
+
+    Raises what reading `content` raises.
+    """
+    if offers.size is not None and content.size > offers.size:
+        text = f"552 5.3.4 The message has {content.size} octets, {host} takes {offers.size}"
+        return Wording(b"", (), b"", (), of_all(targets, Verdict.NEVER, "5.3.4", text, host=host))
+    eight = delivery.body is Body.EIGHT_BIT_MIME
+    if eight and not offers.eight_bit and await _any(content, _beyond_ascii, whole=True):
+        text = f"554 5.6.3 The message has 8-bit content, which {host} does not take"
+        return Wording(b"", (), b"", (), of_all(targets, Verdict.NEVER, "5.6.3", text, host=host))
+    left_out: tuple[Result, ...] = ()
+    utf8 = delivery.smtputf8 or not _ascii(delivery.sender) or not all(_ascii(one.address) for one in targets)
+    if utf8 and not offers.smtputf8:
+        text = f"553 5.6.7 Addresses or header fields beyond ASCII, which {host} does not take"
+        header = delivery.smtputf8 and await _any(content, _head_beyond_ascii, whole=False)
+        refused = (
+            targets if header or not _ascii(delivery.sender) else tuple(t for t in targets if not _ascii(t.address))
+        )
+        left_out = of_all(refused, Verdict.NEVER, "5.6.7", text, host=host)
+        targets = tuple(target for target in targets if target not in refused)
+        utf8 = False
+    parameters = b" SIZE=%d" % content.size if offers.sized else b""
+    if eight and offers.eight_bit:
+        parameters += b" BODY=8BITMIME"
+    if utf8:
+        parameters += b" SMTPUTF8"
+    return Wording(
+        _wire(delivery.sender, utf8), tuple(_wire(one.address, utf8) for one in targets), parameters, targets, left_out
+    )
+
+
+def _ascii(address: Address | None) -> bool:
+    """Whether it can be said without SMTPUTF8: an internationalised domain can, as A-labels (RFC 6531 3.2)."""
+    return address is None or address.is_ascii or (bool(address.domain) and address.local.isascii())
+
+
+def _wire(address: Address | None, utf8: bool) -> bytes:
+    if address is None:
+        return b""
+    if address.is_ascii or utf8:
+        return address.text.encode()
+    return f"{address.local}@{address.domain}".encode()
+
+
+async def _any(content: Content, found: Callable[[bytes], bool], *, whole: bool) -> bool:
+    """Whether `found` holds for the content, or for a block of it; with `whole` False for the first block alone."""
+    if content.inline is not None:
+        return found(content.inline)
+    blocks = content.blocks()
+    try:
+        async for block in blocks:
+            if found(block):
+                return True
+            if not whole:
+                return False
+        return False
+    finally:
+        if isinstance(blocks, AsyncGenerator):
+            await blocks.aclose()
+
+
+def _beyond_ascii(octets: bytes) -> bool:
+    return not octets.isascii()
+
+
+def _head_beyond_ascii(octets: bytes) -> bool:
+    end = octets.find(b"\r\n\r\n", 0, MAX_HEAD)
+    return not octets[: MAX_HEAD if end < 0 else end].isascii()

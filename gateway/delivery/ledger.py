@@ -1,0 +1,183 @@
+"""The ledger: what came of an attempt is judged, told to the sender, written down for good, logged and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.delivery.courier import Tell, told
+from gateway.delivery.lane import Item
+from gateway.delivery.notice import LATE, Notices, hushed, wishing
+from gateway.delivery.outcome import Outcome, Verdict
+from gateway.delivery.schedule import RetryTerms
+from gateway.delivery.settle import Settled, settle
+from gateway.mail.delivery import Delivery, State, Target
+from gateway.mail.reply import Refused
+from gateway.observe import events
+from gateway.observe.events import Event
+from gateway.storage.sealer import SealBroken
+from gateway.world.chance import Chance
+from gateway.world.clock import Clock, rfc3339
+
+Count = Callable[[str, dict[str, str], float], None]  # metric, labels, value
+
+NOTICE_DEADLINE = 60.0  # Seconds to hand a notice in.
+FIRST_PAUSE = 1.0  # Seconds until a write that failed is tried again; doubled each time.
+LONGEST_PAUSE = 60.0
+
+
+class Ledger:
+    """One for each runner. Once `cut` is set, it waits for nothing any more."""
+
+    def __init__(
+        self, *, notices: Notices, retry: RetryTerms, clock: Clock, chance: Chance, tell: Tell, count: Count
+    ) -> None:
+        self.retry = retry
+        self.cut = False
+        self._notices = notices
+        self._clock = clock
+        self._chance = chance
+        self._tell = tell
+        self._count = count
+
+    def judge(self, delivery: Delivery, outcome: Outcome, *, keep: bool = False) -> Settled:
+        """See settle."""
+        return settle(delivery, outcome, now=self._clock.now(), retry=self.retry, chance=self._chance, keep=keep)
+
+    async def enter(self, item: Item, outcome: Outcome, settled: Settled, seconds: float | None) -> float | None:
+        """Tell the sender first, then store; when it is due again, or None where it is finished.
+
+        `seconds`: how long the attempt took; None where there was none.
+        """
+        if settled.failed:
+            stored, event = await self._notify(item, settled.delivery, settled.failed, None)
+            if event is not None:
+                settled.events.append(event)
+            elif not stored:  # Nobody is given up whose sender does not know: what arrived is noted, the rest waits.
+                settled = self.judge(item.delivery, outcome, keep=True)
+        delivery = settled.delivery
+        if not settled.finished and self._clock.now() - delivery.created >= LATE:
+            delivery = await self._tell_delay(item, settled)
+        if settled.closing is not None:
+            settled.events.append(settled.closing)
+        await self._write(item, settled.finished, delivery, settled.events)
+        self._report(delivery, outcome, settled, seconds)
+        return None if settled.finished else delivery.next_attempt
+
+    async def hold(self, item: Item) -> None:
+        """Its octets do not open: keep it for an administrator to look at; nothing of it is lost or tried."""
+        delivery = replace(item.delivery, state=State.HELD)
+        facts: dict[str, object] = {"delivery": delivery.id, "reason": "its sealed content does not open"}
+        event = Event(message=delivery.message, time=self._clock.now(), event=events.HELD, facts=facts)
+        self._tell("error", "content_broken", {"id": delivery.message, "delivery": delivery.id, "state": "held"})
+        await self._write(item, False, delivery, [event])
+
+    async def _tell_delay(self, item: Item, settled: Settled) -> Delivery:
+        """The delivery, after its sender was told once that it is late (RFC 3461 4.1)."""
+        delivery = settled.delivery
+        late = wishing(delivery.waiting, "DELAY")
+        if delivery.sender is None or not late:
+            return delivery
+        stored, event = await self._notify(item, delivery, late, delivery.created + self.retry.expire)
+        if event is not None:
+            settled.events.append(event)
+        return hushed(delivery) if stored else delivery
+
+    async def _notify(
+        self, item: Item, delivery: Delivery, targets: tuple[Target, ...], until: float | None
+    ) -> tuple[bool, Event | None]:
+        """Whether it is seen to, and the event of a notice that was sent. False: it has to be tried again."""
+        facts = {"id": delivery.message, "delivery": delivery.id}
+        if self.cut:
+            return False, None
+        try:
+            item.task = asyncio.current_task()
+            async with self._clock.timeout(NOTICE_DEADLINE):
+                if item.content is None and delivery.sender is not None:
+                    item.content = await _readable(item)
+                return True, await self._notices.tell(
+                    delivery, targets, item.content, now=self._clock.now(), until=until
+                )
+        except asyncio.CancelledError:
+            if not self.cut:
+                raise
+            return False, None
+        except Refused as error:
+            if error.reply.code < 500:
+                self._tell("error", "notice_not_stored", {**facts, "reply": str(error)})
+                return False, None
+            # Nobody can be told, as where no connector leads to the sender; trying for ever would not help.
+            self._tell("warning", "notice_refused", {**facts, "reply": str(error)})
+            return True, None
+        except Exception as error:
+            self._tell("error", "notice_not_stored", {**facts, **told(error)})
+            return False, None
+        finally:
+            item.task = None
+
+    async def _write(self, item: Item, finished: bool, delivery: Delivery, happened: Sequence[Event]) -> None:
+        """Store it, however often that takes: what was sent and is forgotten would be sent twice."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                if finished:
+                    await item.queue.done(delivery, happened)
+                else:
+                    await item.queue.postpone(delivery, happened)
+                return
+            except Exception as error:
+                if pause == FIRST_PAUSE:
+                    facts = {"id": delivery.message, "delivery": delivery.id, **told(error)}
+                    self._tell("error", "queue_not_written", facts)
+            if self.cut or not await self._pause(item, pause):
+                self._tell("error", "queue_not_written_at_stop", {"id": delivery.message, "delivery": delivery.id})
+                return
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _pause(self, item: Item, seconds: float) -> bool:
+        """Wait; False where the stop cut it short."""
+        try:
+            item.task = asyncio.current_task()
+            await self._clock.sleep(seconds)
+            return True
+        except asyncio.CancelledError:
+            if not self.cut:
+                raise
+            return False
+        finally:
+            item.task = None
+
+    def _report(self, delivery: Delivery, outcome: Outcome, settled: Settled, seconds: float | None) -> None:
+        """One log line, and what is counted."""
+        now = self._clock.now()
+        facts: dict[str, Any] = {"id": delivery.message, "delivery": delivery.id, "connector": delivery.connector}
+        if seconds is not None:
+            facts["seconds"] = round(seconds, 3)
+            self._count("attempt_seconds", {"connector": delivery.connector}, seconds)
+        if outcome.hops:
+            hop = outcome.hops[-1]
+            facts |= {"host": hop.host, "tls": hop.tls_version, "cipher": hop.tls_cipher}
+        for verdict in dict.fromkeys([result.verdict for result in outcome.results]):
+            self._count("deliveries_total", {"connector": delivery.connector, "outcome": verdict.value}, 1)
+        if settled.finished and not settled.failed:
+            self._count("delivery_seconds", {"connector": delivery.connector}, max(0.0, now - delivery.created))
+            self._tell("info", "sent", facts)
+            return
+        trouble = next((result for result in outcome.results if result.verdict is not Verdict.SENT), None)
+        if trouble is not None:
+            facts |= {"reason": trouble.reason or trouble.reply, "enhanced": trouble.enhanced}
+        if settled.finished:
+            self._tell("warning", "failed", {**facts, "failed": len(settled.failed)})
+        else:
+            facts |= {"attempts": delivery.attempts, "next_attempt": rfc3339(delivery.next_attempt)}
+            self._tell("warning", "deferred", facts)
+
+
+async def _readable(item: Item) -> Any:
+    """The octets, or None where they can't be read: the sender hears of it without them."""
+    try:
+        return await item.queue.content(item.delivery)
+    except (SealBroken, OSError):
+        return None

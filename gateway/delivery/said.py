@@ -1,0 +1,161 @@
+"""What a next hop says: replies read from its octets (RFC 5321 4.2, RFC 2034 4), and the faults instead of a reply.
+
+    HopFault             no reply that could be used
+     +- HopUnreachable   no connection
+     +- HopLost          the connection ended
+     +- HopSilent        time ran out
+     +- HopOdd           what came is no SMTP reply
+
+Pure; `client` moves the octets.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_LINE = 8192  # RFC 5321 4.5.3.1.5 says 512; some hosts write long texts.
+MAX_REPLY = 65_536  # All lines of one reply: what is longer is no EHLO, and memory is ours.
+MAX_TOLD = 900  # Of a reply's text in queue, trace and DSN.
+
+_ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=[ \t]|$)")
+_CONTROLS = dict.fromkeys((*range(32), 127), "?")
+
+
+class HopFault(Exception):
+    """No reply that could be used: passing. The text says what happened, `enhanced` is its code of RFC 3463."""
+
+    enhanced = "4.4.2"
+
+
+class HopUnreachable(HopFault):
+    """There is no connection to the address."""
+
+    enhanced = "4.4.1"
+
+
+class HopLost(HopFault):
+    """The connection ended before the reply."""
+
+
+class HopSilent(HopFault):
+    """The reply did not come in time."""
+
+
+class HopOdd(HopFault):
+    """What came is no SMTP reply."""
+
+    enhanced = "4.5.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One reply. `text` has its lines, without the code, separated by LF."""
+
+    code: int
+    text: str
+
+    @property
+    def good(self) -> bool:
+        """Whether it says yes (2yz)."""
+        return 200 <= self.code < 300
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it says no for ever (5yz)."""
+        return self.code >= 500
+
+    @property
+    def enhanced(self) -> str | None:
+        """Its enhanced status code, where it has one that goes with the code."""
+        found = _ENHANCED.match(self.text)
+        return found[0] if found and found[1] == str(self.code // 100) else None
+
+    @property
+    def line(self) -> str:
+        """Code and text on one line, fit for log, trace and DSN."""
+        text = self.text
+        if "\n" in text:
+            mark = self.enhanced
+            lines = text.split("\n")
+            # Each line repeats the enhanced code (RFC 2034 4); told once it reads better.
+            rest = (line.removeprefix(mark) if mark else line for line in lines[1:])
+            text = " ".join(part for part in (lines[0], *(line.strip() for line in rest)) if part)
+        return f"{self.code} {text}"[:MAX_TOLD].translate(_CONTROLS).rstrip()
+
+
+class Ear:
+    """Makes replies of octets as they come."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._lines: list[str] = []
+        self._length = 0
+
+    def hear(self, octets: bytes) -> list[Said]:
+        """The replies that `octets` complete. Raises HopOdd, after which nothing that follows means anything."""
+        heard: list[Said] = []
+        rest = self._rest
+        rest += octets
+        start = 0
+        while (end := rest.find(b"\n", start)) >= 0:
+            line = bytes(rest[start:end])
+            start = end + 1
+            self._length += len(line)
+            if len(line) > MAX_LINE or self._length > MAX_REPLY:
+                raise HopOdd("the host's reply is too long")
+            code, mark = line[:3], line[3:4]
+            if not (len(code) == 3 and code.isdigit() and b"200" <= code < b"600") or mark not in (
+                b" ",
+                b"-",
+                b"",
+                b"\r",
+            ):
+                shown = line[:60].decode("ascii", "replace").translate(_CONTROLS)
+                raise HopOdd(f"the host answered what is no SMTP reply: {shown}")
+            self._lines.append(line[4:].decode("utf-8", "replace").rstrip())
+            if mark != b"-":
+                heard.append(Said(int(code), "\n".join(self._lines)))
+                self._lines = []
+                self._length = 0
+        del rest[:start]
+        if len(rest) > MAX_LINE:
+            rest.clear()
+            raise HopOdd("the host's reply is too long")
+        return heard
+
+    def forget(self) -> None:
+        """Drop what was heard in part: what came before a TLS handshake counts for nothing (RFC 3207 4.2)."""
+        self._rest.clear()
+        self._lines = []
+        self._length = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """What EHLO offered. `sized`: it knows SIZE; `size` is None where it names no limit (RFC 1870 4)."""
+
+    sized: bool = False
+    size: int | None = None
+    eight_bit: bool = False
+    smtputf8: bool = False
+    pipelining: bool = False
+    starttls: bool = False
+    enhanced: bool = False
+
+    @classmethod
+    def of(cls, said: Said) -> Offers:
+        """Read the lines behind the greeting (RFC 5321 4.1.1.1); keywords in any case, unknown ones passed over."""
+        words = [line.split() for line in said.text.split("\n")[1:]]
+        offered = {line[0].upper(): line[1:] for line in words if line}
+        size = offered.get("SIZE", [])
+        limit = int(size[0]) if size and size[0].isascii() and size[0].isdigit() and len(size[0]) < 20 else 0
+        return cls(
+            sized="SIZE" in offered,
+            size=limit or None,
+            eight_bit="8BITMIME" in offered,
+            smtputf8="SMTPUTF8" in offered,
+            pipelining="PIPELINING" in offered,
+            starttls="STARTTLS" in offered,
+            enhanced="ENHANCEDSTATUSCODES" in offered,
+        )

@@ -1,0 +1,168 @@
+"""Fulfils storage's `Sealer`: AES-256-GCM (NIST SP 800-38D) under a key of its own for each record.
+
+    version mark (1 octet) | domain key version (4) | salt (16) | ciphertext | tag (16)
+
+The content key comes from the domain key by the counter-mode KDF of NIST SP 800-108 4.1 with HMAC-SHA256, over a label
+(what kind of sealing), the purpose and the random salt. As every record has its own key, no limit on nonces of one key
+matters, and the nonce may be fixed. Purpose, record and key version are associated data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+
+from gateway.keys.domain import KEY_OF, TOKEN, DomainKeys
+from gateway.keys.vault import Denied
+from gateway.storage.sealer import SealBroken
+from gateway.world.chance import Chance
+
+OVERHEAD: Final = 16  # The tag behind each piece.
+START: Final = 21  # Octets in front: version mark, key version, salt.
+
+_MARK: Final = b"\x01"
+_SALT: Final = 16
+# Fixed: 128 random bits of salt give each record its own key, so this nonce is used once with it.
+_NONCE: Final = bytes(12)
+# SP 800-108: the counter [1] in front; behind it 0x00, the context (purpose NUL salt) and the length [256 bits].
+_WHOLE: Final = b"\x00\x00\x00\x01gateway seal whole\x00"
+_PIECES: Final = b"\x00\x00\x00\x01gateway seal pieces\x00"
+_BITS: Final = b"\x00\x00\x01\x00"
+
+
+class KeySealer:
+    """A purpose is a name of `KEY_OF`. Seals with its domain key's newest version, opens with whichever a record names.
+
+    Safe in any thread.
+    """
+
+    def __init__(self, domain_keys: DomainKeys, chance: Chance) -> None:
+        self._octets = chance.octets
+        # An HMAC that has taken in its key is copied for each record: half the price of starting one.
+        self._macs: dict[tuple[str, int], HMAC] = {}
+        self._heads: dict[str, tuple[bytes, HMAC]] = {}
+        self._token: HMAC | None = None
+        keyed = {place: HMAC(domain_keys.secret(*place), SHA256()) for place in domain_keys.places()}
+        newest = {key: domain_keys.newest(key) for key, _ in keyed}
+        for purpose, key in KEY_OF.items():
+            self._macs.update({(purpose, version): mac for (name, version), mac in keyed.items() if name == key})
+            if (version := newest.get(key)) is not None:
+                self._heads[purpose] = (_MARK + version.to_bytes(4, "big"), keyed[key, version])
+        if (version := newest.get(TOKEN)) is not None:
+            # A newer version means new tokens: whoever makes one writes the indexes anew.
+            self._token = keyed[TOKEN, version]
+
+    def __repr__(self) -> str:
+        return f"KeySealer({', '.join(sorted(self._heads))})"
+
+    def seal(self, purpose: str, record: str, plain: bytes) -> bytes:
+        """Octets that only `open` with the same purpose and record can read. Raises Denied for an unknown purpose."""
+        head, mac = self._head(purpose)
+        salt = self._octets(_SALT)
+        cipher = AESGCM(_derive(mac, _WHOLE, purpose, salt))
+        return head + salt + cipher.encrypt(_NONCE, plain, _bound(head, purpose, record))
+
+    def open(self, purpose: str, record: str, sealed: bytes) -> bytes:
+        """The plain octets. Raises SealBroken."""
+        cipher = self._cipher(_WHOLE, purpose, record, sealed)
+        try:
+            return cipher.decrypt(_NONCE, sealed[START:], _bound(sealed[:5], purpose, record))
+        except InvalidTag as error:
+            raise _broken(purpose, record, "it is damaged or belongs to another record") from error
+
+    def segments(self, purpose: str, record: str, start: bytes | None = None) -> KeySegments:
+        """For writing (`start` None), or for reading what begins with `start`. Raises SealBroken."""
+        if start is not None:
+            if len(start) != START:
+                raise _broken(purpose, record, "its beginning is cut off")
+            return KeySegments(self._cipher(_PIECES, purpose, record, start), start, purpose, record)
+        head, mac = self._head(purpose)
+        salt = self._octets(_SALT)
+        return KeySegments(AESGCM(_derive(mac, _PIECES, purpose, salt)), head + salt, purpose, record)
+
+    def token(self, purpose: str, value: str) -> int:
+        """A signed 64-bit number that stands for `value` in an index and tells nothing without the key."""
+        if self._token is None:
+            raise Denied(f"there is no domain key {TOKEN!r}")
+        mac = self._token.copy()
+        mac.update(f"{purpose}\0{value}".encode("utf-8", "surrogatepass"))
+        return int.from_bytes(mac.finalize()[:8], "big", signed=True)
+
+    def _head(self, purpose: str) -> tuple[bytes, HMAC]:
+        try:
+            return self._heads[purpose]
+        except KeyError:
+            raise Denied(f"there is no domain key for {purpose!r}") from None
+
+    def _cipher(self, label: bytes, purpose: str, record: str, sealed: bytes) -> AESGCM:
+        if len(sealed) < START:
+            raise _broken(purpose, record, "it is cut off")
+        if sealed[:1] != _MARK:
+            raise _broken(purpose, record, f"its version mark {sealed[0]} is unknown")
+        version = int.from_bytes(sealed[1:5], "big")
+        if (mac := self._macs.get((purpose, version))) is None:
+            raise _broken(purpose, record, f"there is no version {version} of its domain key")
+        return AESGCM(_derive(mac, label, purpose, sealed[5:START]))
+
+
+class KeySegments:
+    """One content in pieces: fulfils storage's `Segments`. Whoever writes seals each place once.
+
+    The nonce is a piece's place and whether it is the last, so a piece that was moved, repeated or left out does not
+    open, nor does one that stands at the end and is not the last.
+    """
+
+    __slots__ = ("_bound", "_decrypt", "_encrypt", "_purpose", "_record", "_start")
+
+    def __init__(self, cipher: AESGCM, start: bytes, purpose: str, record: str) -> None:
+        self._encrypt: Callable[[bytes, bytes | memoryview, bytes], bytes] = cipher.encrypt
+        self._decrypt: Callable[[bytes, bytes, bytes], bytes] = cipher.decrypt
+        self._start = start
+        self._purpose = purpose
+        self._record = record
+        self._bound = _bound(start[:5], purpose, record)
+
+    def __repr__(self) -> str:
+        return f"KeySegments({self._purpose!r}, {self._record!r})"
+
+    @property
+    def start(self) -> bytes:
+        """What stands in front of the first piece."""
+        return self._start
+
+    def seal(self, place: int, last: bool, plain: bytes | memoryview) -> bytes:
+        """The sealed piece, `OVERHEAD` octets longer. `place` counts from 0."""
+        nonce = _piece(place, last)
+        return self._encrypt(nonce, plain, nonce + self._bound)
+
+    def open(self, place: int, last: bool, sealed: bytes) -> bytes:
+        """The plain piece. Raises SealBroken."""
+        nonce = _piece(place, last)
+        try:
+            return self._decrypt(nonce, sealed, nonce + self._bound)
+        except InvalidTag as error:
+            raise _broken(self._purpose, self._record, f"piece {place} is damaged or out of its place") from error
+
+
+def _derive(mac: HMAC, label: bytes, purpose: str, salt: bytes) -> bytes:
+    own = mac.copy()
+    own.update(label + purpose.encode() + b"\0" + salt + _BITS)
+    return own.finalize()
+
+
+def _bound(head: bytes, purpose: str, record: str) -> bytes:
+    # A purpose is one of ours and holds no NUL, so no purpose and record read as another pair.
+    return head + f"{purpose}\0{record}".encode()
+
+
+def _piece(place: int, last: bool) -> bytes:
+    return place.to_bytes(8, "big") + (b"\x01\0\0\0" if last else b"\0\0\0\0")
+
+
+def _broken(purpose: str, record: str, why: str) -> SealBroken:
+    return SealBroken(f"the {purpose} record {record} does not open: {why}")

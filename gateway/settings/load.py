@@ -1,0 +1,152 @@
+"""Reading gateway.toml (TOML 1.0). Every fault at once, each with its key, what was found and what would be right.
+
+Leaves out: what only the connectors, the disk or the vault can tell; `gateway check` joins that.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gateway.settings.fault import BadSettings, Fault, errors
+from gateway.settings.repair import Repaired, repaired
+from gateway.settings.schema import Settings
+from gateway.settings.unbuilt import unbuilt
+from gateway.settings.words import told
+
+__all__ = ["MAX_FILE", "BadSettings", "Loaded", "Reading", "find", "load", "loaded", "read"]
+
+MAX_FILE = 4 << 20  # Octets. Ten thousand domains take a tenth of it; more is the wrong file.
+_NAME = "gateway.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings and where they stand. Relative paths in them count from `folder`."""
+
+    settings: Settings
+    path: Path
+    folder: Path
+    warnings: tuple[Fault, ...] = ()
+
+    def resolve(self, text: str) -> Path:
+        """A path as gateway.toml has it, as one that can be opened."""
+        return self.folder / text
+
+    @property
+    def storage(self) -> Path:
+        """The folder of `[storage] url`."""
+        return self.resolve(self.settings.storage.url.removeprefix("sqlite:"))
+
+    def fault(self, key: str, found: str, right: str) -> Fault:
+        """An error in this file."""
+        return Fault(str(self.path), key, found, right)
+
+    def warning(self, key: str, found: str, right: str) -> Fault:
+        """A warning about this file."""
+        return Fault(str(self.path), key, found, right, "warning")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of reading: the faults and, as far as it can be told, the settings without what is at fault in them.
+
+    With faults `loaded` is good for finding more of them (pass each to `follows`), and for nothing else.
+    """
+
+    loaded: Loaded | None
+    faults: tuple[Fault, ...]
+    repair: Repaired | None = None
+
+    def follows(self, fault: Fault) -> bool:
+        """Whether `fault` only follows from one that is told already."""
+        return self.repair is not None and self.repair.follows(fault.key)
+
+
+def find(option: Path | None) -> Path:
+    """The settings' path: `--config` where given, else ./gateway.toml, else GATEWAY_CONFIG. Raises BadSettings."""
+    if option is not None:
+        return _existing(option, "the path of a gateway.toml")
+    if (here := Path(_NAME)).is_file():
+        return here
+    if named := os.environ.get("GATEWAY_CONFIG"):
+        return _existing(Path(named), "the path of a gateway.toml in the environment's GATEWAY_CONFIG")
+    right = "--config DIR/gateway.toml, or GATEWAY_CONFIG in the environment (`gateway init DIR` makes one)"
+    raise BadSettings([Fault(_NAME, "", "no such file in this folder", right)])
+
+
+def _existing(path: Path, right: str) -> Path:
+    if path.is_dir():
+        raise BadSettings([Fault(str(path), "", "a folder", f"the file in it, {path / _NAME}")])
+    if not path.is_file():
+        raise BadSettings([Fault(str(path), "", "no such file", f"{right} (`gateway init DIR` makes one)")])
+    return path
+
+
+def load(path: Path) -> Settings:
+    """The settings in the file, as they are written. Raises BadSettings with all its faults."""
+    return loaded(path).settings
+
+
+def loaded(path: Path) -> Loaded:
+    """The settings with the folder from which their paths count. Raises BadSettings; warnings alone come back in it."""
+    reading = read(path)
+    if reading.loaded is None or errors(reading.faults):
+        raise BadSettings(reading.faults)
+    return reading.loaded
+
+
+def read(path: Path) -> Reading:
+    """Like `load`, but a file with faults is given back as far as it can be understood."""
+    file = str(path)
+    data = _parse(path)
+    if isinstance(data, Fault):
+        return Reading(None, (data,))
+    later = unbuilt(data, file)
+    folder = path.absolute().parent
+    try:
+        # Strict: a number in quotes is a fault that one is told, not a number.
+        settings = Settings.model_validate(data, strict=True)
+    except ValidationError as error:
+        found = told(error, data, file)
+        repair = repaired(data, found)
+        faults = tuple(fault for _, fault in found) + tuple(later)
+        loaded = None if repair is None else Loaded(repair.settings, path, folder)
+        return Reading(loaded, faults, repair)
+    warnings = tuple(fault for fault in later if fault.severity == "warning")
+    return Reading(Loaded(settings, path, folder, warnings), tuple(later))
+
+
+def _parse(path: Path) -> dict[str, Any] | Fault:
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            octets = stream.read(MAX_FILE + 1)
+    except OSError as error:
+        return Fault(file, "", f"that it can't be read: {error.strerror}", "a file that the gateway may read")
+    if len(octets) > MAX_FILE:
+        return Fault(file, "", f"more than {MAX_FILE} octets", "a settings file")
+    try:
+        return tomllib.loads(octets.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        return Fault(file, f"line {line}", "octets that are not UTF-8", "a file saved as UTF-8")
+    except tomllib.TOMLDecodeError as error:
+        return _syntax(file, str(error), octets)
+    except RecursionError:
+        return Fault(file, "", "lists or tables nested too deeply", "a settings file")
+
+
+def _syntax(file: str, message: str, octets: bytes) -> Fault:
+    """The parser's `Something (at line 3, column 5)`, its line in front."""
+    what, _, place = message.rpartition(" (at ")
+    place = place.rstrip(")")
+    if not place.startswith("line "):  # The parser says "end of document" then.
+        last = octets.count(b"\n") + 1
+        place = f"line {last}"
+    return Fault(file, place, f"TOML that can't be read: {(what or message).lower()}", 'TOML, such as key = "text"')

@@ -1,0 +1,134 @@
+"""Settings whose part a later version brings: refused by name, so that nobody trusts in what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from gateway.settings.fault import Fault, shown
+from gateway.settings.shape import Place, dotted
+
+# Keys that the schema does not have, by pattern: `*` stands for anything; the first that fits counts.
+PARTS: tuple[tuple[str, str], ...] = (
+    ("smime", "S/MIME"),
+    ("portal", "the recipients' portal"),
+    ("rights", "rights management"),
+    ("imap", "mailbox access by IMAP"),
+    ("mailboxes", "mailboxes"),
+    ("policies", "data encryption policies"),
+    ("users", "accounts (AUTH)"),
+    ("accounts", "accounts (AUTH)"),
+    ("admin", "the administrators' pages"),
+    ("rules", "transport rules"),
+    ("dkim", "signing with DKIM"),
+    ("arc", "ARC"),
+    ("spf", "checking SPF"),
+    ("dmarc", "checking DMARC"),
+    ("authenticate", "authenticating senders (SPF, DKIM, DMARC, ARC)"),
+    ("tlsrpt", "TLS reports"),
+    ("storage.blobs", "contents in an object store"),
+    ("vaults?*?.module", "PKCS#11 vaults"),
+    ("vaults?*?.token", "PKCS#11 vaults"),
+    ("vaults?*?.pin_file", "PKCS#11 vaults"),
+    ("*.auth", "AUTH"),
+    ("*.require_auth", "AUTH"),
+    ("*.auth_*", "AUTH"),
+    ("*.username", "AUTH"),
+    ("*.password*", "AUTH"),
+    ("*.proxy_protocol*", "the PROXY protocol"),
+    ("*.ef_*", "enhanced filtering"),
+    ("*.treat_messages_as_internal", "treating messages as internal"),
+    ("*.cloud_services_mail_enabled", "believing internal headers"),
+    ("*.trusted_organizations", "believing internal headers"),
+    ("*.is_transport_rule_scoped", "connectors that a rule chooses"),
+    ("*.all_accepted_domains", "connectors for all accepted domains"),
+    ("*.route_all_messages_via_on_premises", "routing everything by the premises"),
+    ("*.sender_rewriting_enabled", "rewriting senders (SRS)"),
+    ("*.test_mode", "validating connectors"),
+    ("*.validation_recipients", "validating connectors"),
+    ("*.deliver_decrypted", "S/MIME"),
+)
+
+
+def part_of(key: str) -> str | None:
+    """The part that will bring the unknown key `key` (dotted), or None where it is simply unknown."""
+    # Square brackets are special to fnmatch, in the pattern alone; there a question mark stands for them.
+    return next((part for pattern, part in PARTS if fnmatchcase(key, pattern)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Values of a known key that nothing carries out yet. `[]` in `path` stands for each entry of a list."""
+
+    path: str
+    values: str
+    concerns: Callable[[Any], bool]
+    right: str
+    warning: bool = False
+
+
+def _is(word: str) -> Callable[[Any], bool]:
+    return lambda value: bool(value == word)
+
+
+def _any(value: Any) -> bool:
+    return value is not None
+
+
+def _true(value: Any) -> bool:
+    return value is True
+
+
+def _other_url(value: Any) -> bool:
+    return isinstance(value, str) and not value.startswith("sqlite:")
+
+
+_CERTIFICATE = "to leave it out: client certificates on the way in are not built yet"
+_NOTHING_YET = 'to know that it does nothing yet; until then mail goes by tls_settings alone ("none" says so)'
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal("listeners[].kind", "`submission`", _is("submission"), '"relay": submission is not built yet'),
+    Refusal("connectors.inbound[].tls_sender_certificate_name", "any", _any, _CERTIFICATE),
+    Refusal("connectors.inbound[].restrict_domains_to_certificate", "`true`", _true, _CERTIFICATE),
+    Refusal("connectors.inbound[].trusted_ca", "any", _any, _CERTIFICATE),
+    Refusal(
+        "connectors.outbound[].deliver", "`mailbox`", _is("mailbox"), '"smtp" or "folder": mailboxes are not built yet'
+    ),
+    Refusal("connectors.outbound[].dane", "`mandatory`", _is("mandatory"), '"none": DANE is not built yet'),
+    Refusal("connectors.outbound[].mta_sts", "`mandatory`", _is("mandatory"), '"none": MTA-STS is not built yet'),
+    Refusal("connectors.outbound[].dane", "`opportunistic`", _is("opportunistic"), _NOTHING_YET, warning=True),
+    Refusal("connectors.outbound[].mta_sts", "`opportunistic`", _is("opportunistic"), _NOTHING_YET, warning=True),
+    Refusal("vaults[].provider", "`pkcs11`", _is("pkcs11"), '"file": PKCS#11 vaults are not built yet'),
+    Refusal("storage.url", "other than `sqlite:`", _other_url, '"sqlite:FOLDER": other databases are not built yet'),
+)
+
+
+def unbuilt(data: dict[str, Any], file: str) -> list[Fault]:
+    """The faults and warnings for values in `data`, the file as TOML reads it, that belong to later parts."""
+    return [
+        Fault(file, dotted(place), _found(place, value), refusal.right, "warning" if refusal.warning else "error")
+        for refusal in REFUSALS
+        for place, value in _values(data, refusal.path.split("."))
+        if refusal.concerns(value)
+    ]
+
+
+def _found(place: Place, value: Any) -> str:
+    # A database address may hold a password: only its kind is shown.
+    return f'"{value.split(":")[0][:20]}:..."' if place == ("storage", "url") else shown(value)
+
+
+def _values(here: Any, path: list[str], place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    if not path:
+        yield place, here
+        return
+    name, rest = path[0].removesuffix("[]"), path[1:]
+    if not isinstance(here, dict) or name not in here:
+        return
+    value = here[name]
+    if not path[0].endswith("[]"):
+        yield from _values(value, rest, (*place, name))
+    elif isinstance(value, list):
+        for number, entry in enumerate(value):
+            yield from _values(entry, rest, (*place, name, number))

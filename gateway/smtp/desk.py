@@ -1,0 +1,105 @@
+"""What a session asks of the rest of the gateway, and the terms of its listener. `app` fills both in."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.connectors.model import Inbound
+from gateway.mail.address import Address
+from gateway.mail.envelope import Client
+from gateway.mail.mail import Mail
+from gateway.mail.message import Message
+from gateway.world.clock import Clock
+
+
+class Incoming(Protocol):
+    """Takes the octets of one message as they come."""
+
+    def write(self, octets: bytes) -> bool:
+        """True: memory holds as much as it may; call `flush` before the next write."""
+
+    async def flush(self) -> None:
+        """Make room."""
+
+    async def finish(self) -> Message:
+        """The whole message."""
+
+    async def abandon(self) -> None:
+        """Forget everything."""
+
+
+class Tell(Protocol):
+    """One log line."""
+
+    def __call__(self, level: str, event: str, **facts: Any) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """Shared by all sessions of a worker. A reload replaces what it holds; running sessions go by the new terms.
+
+    `admit` and `may_reach` raise Refused; `check_room` raises for a full disk; `accept` takes responsibility or raises.
+    """
+
+    clock: Clock
+    new_id: Callable[[], str]
+    admit: Callable[[Client, Address | None], Inbound | None]
+    may_reach: Callable[[Inbound | None, Address], None]
+    check_room: Callable[[int], None]
+    begin: Callable[[str], Incoming]
+    accept: Callable[[Mail], Awaitable[str]]
+    gone: Callable[[str], Awaitable[None]]
+    tell: Tell
+    count: Callable[..., None]
+    contact: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds that each phase of a session may take (RFC 5321 4.5.3.2)."""
+
+    greeting: float = 60
+    command: float = 300
+    data: float = 180
+    message: float = 1800
+    session: float = 7200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Of one listener. `name` is its address as the settings write it."""
+
+    name: str
+    hostname: str
+    tls: ssl.SSLContext | None = None
+    implicit: bool = False
+    normalize: bool = False
+    max_message_size: int = 50 * 1024 * 1024
+    max_line_length: int | None = None
+    max_recipients: int = 1000
+    max_messages: int = 1000
+    max_connections: int = 2000
+    max_connections_per_client: int = 200
+    max_bad_commands: int = 10
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    banner: bytes = b""
+    ehlo: bytes = b""
+    ehlo_over_tls: bytes = b""
+
+    @staticmethod
+    def made(**facts: Any) -> Terms:
+        """Terms with the lines that every session says, made once."""
+        plain = Terms(**facts)
+        lines = [plain.hostname, f"SIZE {plain.max_message_size}", "8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"]
+        over_tls = _multiline(lines)
+        if plain.tls is not None and not plain.implicit:
+            lines.append("STARTTLS")
+        banner = f"220 {plain.hostname} ESMTP gateway\r\n".encode()
+        return Terms(**facts, banner=banner, ehlo=_multiline(lines), ehlo_over_tls=over_tls)
+
+
+def _multiline(lines: list[str]) -> bytes:
+    return "".join([f"250-{line}\r\n" for line in lines[:-1]] + [f"250 {lines[-1]}\r\n"]).encode()

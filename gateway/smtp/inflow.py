@@ -1,0 +1,130 @@
+"""What a client sends, as octets: taken line by line or block by block, with a bound on what may wait."""
+
+from __future__ import annotations
+
+import asyncio
+
+HIGH = 512 * 1024  # Octets that may wait before the socket is left unread.
+MAX_LINE = 4096  # Of a command with its CR LF. RFC 5321 4.5.3.1.4 asks for 512, each extension for some more.
+
+
+class ClientGone(Exception):
+    """The connection ended."""
+
+
+class TimeRanOut(Exception):
+    """A deadline of the session passed while we waited for the client."""
+
+
+class LineTooLong(Exception):
+    """A command line was longer than MAX_LINE; it was read to its end and dropped."""
+
+
+class Inflow:
+    """The unread octets of one connection. One reader at a time."""
+
+    __slots__ = ("_ended", "_error", "_loop", "_octets", "_paused", "_transport", "_waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._octets = b""
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._ended = False
+        self._paused = False
+        self._transport: asyncio.Transport | None = None
+
+    def attach(self, transport: asyncio.Transport) -> None:
+        """Read from `transport` from now on; what came before is thrown away (RFC 3207 4.2)."""
+        self._transport = transport
+        self._octets = b""
+        self._paused = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the next read would have to wait."""
+        return not self._octets
+
+    @property
+    def has_line(self) -> bool:
+        """Whether a whole line is there."""
+        return b"\n" in self._octets
+
+    def feed(self, octets: bytes) -> None:
+        """More has come."""
+        self._octets = self._octets + octets if self._octets else bytes(octets)
+        if len(self._octets) > HIGH and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        """Nothing more will come; what is here may still be read."""
+        self._ended = True
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """Whoever waits, now or later, gets `error`."""
+        self._error = error
+        self._wake()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the session waits for the client."""
+        return self._waiter is not None
+
+    def put_back(self, octets: bytes) -> None:
+        """These were read and belong to what comes next."""
+        self._octets = octets + self._octets
+
+    async def line(self) -> bytes:
+        """The next line with its ending. Raises ClientGone, TimeRanOut, LineTooLong."""
+        dropped = False
+        start = 0
+        while True:
+            end = self._octets.find(b"\n", start)
+            if end >= 0:
+                octets = self._octets
+                line = octets[: end + 1]
+                self._octets = octets[end + 1 :]
+                self._resume()
+                if dropped or len(line) > MAX_LINE:
+                    raise LineTooLong
+                return line
+            start = len(self._octets)
+            if start > MAX_LINE:
+                dropped = True
+                self._octets = b""
+                start = 0
+                self._resume()
+            await self._more()
+
+    async def block(self) -> bytes:
+        """All that is here, at least one octet. Raises ClientGone, TimeRanOut."""
+        while not self._octets:
+            await self._more()
+        octets, self._octets = self._octets, b""
+        self._resume()
+        return octets
+
+    async def _more(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise ClientGone
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        if self._error is not None:
+            raise self._error
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _resume(self) -> None:
+        if self._paused and len(self._octets) <= HIGH and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()

@@ -1,0 +1,47 @@
+"""The Received line that goes on top of every message (RFC 5321 4.4, RFC 8314 4.3, RFC 6531 4.3). Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from gateway.mail.envelope import Client, Recipient
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.IPv]+\]")
+
+
+def rfc5322_date(now: float) -> str:
+    """`now`, seconds since 1970, as RFC 5322 3.3 has it, in UTC."""
+    at = datetime.fromtimestamp(now, UTC)
+    return f"{_DAYS[at.weekday()]}, {at.day} {_MONTHS[at.month - 1]} {at.year} {at:%H:%M:%S} +0000"
+
+
+def protocol(client: Client, *, smtputf8: bool) -> str:
+    """The word behind `with` (RFC 3848, RFC 6531 4.3; RFC 8314 7.5 speaks of ESMTPS)."""
+    if not client.esmtp:
+        return "SMTP"
+    return ("UTF8SMTP" if smtputf8 else "ESMTP") + ("S" if client.tls else "")
+
+
+def _literal(address: str) -> str:
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+def received(client: Client, *, hostname: str, id_: str, recipients: tuple[Recipient, ...], smtputf8: bool, now: float) -> bytes:
+    """The line, folded, with its CR LF.
+
+    `for` names a recipient only where there is one: more would tell each of the others (RFC 5321 7.2, 7.6).
+    """
+    literal = _literal(client.address)
+    # What the client calls itself may be anything; only what is a domain or a literal may stand as such in the line.
+    helo = client.helo if _DOMAIN.fullmatch(client.helo) else literal
+    parts = [f"Received: from {helo} ({literal})", f"\r\n\tby {hostname} with {protocol(client, smtputf8=smtputf8)}"]
+    if client.tls:
+        parts.append(f" tls {client.tls.cipher} ({client.tls.version})")  # RFC 8314 4.3
+    parts.append(f"\r\n\tid {id_}")
+    if len(recipients) == 1 and (recipients[0].address.is_ascii or smtputf8):
+        parts.append(f"\r\n\tfor <{recipients[0].address.text}>")
+    parts.append(f"; {rfc5322_date(now)}\r\n")
+    return "".join(parts).encode()

@@ -1,0 +1,1 @@
+"""Revisions of the shared database, `shared_0001` and on."""

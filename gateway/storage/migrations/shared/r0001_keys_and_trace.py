@@ -1,0 +1,47 @@
+"""Domain keys and the trace."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "shared_0001"
+down_revision = None
+
+_Long = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make the first tables."""
+    op.create_table(
+        "meta",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "domain_keys",
+        sa.Column("organisation", sa.Text, primary_key=True),
+        sa.Column("purpose", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("vault", sa.Text, nullable=False),
+        sa.Column("root", sa.Text, nullable=False),
+        sa.Column("root_version", sa.Integer, nullable=False),
+        sa.Column("wrapped", sa.LargeBinary, nullable=False),
+        sa.Column("created", _Long, nullable=False),
+    )
+    op.create_table(
+        "trace_events",
+        sa.Column("message", sa.Text, primary_key=True),
+        sa.Column("uid", _Long, primary_key=True, autoincrement=False),
+        sa.Column("time", _Long, nullable=False),
+        sa.Column("tokens", sa.LargeBinary, nullable=False),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+    )
+    op.create_index("trace_events_time", "trace_events", ["time"])
+    op.create_table(
+        "trace_tokens",
+        sa.Column("token", _Long, primary_key=True, autoincrement=False),
+        sa.Column("time", _Long, primary_key=True, autoincrement=False),
+        sa.Column("message", sa.Text, primary_key=True),
+        sqlite_with_rowid=False,
+    )

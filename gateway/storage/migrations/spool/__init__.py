@@ -1,0 +1,1 @@
+"""Revisions of a spool, `spool_0001` and on."""

@@ -1,0 +1,94 @@
+"""Carries records from the spools to the shared database, in batches, before their deliveries may leave (DESIGN 4).
+
+What is on the way when a process dies still stands in its spool and is carried again by the next; that changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from gateway.storage.record import Record
+from gateway.storage.spool import Spool
+from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.world.clock import Clock
+
+MAX_BATCH = 500  # Records in one transaction of the shared database, which the other workers wait for.
+MAX_WAITING = 20_000  # Records in memory; beyond that no mail is taken until the shared database works again.
+RETRY = 1.0  # Seconds between two tries at a shared database that refuses.
+
+
+class Store(Protocol):
+    """Where records of the trace are kept."""
+
+    async def put(self, records: Sequence[Record]) -> None:
+        """Durable when this returns; a record that is there already changes nothing."""
+
+
+class Mover:
+    """One for each process, for all its spools."""
+
+    def __init__(self, store: Store, *, clock: Clock, tell: Callable[..., None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._tell = tell
+        self._waiting: list[tuple[Spool, Sequence[Record], Callable[[], Any] | None]] = []
+        self._count = 0
+        self._more = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.failing = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that no more mail should be taken."""
+        return self._count >= MAX_WAITING
+
+    def move(self, spool: Spool, records: Sequence[Record], then: Callable[[], Any] | None = None) -> None:
+        """Carry `records`, which `spool` has on disk, and call `then` once they are in the shared database."""
+        self._waiting.append((spool, records, then))
+        self._count += len(records)
+        self._more.set()
+        self._idle.clear()
+
+    async def run(self) -> None:
+        """Carry, for ever."""
+        while True:
+            if not self._waiting:
+                self._idle.set()
+                self._more.clear()
+                await self._more.wait()
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            await self._carry([record for _, records, _ in batch for record in records])
+            moved: dict[Spool, list[int]] = {}
+            for spool, records, then in batch:
+                moved.setdefault(spool, []).extend(record.uid for record in records)
+                if then is not None:
+                    then()
+            for spool, uids in moved.items():
+                self._count -= len(uids)
+                spool.forget_records(uids)
+
+    async def _carry(self, records: list[Record]) -> None:
+        while True:
+            try:
+                await self._store.put(records)
+            except (StorageBroken, StorageFull) as error:
+                if not self.failing:  # Once, not every second.
+                    self._tell("error", "trace_not_written", error=str(error), records=len(records))
+                self.failing = True
+                await self._clock.sleep(RETRY)
+            else:
+                if self.failing:
+                    self._tell("info", "trace_written_again", records=len(records))
+                self.failing = False
+                return
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until all that was given is carried, at most so long."""
+        try:
+            async with self._clock.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            self._tell("warning", "trace_left_in_spool", records=self._count)

@@ -1,0 +1,99 @@
+"""The shared database: domain keys and the trace, beside every worker's spool and used by all processes.
+
+It is opened before the domain keys are unwrapped, so it knows no sealer: whoever seals hands in sealed octets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from gateway.storage import tables
+from gateway.storage.engine import READ, WRITE, meaning, open_engine
+from gateway.storage.keyrows import KeyRow
+from gateway.storage.writer import StorageBroken
+
+T = TypeVar("T")
+
+
+class Shared:
+    """One connection on a thread of its own. Each call is one transaction; calls are done in their order.
+
+    Opening happens with the first call. Calls raise StorageFull, StorageBroken, or what their function raises.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine: Engine | None = None
+        self._closed = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shared-database")
+
+    def __repr__(self) -> str:
+        return f"Shared({str(self._path)!r})"
+
+    async def call(self, run: Callable[[Connection], T], *, read: bool = False) -> T:
+        """The result of `run`, once its transaction is on disk. `read`: it only reads, and waits for no writer.
+
+        A caller that is cancelled does not undo it.
+        """
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, run, read)
+
+    def run(self, run: Callable[[Connection], T], *, read: bool = False) -> T:
+        """As `call`, for the command line and for the start of a process: it blocks."""
+        self._check_open()
+        return self._thread.submit(self._transact, run, read).result()
+
+    def close(self) -> None:
+        """Do what was asked for and close. Blocks. Nothing may be asked for afterwards."""
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._dispose)
+            self._thread.shutdown(wait=True)
+
+    # -- keys ---------------------------------------------------------------------------------------
+
+    def keys(self) -> list[KeyRow]:
+        """Every wrapped domain key. Blocks."""
+        return self.run(
+            lambda connection: [KeyRow(**row) for row in connection.execute(select(tables.domain_keys)).mappings()],
+            read=True,
+        )
+
+    def add_missing_keys(self, rows: Iterable[KeyRow]) -> None:
+        """Add those rows whose organisation, purpose and version are not there yet, in one transaction. Blocks."""
+        statement = insert(tables.domain_keys).prefix_with("OR IGNORE", dialect="sqlite")
+        values = [asdict(row) for row in rows]
+        if values:
+            self.run(lambda connection: connection.execute(statement, values))
+
+    # -- on the thread ------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageBroken(f"{self._path} is closed")
+
+    def _transact(self, run: Callable[[Connection], T], read: bool) -> T:
+        if self._engine is None:
+            # One connection that stays: everything happens on this thread.
+            self._engine = open_engine(self._path, StaticPool)
+        try:
+            with self._engine.connect() as connection:
+                connection = connection.execution_options(begin=READ if read else WRITE)
+                with connection.begin():
+                    return run(connection)
+        except DBAPIError as error:
+            raise meaning(self._path, error) from error
+
+    def _dispose(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None

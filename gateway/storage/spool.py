@@ -1,0 +1,396 @@
+"""The spool: what was accepted and has not left yet. One SQLite file and one folder for each worker (DESIGN 4, 5, 13).
+
+A 250 rests on `accept`: when it returns, message, deliveries and records are on disk, sealed. Fulfils
+`gateway.delivery.queue.Queue`. Leaves out: sharing a spool between processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from gateway.mail.delivery import Delivery, State
+from gateway.mail.mail import Mail
+from gateway.mail.message import MAX_HEAD, Content, Held
+from gateway.observe.events import Event
+from gateway.storage.content import PURPOSE, Incoming, SealedFile
+from gateway.storage.record import TRACE, Record
+from gateway.storage.sealer import SealBroken, Sealer
+from gateway.storage.spool_rows import decode_delivery, decode_record, encode_delivery, encode_record
+from gateway.storage.writer import StorageFull, Writer, open_database
+from gateway.world.clock import Clock
+
+_MESSAGE = "INSERT INTO messages(id, received, size, content) VALUES (?, ?, ?, ?)"
+_DELIVERY = (
+    "INSERT INTO deliveries(id, message, connector, destination, state, next_attempt, attempts, created, size, sealed)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_RECORD = "INSERT INTO records(seq, message, kind, sealed) VALUES (?, ?, ?, ?)"
+_COLUMNS = "id, message, connector, state, next_attempt, attempts, created, size, sealed"
+_POSTPONE = "UPDATE deliveries SET connector=?, destination=?, state=?, next_attempt=?, attempts=?, sealed=? WHERE id=?"
+_DUE_FIRST = "ORDER BY next_attempt, id LIMIT ?"
+
+DATABASE = "spool.db"
+CONTENT = "content"
+
+
+class Spool:
+    """One spool. Made, then `open`ed on the loop, then used on that loop alone."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sealer: Sealer,
+        clock: Clock,
+        executor: Executor,
+        min_free: int,
+        moved: Callable[[Spool, Sequence[Record]], None],
+        observe: Callable[[int, float], None],
+        name: str,
+    ) -> None:
+        """`moved` is told, after their commit, which records of `done`, `postpone`, `note` and `change` are to be moved;
+        `observe` works and seconds of each commit.
+        """
+        self.name = name
+        self._folder = folder
+        self._content = folder / CONTENT
+        self._sealer = sealer
+        self._clock = clock
+        self._executor = executor
+        self._min_free = min_free
+        self._moved = moved
+        self._writer = Writer(
+            lambda: open_database(str(folder / DATABASE)), name=f"spool-{name}", monotonic=clock.monotonic, observe=observe
+        )
+        self._leased: set[str] = set()
+        self._uid = 0
+        self._earliest: float | None = None  # A lower bound of when something in the table is due; None: unknown.
+        self._free = 0  # Octets free on the disk, as of at most a second ago.
+        self._free_until = 0.0
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open the database and clear away what a crash left. Raises StorageBroken, OSError."""
+        self._uid = int(self._clock.now() * 1_000_000)
+        self._writer.start(loop)
+        known = set(await self._writer.do(lambda db: [row[0] for row in db.execute("SELECT id FROM messages WHERE content IS NULL")]))
+        await loop.run_in_executor(self._executor, self._clear, known)
+
+    def _clear(self, known: set[str]) -> None:
+        """Files that no row knows are of messages that were never answered with 250."""
+        self._content.mkdir(mode=0o700, exist_ok=True)
+        for path in self._content.iterdir():
+            if path.name not in known:
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write what was asked for, then close."""
+        self._writer.close()
+
+    # -- taking mail --------------------------------------------------------------------------------------------------
+
+    def begin(self, id_: str) -> Incoming:
+        """Room for the octets of message `id_`."""
+        return Incoming(id_, self._content, self._sealer, self._executor)
+
+    def check_room(self, size: int) -> None:
+        """Raises StorageFull where `size` octets more would leave less than min_free on the disk."""
+        now = self._clock.monotonic()
+        if now >= self._free_until:
+            self._free_until = now + 1.0
+            disk = os.statvfs(self._folder)
+            self._free = disk.f_bavail * disk.f_frsize
+        if self._free - size < self._min_free:
+            raise StorageFull(f"less than {self._min_free} octets are free where the spool lies")
+
+    def new_record(self, message: str, events: Sequence[Event], **found: Any) -> Record:
+        """A record with a uid of its own."""
+        self._uid += 1
+        return Record(message=message, uid=self._uid, events=events, **found)
+
+    async def accept(self, mail: Mail, deliveries: Sequence[Delivery], records: Sequence[Record]) -> None:
+        """Take responsibility. Raises StorageFull, StorageBroken; then nothing is stored.
+
+        Deliveries are leased to the caller, who has the records moved before he lets them go.
+        """
+        inline = mail.message.content.inline
+        sealed = None if inline is None else self._sealer.seal(PURPOSE, f"content {mail.id}", inline)
+        message = (mail.id, int(mail.received * 1000), mail.message.size, sealed)
+        rows = [self._row(delivery) for delivery in deliveries]
+        record_rows = self._record_rows(records)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(_MESSAGE, message)
+            for row in rows:
+                db.execute(_DELIVERY, row)
+            for row in record_rows:
+                db.execute(_RECORD, row)
+
+        self._leased.update(delivery.id for delivery in deliveries)
+        try:
+            await self._writer.do(work)
+        except BaseException:
+            self._leased.difference_update(delivery.id for delivery in deliveries)
+            raise
+
+    async def note(self, records: Sequence[Record]) -> None:
+        """Store records that go with no message."""
+        rows = self._record_rows(records)
+
+        def work(db: sqlite3.Connection) -> None:
+            for row in rows:
+                db.execute(_RECORD, row)
+
+        await self._writer.do(work)
+        self._moved(self, records)
+
+    def _row(self, delivery: Delivery) -> tuple[Any, ...]:
+        return (
+            delivery.id,
+            delivery.message,
+            delivery.connector,
+            self._destination(delivery.connector, delivery.destination),
+            delivery.state.value,
+            int(delivery.next_attempt * 1000),
+            delivery.attempts,
+            int(delivery.created * 1000),
+            delivery.size,
+            self._sealer.seal(PURPOSE, f"delivery {delivery.id}", encode_delivery(delivery)),
+        )
+
+    def _record_rows(self, records: Iterable[Record]) -> list[tuple[Any, ...]]:
+        seal = self._sealer.seal
+        return [(r.uid, r.message, TRACE, seal(PURPOSE, f"record {r.uid}", encode_record(r))) for r in records]
+
+    def _destination(self, connector: str, destination: str) -> int:
+        return self._sealer.token("destination", f"{connector}\n{destination}")
+
+    # -- records ------------------------------------------------------------------------------------------------------
+
+    async def records(self, limit: int = 1000) -> list[Record]:
+        """What a former process left to be moved, oldest first. Damaged ones are left where they are."""
+        rows = await self._writer.do(lambda db: db.execute("SELECT seq, sealed FROM records ORDER BY seq LIMIT ?", (limit,)).fetchall())
+        found = []
+        for uid, sealed in rows:
+            try:
+                found.append(decode_record(self._sealer.open(PURPOSE, f"record {uid}", sealed), uid))
+            except SealBroken:
+                continue
+        return found
+
+    def forget_records(self, uids: Sequence[int]) -> None:
+        """They are elsewhere now. A crash before the commit moves them once more, which changes nothing."""
+        rows = [(uid,) for uid in uids]
+        self._writer.later(lambda db: db.executemany("DELETE FROM records WHERE seq=?", rows))
+
+    # -- the queue (gateway.delivery.queue.Queue) -----------------------------------------------------------------------
+
+    async def due(self, now: float, limit: int, busy: Collection[tuple[str, str]]) -> list[Delivery]:
+        """See Queue."""
+        tokens = json.dumps([self._destination(*pair) for pair in busy])
+        room = limit + len(self._leased)
+        condition = (
+            "state IN ('ready', 'waiting') AND next_attempt <= ?"
+            " AND destination NOT IN (SELECT value FROM json_each(?))"
+        )
+        query = f"SELECT id FROM deliveries WHERE {condition} {_DUE_FIRST}"  # noqa: S608 - constants alone
+        arguments = (int(now * 1000), tokens, room)
+
+        def work(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            ids = [row[0] for row in db.execute(query, arguments) if row[0] not in self._leased][:limit]
+            return self._select(db, ids)
+
+        rows = await self._writer.do(work)
+        self._earliest = None
+        found = []
+        for row in rows:
+            if row[0] in self._leased:  # Leased while the thread was reading.
+                continue
+            found.append(row)
+        deliveries = await self._open_rows(found)
+        self._leased.update(delivery.id for delivery in deliveries)
+        return deliveries
+
+    async def next_due(self) -> float | None:
+        """See Queue."""
+        if self._earliest is None:
+            room = len(self._leased) + 1
+            query = f"SELECT id, next_attempt FROM deliveries WHERE state IN ('ready', 'waiting') {_DUE_FIRST}"  # noqa: S608
+            rows = await self._writer.do(lambda db: db.execute(query, (room,)).fetchall())
+            times = [at / 1000 for id_, at in rows if id_ not in self._leased]
+            self._earliest = times[0] if times else float("inf")
+        return None if self._earliest == float("inf") else self._earliest
+
+    async def content(self, delivery: Delivery) -> Content:
+        """See Queue."""
+        row = await self._writer.do(
+            lambda db: db.execute("SELECT size, content FROM messages WHERE id=?", (delivery.message,)).fetchone()
+        )
+        if row is None:
+            raise SealBroken(f"the octets of {delivery.message} are gone")
+        size, sealed = row
+        if sealed is None:
+            return SealedFile(self._content / delivery.message, delivery.message, size, self._sealer, self._executor)
+        return Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed))
+
+    async def done(self, delivery: Delivery, events: Sequence[Event]) -> None:
+        """See Queue."""
+        records = [self.new_record(delivery.message, events)] if events else []
+        rows = self._record_rows(records)
+        if await self._writer.do(lambda db: _forget(db, delivery.id, delivery.message, rows)):
+            await asyncio.get_running_loop().run_in_executor(
+                self._executor, (self._content / delivery.message).unlink, True
+            )
+        self._leased.discard(delivery.id)
+        if records:
+            self._moved(self, records)
+
+    async def postpone(self, delivery: Delivery, events: Sequence[Event]) -> None:
+        """See Queue."""
+        records = [self.new_record(delivery.message, events)] if events else []
+        rows = self._record_rows(records)
+        row = (
+            delivery.connector,
+            self._destination(delivery.connector, delivery.destination),
+            delivery.state.value,
+            int(delivery.next_attempt * 1000),
+            delivery.attempts,
+            self._sealer.seal(PURPOSE, f"delivery {delivery.id}", encode_delivery(delivery)),
+            delivery.id,
+        )
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(_POSTPONE, row)
+            for record in rows:
+                db.execute(_RECORD, record)
+
+        await self._writer.do(work)
+        self._leased.discard(delivery.id)
+        if self._earliest is not None and delivery.state is not State.HELD:
+            self._earliest = min(self._earliest, delivery.next_attempt)
+        if records:
+            self._moved(self, records)
+
+    async def unlease(self, delivery: Delivery) -> None:
+        """See Queue."""
+        self._leased.discard(delivery.id)
+        self._earliest = None
+
+    # -- administration -----------------------------------------------------------------------------------------------
+
+    def is_leased(self, id_: str) -> bool:
+        """Whether somebody has it in hand."""
+        return id_ in self._leased
+
+    def lease(self, delivery: Delivery) -> bool:
+        """Take `delivery` in hand; False where somebody has it already."""
+        if delivery.id in self._leased:
+            return False
+        self._leased.add(delivery.id)
+        return True
+
+    async def deliveries(self, ids: Sequence[str] | None = None, limit: int = 10_000) -> list[Delivery]:
+        """All deliveries, oldest first, or those of `ids`, which may name messages (Q) or deliveries (Q.1)."""
+
+        def work(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            if ids is None:
+                return db.execute(f"SELECT {_COLUMNS} FROM deliveries ORDER BY id LIMIT ?", (limit,)).fetchall()  # noqa: S608
+            return self._select(db, ids, messages=True)
+
+        return await self._open_rows(await self._writer.do(work))
+
+    async def change(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
+        """Store state and next_attempt of those that nobody has in hand; the ids of these."""
+        free = [delivery for delivery in deliveries if self.lease(delivery)]
+        records = [self.new_record(delivery.message, [events(delivery)]) for delivery in free]
+        rows = self._record_rows(records)
+        changes = [(d.state.value, int(d.next_attempt * 1000), d.id) for d in free]
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("UPDATE deliveries SET state=?, next_attempt=? WHERE id=?", changes)
+            for row in rows:
+                db.execute(_RECORD, row)
+
+        try:
+            await self._writer.do(work)
+        finally:
+            self._leased.difference_update(delivery.id for delivery in free)
+            self._earliest = None
+        self._moved(self, records)
+        return [delivery.id for delivery in free]
+
+    async def head(self, message: str) -> bytes:
+        """The beginning of a message's octets, long enough to hold its header section. Raises SealBroken, OSError."""
+        row = await self._writer.do(lambda db: db.execute("SELECT size, content FROM messages WHERE id=?", (message,)).fetchone())
+        if row is None:
+            raise SealBroken(f"the octets of {message} are gone")
+        size, sealed = row
+        if sealed is not None:
+            return self._sealer.open(PURPOSE, f"content {message}", sealed)[:MAX_HEAD]
+        async for block in SealedFile(self._content / message, message, size, self._sealer, self._executor).blocks():
+            return block[:MAX_HEAD]
+        return b""
+
+    async def counts(self) -> tuple[dict[str, int], float | None]:
+        """Deliveries by state, and when the oldest of them was taken (seconds since 1970)."""
+
+        def work(db: sqlite3.Connection) -> tuple[dict[str, int], float | None]:
+            states = dict(db.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())
+            oldest = db.execute("SELECT min(created) FROM deliveries").fetchone()[0]
+            return states, None if oldest is None else oldest / 1000
+
+        return await self._writer.do(work)
+
+    @staticmethod
+    def _select(db: sqlite3.Connection, ids: Sequence[str], *, messages: bool = False) -> list[tuple[Any, ...]]:
+        names = json.dumps(list(ids))
+        which = "id IN (SELECT value FROM json_each(?))"
+        if messages:
+            which += " OR message IN (SELECT value FROM json_each(?))"
+        query = f"SELECT {_COLUMNS} FROM deliveries WHERE {which} ORDER BY next_attempt, id"  # noqa: S608 - constants alone
+        return db.execute(query, (names, names) if messages else (names,)).fetchall()
+
+    async def _open_rows(self, rows: Sequence[tuple[Any, ...]]) -> list[Delivery]:
+        """Rows as deliveries. One that does not open is held where it lies, so that it never stops the others."""
+        found: list[Delivery] = []
+        broken: list[tuple[str]] = []
+        for id_, message, connector, state, next_attempt, attempts, created, size, sealed in rows:
+            try:
+                found.append(
+                    decode_delivery(
+                        self._sealer.open(PURPOSE, f"delivery {id_}", sealed),
+                        id_=id_,
+                        message=message,
+                        connector=connector,
+                        state=state,
+                        next_attempt=next_attempt / 1000,
+                        attempts=attempts,
+                        created=created / 1000,
+                        size=size,
+                    )
+                )
+            except SealBroken:
+                broken.append((id_,))
+        if broken:
+            await self._writer.do(lambda db: db.executemany("UPDATE deliveries SET state='held' WHERE id=?", broken))
+        return found
+
+
+def _forget(db: sqlite3.Connection, id_: str, message: str, records: list[tuple[Any, ...]]) -> bool:
+    """Drop a delivery, and its message with the last one. Whether a file has to go too."""
+    db.execute("DELETE FROM deliveries WHERE id=?", (id_,))
+    has_file = False
+    if db.execute("SELECT 1 FROM deliveries WHERE message=? LIMIT 1", (message,)).fetchone() is None:
+        gone = db.execute("DELETE FROM messages WHERE id=? RETURNING content IS NULL", (message,)).fetchone()
+        has_file = gone is not None and bool(gone[0])
+    for record in records:
+        db.execute(_RECORD, record)
+    return has_file

@@ -1,0 +1,136 @@
+"""What the spool's columns hold: a delivery and a record as sealed JSON, each with its version mark inside."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gateway.mail.address import Address
+from gateway.mail.delivery import Delivery, State, Status, Target
+from gateway.mail.envelope import Body
+from gateway.observe.events import Event, Found
+from gateway.storage.record import Record
+from gateway.storage.sealer import SealBroken
+
+VERSION = 1
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False)
+
+
+def _address(address: Address | None) -> list[str] | None:
+    return None if address is None else [address.text, address.domain]
+
+
+def encode_delivery(delivery: Delivery) -> bytes:
+    """The part of `delivery` that is nobody's business: sender, recipients, envelope parameters."""
+    targets = [
+        [t.address.text, t.address.domain]
+        if t.status is Status.WAITING and t.reply is None and t.notify is None and t.orcpt is None and t.reason is None
+        else [
+            t.address.text,
+            t.address.domain,
+            t.status.value,
+            t.reason,
+            t.enhanced,
+            t.reply,
+            t.host,
+            t.notify,
+            t.orcpt,
+        ]
+        for t in delivery.targets
+    ]
+    return _encoder.encode(
+        [
+            VERSION,
+            _address(delivery.sender),
+            targets,
+            delivery.destination,
+            delivery.body.value,
+            delivery.smtputf8,
+            delivery.ret,
+            delivery.envid,
+        ]
+    ).encode("utf-8", "surrogatepass")
+
+
+def _target(fields: list[Any]) -> Target:
+    address = Address(fields[0], fields[1])
+    if len(fields) == 2:
+        return Target(address=address)
+    _, _, status, reason, enhanced, reply, host, notify, orcpt = fields
+    return Target(
+        address=address,
+        status=Status(status),
+        reason=reason,
+        enhanced=enhanced,
+        reply=reply,
+        host=host,
+        notify=notify,
+        orcpt=orcpt,
+    )
+
+
+def decode_delivery(
+    plain: bytes,
+    *,
+    id_: str,
+    message: str,
+    connector: str,
+    state: str,
+    next_attempt: float,
+    attempts: int,
+    created: float,
+    size: int,
+) -> Delivery:
+    """The delivery again. Raises SealBroken for what `encode_delivery` never made."""
+    try:
+        version, sender, targets, destination, body, smtputf8, ret, envid = json.loads(plain)
+        if version != VERSION:
+            raise SealBroken(f"delivery {id_} was written by a newer gateway (version {version})")
+        return Delivery(
+            id=id_,
+            message=message,
+            connector=connector,
+            destination=destination,
+            sender=None if sender is None else Address(*sender),
+            targets=tuple(map(_target, targets)),
+            size=size,
+            created=created,
+            next_attempt=next_attempt,
+            attempts=attempts,
+            state=State(state),
+            body=Body(body),
+            smtputf8=smtputf8,
+            ret=ret,
+            envid=envid,
+        )
+    except (ValueError, TypeError) as error:
+        raise SealBroken(f"delivery {id_} is damaged") from error
+
+
+def encode_record(record: Record) -> bytes:
+    """`record` without its uid, which is a column."""
+    found = record.found
+    return _encoder.encode(
+        [
+            VERSION,
+            record.message,
+            [[event.time, event.event, event.facts] for event in record.events],
+            None if found is None else [found.sender, found.recipients, found.message_id],
+        ]
+    ).encode("utf-8", "surrogatepass")
+
+
+def decode_record(plain: bytes, uid: int) -> Record:
+    """The record again. Raises SealBroken."""
+    try:
+        version, message, events, found = json.loads(plain)
+        if version != VERSION:
+            raise SealBroken(f"a record of {message} was written by a newer gateway (version {version})")
+        return Record(
+            message=message,
+            uid=uid,
+            events=[Event(message=message, time=time, event=kind, facts=facts) for time, kind, facts in events],
+            found=None if found is None else Found(sender=found[0], recipients=tuple(found[1]), message_id=found[2]),
+        )
+    except (ValueError, TypeError) as error:
+        raise SealBroken(f"record {uid} is damaged") from error

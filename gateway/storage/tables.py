@@ -1,0 +1,97 @@
+"""The tables, as code sees them: those of the shared database and those of each worker's spool.
+
+The migrations make them; a test compares the two. Times are milliseconds since 1970. Leaves out: PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+# 64 bits everywhere; SQLite knows one INTEGER only, and its row ids must be called so.
+_Long = BigInteger().with_variant(Integer(), "sqlite")
+
+SHARED = MetaData()
+SPOOL = MetaData()
+
+meta = Table(
+    "meta",
+    SHARED,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+domain_keys = Table(
+    "domain_keys",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("purpose", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("vault", Text, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("root_version", Integer, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created", _Long, nullable=False),
+)
+
+# One row for each record that a spool handed over: the events of one moment, sealed together. `uid` is the record's
+# number, so that a record which the mover brings twice is stored once. `tokens` are the record's search
+# tokens, 8 octets each, so that erasing it finds its rows in trace_tokens without opening it.
+trace_events = Table(
+    "trace_events",
+    SHARED,
+    Column("message", Text, primary_key=True),
+    Column("uid", _Long, primary_key=True, autoincrement=False),
+    Column("time", _Long, nullable=False),
+    Column("tokens", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("trace_events_time", "time"),
+)
+
+trace_tokens = Table(
+    "trace_tokens",
+    SHARED,
+    Column("token", _Long, primary_key=True, autoincrement=False),
+    Column("time", _Long, primary_key=True, autoincrement=False),
+    Column("message", Text, primary_key=True),
+    sqlite_with_rowid=False,  # The key is the whole row: one tree instead of two.
+)
+
+# `content` is null where the octets lie in a file beside the database.
+messages = Table(
+    "messages",
+    SPOOL,
+    Column("id", Text, primary_key=True),
+    Column("received", _Long, nullable=False),
+    Column("size", _Long, nullable=False),
+    Column("content", LargeBinary, nullable=True),
+)
+
+# `destination` is a blind token: whom we send to is not readable beside the sealed columns.
+deliveries = Table(
+    "deliveries",
+    SPOOL,
+    Column("id", Text, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("destination", _Long, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("next_attempt", _Long, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created", _Long, nullable=False),
+    Column("size", _Long, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("deliveries_due", "state", "next_attempt"),
+    Index("deliveries_message", "message"),
+)
+
+# What a message leaves elsewhere, until the mover has carried it to the shared database. A number is never used twice,
+# as the mover's repetitions are told by it.
+records = Table(
+    "records",
+    SPOOL,
+    Column("seq", _Long, primary_key=True, autoincrement=True),
+    Column("message", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)

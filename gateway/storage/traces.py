@@ -1,0 +1,204 @@
+"""The trace: what happened to each message, sealed, and blind tokens by which it is found.
+
+The file tells when something happened to which queue id, and how often two messages share an unnamed sender, recipient
+or domain; nothing more without the keys. Leaves out: searching by anything but whole addresses, domains and ids.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from gateway.mail.address import BadAddress, normal_domain
+from gateway.observe.events import Event, Found
+from gateway.storage.record import Record
+from gateway.storage.sealer import Sealer
+from gateway.storage.shared import Shared
+from gateway.storage.spool_rows import decode_record, encode_record
+
+PURPOSE: Final = "trace"
+ERASE_BATCH: Final = 2000  # Records erased in one transaction: some 20 ms in which the mover waits.
+
+_SENDER: Final = "trace sender"
+_SENDER_DOMAIN: Final = "trace sender domain"
+_RECIPIENT: Final = "trace recipient"
+_RECIPIENT_DOMAIN: Final = "trace recipient domain"
+_MESSAGE_ID: Final = "trace message-id"
+_NULL_SENDER: Final = "<>"
+
+_PUT_EVENTS: Final = "INSERT OR IGNORE INTO trace_events(message, uid, time, tokens, sealed) VALUES (?, ?, ?, ?, ?)"
+_PUT_TOKENS: Final = "INSERT OR IGNORE INTO trace_tokens(token, time, message) VALUES (?, ?, ?)"
+# A message began with its earliest record.
+_NEWEST: Final = (
+    "SELECT e.message FROM trace_events e WHERE e.time >= ? AND NOT EXISTS (SELECT 1 FROM trace_events o"
+    " WHERE o.message = e.message AND (o.time < e.time OR (o.time = e.time AND o.uid < e.uid)))"
+    " ORDER BY e.time DESC, e.message DESC LIMIT ?"
+)
+_STORY: Final = "SELECT uid, sealed FROM trace_events WHERE message = ? ORDER BY time, uid"
+_OLD: Final = "SELECT message, uid, time, tokens FROM trace_events WHERE time < ? ORDER BY time LIMIT ?"
+
+
+class TraceStore:
+    """Keeps records and finds them again. Calls raise StorageFull, StorageBroken, SealBroken."""
+
+    def __init__(self, shared: Shared, sealer: Sealer) -> None:
+        self._shared = shared
+        self._sealer = sealer
+
+    async def put(self, records: Sequence[Record]) -> None:
+        """Store `records` in one transaction, on disk when this returns. One that is there already changes nothing."""
+        if records:
+            await self._shared.call(lambda connection: self._put(connection, records))
+
+    async def find(
+        self,
+        id: str | None = None,
+        message_id: str | None = None,
+        sender: str | None = None,
+        recipient: str | None = None,
+        since: float | None = None,
+        limit: int = 100,
+    ) -> list[tuple[str, list[Event]]]:
+        """Messages to which everything that was asked applies, newest first, each with its events in order of time.
+
+        `id` is a queue id (Q), a delivery's (Q.1) or a session's; addresses are whole (any case; `<>` is the null
+        sender) or domains (`@corp.example`, `corp.example`); `since` in seconds since 1970 is when a message came.
+        """
+        tokens = self._asked(message_id, sender, recipient)
+        since_ms = -(1 << 63) if since is None else int(since * 1000)
+
+        def read(connection: Connection) -> list[tuple[str, list[Event]]]:
+            names = _names(connection, id, tokens, since_ms, limit)
+            return [(name, self._story(connection, name)) for name in names]
+
+        return await self._shared.call(read, read=True)
+
+    async def erase(self, before: float, limit: int = ERASE_BATCH) -> int:
+        """Erase at most `limit` records of before `before` (seconds since 1970), oldest first; how many there were.
+
+        Ask again while it answers `limit`.
+        """
+        return await self._shared.call(lambda connection: _erase(connection, int(before * 1000), limit))
+
+    # -- on the thread of the shared database -------------------------------------------------------
+
+    def _put(self, connection: Connection, records: Sequence[Record]) -> None:
+        event_rows: list[tuple[Any, ...]] = []
+        token_rows: list[tuple[int, int, str]] = []
+        seal = self._sealer.seal
+        for record in records:
+            message, uid = record.message, record.uid
+            time = int(min([event.time for event in record.events], default=0.0) * 1000)
+            tokens = [] if record.found is None else self._tokens(record.found)
+            sealed = seal(PURPOSE, f"{message}/{uid}", encode_record(record))
+            event_rows.append((message, uid, time, struct.pack(f">{len(tokens)}q", *tokens), sealed))
+            token_rows += [(token, time, message) for token in tokens]
+        connection.exec_driver_sql(_PUT_EVENTS, event_rows)
+        if token_rows:
+            token_rows.sort()  # Neighbours in the tree one after the other.
+            connection.exec_driver_sql(_PUT_TOKENS, token_rows)
+
+    def _tokens(self, found: Found) -> list[int]:
+        token = self._sealer.token
+        address, domain = _normal(found.sender or _NULL_SENDER)
+        pairs = {(_SENDER, address), (_SENDER_DOMAIN, domain)}
+        for recipient in found.recipients:
+            address, domain = _normal(recipient)
+            pairs.add((_RECIPIENT, address))
+            pairs.add((_RECIPIENT_DOMAIN, domain))
+        pairs.add((_MESSAGE_ID, found.message_id))
+        return [token(purpose, value) for purpose, value in pairs if value]
+
+    def _asked(self, message_id: str | None, sender: str | None, recipient: str | None) -> list[int]:
+        token = self._sealer.token
+        # The rarest first: it is what the index is walked by.
+        tokens = [] if message_id is None else [token(_MESSAGE_ID, message_id)]
+        for text, whole, domain in (
+            (recipient, _RECIPIENT, _RECIPIENT_DOMAIN),
+            (sender, _SENDER, _SENDER_DOMAIN),
+        ):
+            if text is not None:
+                value, is_domain = _asked_address(text)
+                tokens.append(token(domain if is_domain else whole, value))
+        return tokens
+
+    def _story(self, connection: Connection, message: str) -> list[Event]:
+        events: list[Event] = []
+        for uid, sealed in connection.exec_driver_sql(_STORY, (message,)):
+            plain = self._sealer.open(PURPOSE, f"{message}/{uid}", bytes(sealed))
+            events += decode_record(plain, uid).events
+        return sorted(events, key=lambda event: event.time)  # Stable: what came at once stays as it was told.
+
+
+def _normal(address: str) -> tuple[str, str]:
+    """`address` as it is compared, and its domain: lower case, A-labels."""
+    local, at, domain = address.lower().rpartition("@")
+    if not at:
+        return domain, ""
+    if not domain.isascii():
+        try:
+            domain = normal_domain(domain)
+        except BadAddress:
+            pass  # As it came: it is still found by the same text.
+    return f"{local}@{domain}", domain
+
+
+def _asked_address(text: str) -> tuple[str, bool]:
+    """What a person asked for, as it is compared, and whether it is a domain."""
+    text = text.strip()
+    if text.lower() in ("postmaster", _NULL_SENDER) or text == "":
+        return text.lower() or _NULL_SENDER, False
+    if "@" in text.removeprefix("@"):
+        return _normal(text)[0], False
+    return _normal(f"@{text.removeprefix('@')}")[1], True
+
+
+def _names(connection: Connection, id_: str | None, tokens: list[int], since: int, limit: int) -> list[str]:
+    """The queue ids of what was asked for, newest first."""
+    if id_ is not None:
+        return _named(connection, id_, tokens, since)
+    if not tokens:
+        rows = connection.exec_driver_sql(_NEWEST, (since, limit))
+    else:
+        # All tokens of a message stand with the time of one record, so the others are looked up by their whole key.
+        also = " AND EXISTS (SELECT 1 FROM trace_tokens o WHERE o.token=? AND o.time=t.time AND o.message=t.message)"
+        query = (
+            "SELECT t.message FROM trace_tokens t WHERE t.token=? AND t.time>=?"  # noqa: S608  (constants alone)
+            f"{also * (len(tokens) - 1)} ORDER BY t.time DESC, t.message DESC LIMIT ?"
+        )
+        rows = connection.exec_driver_sql(query, (tokens[0], since, *tokens[1:], limit))
+    return list(dict.fromkeys(row[0] for row in rows))
+
+
+def _named(connection: Connection, id_: str, tokens: list[int], since: int) -> list[str]:
+    """The message of that id, where it is there and the rest applies to it too."""
+    message, _, place = id_.rpartition(".")
+    for name in (id_, message) if place.isdigit() else (id_,):
+        began = connection.exec_driver_sql("SELECT min(time) FROM trace_events WHERE message=?", (name,)).scalar()
+        if began is None:
+            continue
+        has = "SELECT 1 FROM trace_tokens WHERE token=? AND message=? LIMIT 1"
+        if began >= since and all(connection.exec_driver_sql(has, (token, name)).first() for token in tokens):
+            return [name]
+        break
+    return []
+
+
+def _erase(connection: Connection, before: int, limit: int) -> int:
+    rows = connection.exec_driver_sql(_OLD, (before, limit)).all()
+    if not rows:
+        return 0
+    tokens = [
+        (token, time, message)
+        for message, _, time, packed in rows
+        for (token,) in struct.iter_unpack(">q", bytes(packed))
+    ]
+    if tokens:
+        connection.exec_driver_sql("DELETE FROM trace_tokens WHERE token=? AND time=? AND message=?", tokens)
+    connection.exec_driver_sql(
+        "DELETE FROM trace_events WHERE message=? AND uid=?", [(message, uid) for message, uid, _, _ in rows]
+    )
+    return len(rows)

@@ -1,0 +1,40 @@
+"""Names that the test gives, with a switch for each way in which there is no answer."""
+
+from __future__ import annotations
+
+from gateway.world.names import Mx, NamesUnavailable, NoSuchName
+
+
+class FakeNames:
+    """`mx_records` and `hosts` are what is known; a name in neither does not exist.
+
+    `unavailable`: names about which the resolvers fail. `asked` lists the questions in order.
+    """
+
+    def __init__(
+        self,
+        mx_records: dict[str, tuple[Mx, ...]] | None = None,
+        hosts: dict[str, tuple[str, ...]] | None = None,
+        unavailable: frozenset[str] = frozenset(),
+    ) -> None:
+        self.mx_records = dict(mx_records or {})
+        self.hosts = dict(hosts or {})
+        self.unavailable = unavailable
+        self.asked: list[tuple[str, str]] = []
+
+    async def mx(self, domain: str) -> tuple[Mx, ...]:
+        self._ask("mx", domain)
+        return self.mx_records.get(domain, ())
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        if host.replace(".", "").isdigit() or ":" in host:
+            return (host,)
+        self._ask("addresses", host)
+        return self.hosts.get(host, ())
+
+    def _ask(self, kind: str, name: str) -> None:
+        self.asked.append((kind, name))
+        if name in self.unavailable:
+            raise NamesUnavailable(f"no answer about {name}: the resolvers failed")
+        if name not in self.mx_records and name not in self.hosts:
+            raise NoSuchName(f"{name} does not exist")

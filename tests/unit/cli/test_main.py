@@ -1,0 +1,102 @@
+"""The command line as a whole: help, wrong use, settings that are not there, and what starts lean."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from gateway.cli import serve
+from gateway.cli.main import ORDER, app
+from tests.fakes.console import FakeConsole
+from tests.unit.cli.conftest import CommandLine
+
+ROOT = Path(__file__).parents[3]
+
+
+def commands() -> set[str]:
+    whole = get_command(app)
+    found = set()
+    for name, command in whole.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found |= {f"{name} {one}" for one in inner} if inner else {name}
+    return found
+
+
+def test_help_lists_every_command_with_a_line(command_line: CommandLine) -> None:
+    command_line.settings = None
+    said = command_line.run(None, "--help", columns=80)
+    assert said.code == 0
+    listed = re.findall(r"^\W+(\w+)\s{2,}\S.*$", said.out, re.MULTILINE)
+    assert [name for name in listed if name in ORDER] == list(ORDER_OF_HELP)
+    assert set(ORDER_OF_HELP) == set(ORDER)
+
+
+ORDER_OF_HELP = ("init", "check", "serve", "reload", "status", "send", "queue", "trace", "migrate", "version")
+
+
+def test_the_manual_has_a_section_for_each_command() -> None:
+    manual = (ROOT / "docs" / "command-line.md").read_text()
+    sections = set(re.findall(r"^## `gateway ([a-z ]+)`$", manual, re.MULTILINE))
+    assert sections == commands()
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["queue", "list"], ["trace", "Q1"], ["reload"], ["send"]])
+def test_settings_that_are_not_there_are_named(command_line: CommandLine, arguments: list[str]) -> None:
+    command_line.settings = Path("/nowhere/gateway.toml")
+    said = command_line.run(FakeConsole(), *arguments)
+    assert said.code == 1 and said.out == "" and "/nowhere/gateway.toml" in said.err
+
+
+def test_an_unknown_option_is_wrong_use(command_line: CommandLine) -> None:
+    assert command_line.run(FakeConsole(), "status", "--fast").code == 2
+
+
+def test_a_fault_of_ours_is_not_hidden(command_line: CommandLine) -> None:
+    with pytest.raises(KeyError):
+        command_line.run(FakeConsole(), "status")
+
+
+@pytest.mark.parametrize(
+    ("argv", "path"),
+    [
+        (["--config", "a.toml"], Path("a.toml")),
+        (["--config=a.toml"], Path("a.toml")),
+        ([], None),
+        (["--help"], None),
+        (["--config"], None),
+        (["--config", "a.toml", "--help"], None),
+    ],
+)
+def test_only_the_plain_form_starts_lean(argv: list[str], path: Path | None) -> None:
+    assert serve.settings_option(argv) == path
+
+
+@pytest.mark.parametrize("module", ["gateway.__main__", "gateway.cli.worker", "gateway.cli.serve"])
+def test_workers_and_the_supervisor_import_no_command_line_library(module: str) -> None:
+    code = (
+        f"import sys, {module}; print([name for name in ('rich', 'typer', 'click', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_serve_puts_the_settings_into_its_command_line(tmp_path: Path) -> None:
+    """Found in the folder, they still stand where `ps` shows them."""
+    (tmp_path / "gateway.toml").write_text("")
+    code = (
+        "import sys, os\n"
+        "sys.argv = ['gateway', 'serve']\n"
+        "sys.orig_argv = ['python', '-m', 'gateway', 'serve']\n"
+        "os.execv = lambda path, argv: print(argv)\n"
+        "from gateway.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout.strip() == "['python', '-m', 'gateway', 'serve', '--config', 'gateway.toml']", done.stderr
