@@ -14,9 +14,8 @@ def hello(path: Path, command: str) -> str:
     if not listeners:
         return f"Settings      {path}"
     first = listeners[0]
-    domain = next(
-        (name if isinstance(name, str) else name["name"] for name in settings["accepted_domains"]), "localhost"
-    )
+    domains = [name if isinstance(name, str) else name["name"] for name in settings.get("accepted_domains", [])]
+    sender = f"ida@{domains[0] if domains else 'localhost'}"
     tls = {"none": "", "implicit": " --tls-on-connect"}.get(first.get("tls", "starttls"), " --tls")
     folders = [one["folder"] for one in settings.get("connectors", {}).get("outbound", []) if "folder" in one]
     lines = [

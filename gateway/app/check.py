@@ -27,16 +27,15 @@ LONGEST_CONTACT = 200  # Letters. The reply that ends with it stays under 512 oc
 
 
 def check(path: Path, clock: Clock | None = None) -> list[Fault]:
-    """Every fault and warning of the settings at `path`, errors first; an empty list: all is well.
+    """Every fault and warning of the settings at `path`, in the order of the file; an empty list: all is well.
 
     Reads settings, certificates and keys from disk; on an event loop call it in a thread.
     """
     reading = read(path)
-    faults = dict.fromkeys(reading.faults)  # In this order, each once.
-    if reading.loaded is not None:
-        more = _judge(reading.loaded, (clock or SystemClock()).now())
-        faults.update(dict.fromkeys(fault for fault in more if not reading.follows(fault)))
-    return sorted(faults, key=lambda fault: fault.severity == "warning")
+    if reading.loaded is None:
+        return list(reading.faults)
+    more = _judge(reading.loaded, (clock or SystemClock()).now())
+    return reading.ordered([*reading.faults, *(fault for fault in more if not reading.follows(fault))])
 
 
 def _judge(loaded: Loaded, now: float) -> list[Fault]:
@@ -85,10 +84,10 @@ def _certificate(loaded: Loaded, key: str, listener: Listener, now: float) -> It
         return
     try:
         pem.pair(certificate, private)
+        yield from _private(loaded, f"{key}.key", private)
     except pem.PemFault as fault:
         yield loaded.fault(f"{key}.key", fault.found, fault.right)
     yield from _dates(loaded, f"{key}.certificate", first, now)
-    yield from _private(loaded, f"{key}.key", private)
 
 
 def _dates(loaded: Loaded, key: str, certificate: x509.Certificate, now: float) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-NARROW = 80  # Under this a table with more than three columns folds every cell; rows become short paragraphs.
+NARROW = 80  # Columns. Under this a table that has no room folds every cell; paragraphs read better.
 
 Config = Annotated[
     Path | None,
@@ -56,9 +56,10 @@ def line(head: str, text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """`rows` under `columns`; on a narrow terminal each row becomes a paragraph with the column's name in front."""
+    """`rows` under `columns`; where a narrow terminal has no room, each row is a paragraph with its columns' names."""
     wide = width()
-    if wide is not None and wide < NARROW and len(columns) > 3:
+    needed = sum(max(map(len, cells)) + 3 for cells in zip(columns, *rows, strict=True))
+    if wide is not None and wide < min(needed, NARROW):
         for row in rows:
             print(row[0])
             for name, cell in zip(columns[1:], row[1:], strict=True):

@@ -86,10 +86,8 @@ def _refused(event: Facts) -> str:
 
 def _routed(event: Facts) -> str:
     where = f" towards {plain(event['destination'])}" if event.get("destination") else ""
-    return (
-        f"{_delivery(event)} leaves by connector {plain(event.get('connector', '-'))}{where}"
-        f" for {_addresses(event.get('recipients'))}"
-    )
+    whom = f" for {_addresses(event['recipients'])}" if event.get("recipients") else ""
+    return f"{_delivery(event)} leaves by connector {plain(event.get('connector', '-'))}{where}{whom}"
 
 
 def _attempt(event: Facts) -> str:

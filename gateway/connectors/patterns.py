@@ -45,8 +45,8 @@ def domains(loaded: Loaded, key: str, texts: Sequence[str], faults: list[Fault],
 
 
 def _right(text: str, everything: bool) -> str:
-    if "@" in text:
-        return f"the domain alone, {shown(text.rpartition('@')[2])}"
+    if behind := text.rpartition("@")[2] if "@" in text else "":
+        return f"the domain alone, {shown(behind)}"
     if text.startswith("."):
         return f'"*{text}" for its subdomains'
     if text == "*":

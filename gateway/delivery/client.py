@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from gateway.connectors.tls import STARTTLS_NOT_SUPPORTED, TlsFault, reason_of
+from gateway.connectors.tls import STARTTLS_NOT_SUPPORTED, VALIDATION_FAILURE, TlsFault, reason_of
 from gateway.delivery.dots import Stuffing, stuffed
 from gateway.delivery.said import HopFault, HopLost, HopOdd, HopUnreachable, Offers, Said
 from gateway.delivery.wire import ROOM, Wire
@@ -128,14 +128,20 @@ class NextHop(Wire):
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Say STARTTLS, shake hands, say EHLO again (RFC 3207). `host` is the name for SNI, if it is one.
 
-        Raises TlsFault where there is no TLS, HopFault where the connection ends before or after. After a TlsFault the
+        Raises TlsFault where there is no TLS; HopFault, HostRefused where EHLO in TLS fails. After a TlsFault the
         connection is closed, unless the host only refused the command: `alive` tells.
         """
-        said = await self._ask(b"STARTTLS\r\n", self._timeouts.ehlo)
+        try:
+            said = await self._ask(b"STARTTLS\r\n", self._timeouts.ehlo)
+        except HopFault as fault:  # Boxes in the middle that hate TLS cut the connection at this word.
+            raise TlsFault(VALIDATION_FAILURE, f"{fault}, when it was told STARTTLS") from fault
         if said.code != 220:
             raise TlsFault(STARTTLS_NOT_SUPPORTED, f"the host refused STARTTLS: {said.line}")
-        # What came in clear behind the 220 was put there by somebody in the middle (RFC 3207 4.2).
-        self.forget()
+        if not self.quiet:
+            # Somebody in the middle put it there, to have it taken for what is said in TLS. RFC 3207 4.2 asks to forget
+            # it; ending the connection is stricter, since no honest host speaks before the handshake.
+            self.abort()
+            raise TlsFault(VALIDATION_FAILURE, "the host spoke in clear behind its reply to STARTTLS")
         stream = self.stream
         try:
             upgraded = await self._loop.start_tls(
@@ -156,10 +162,10 @@ class NextHop(Wire):
         try:
             await self.hello()
         except HopLost as fault:
-            # In TLS 1.3 the host judges our side after we think that all is well; then the first reply is its alert.
-            if isinstance(fault.__cause__, ssl.SSLError):
-                raise TlsFault(reason_of(fault.__cause__), _words(fault.__cause__)) from fault
-            raise
+            # In TLS 1.3 the host judges our side after we think that all is well: its alert comes instead of a reply.
+            cause = fault.__cause__
+            words = _words(cause) if isinstance(cause, ssl.SSLError) else f"{fault} after the TLS handshake"
+            raise TlsFault(VALIDATION_FAILURE, words) from fault
 
     async def transact(
         self, sender: bytes, recipients: Sequence[bytes], parameters: bytes, content: Content

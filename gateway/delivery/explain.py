@@ -75,7 +75,7 @@ def explain(
     several = len(targets) > 1
     whom = "these recipients" if several else "this recipient"
     if until is None:
-        opening = [f"Your message could not be delivered to {whom}, and will not be tried again."]
+        opening = [f"Your message could not be delivered to {whom},", "and will not be tried again."]
     else:
         opening = [
             f"Your message has not been delivered to {whom} yet. You need do nothing:",
@@ -112,7 +112,8 @@ def _one(delivery: Delivery, target: Target, now: float, late: bool) -> list[str
         lines += _wrapped("Why: ", f"{why}.")
     said = _visible(target.reply or "")[:_LONGEST_REPLY]
     if said:
-        where = f"{_visible(target.host)} said: " if target.host else "Detail: "
+        theirs = target.host and not is_tls_word(target.reason)  # What is wrong with a host's TLS are our own words.
+        where = f"{_visible(target.host or '')} said: " if theirs else "Detail: "
         lines += _wrapped(where, said)
     if not late:
         lines += _wrapped("What to do: ", advice)

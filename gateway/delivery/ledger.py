@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,18 +30,26 @@ LONGEST_PAUSE = 60.0
 
 
 class Ledger:
-    """One for each runner. Once `cut` is set, it waits for nothing any more."""
+    """One for each runner."""
 
     def __init__(
         self, *, notices: Notices, retry: RetryTerms, clock: Clock, chance: Chance, tell: Tell, count: Count
     ) -> None:
         self.retry = retry
-        self.cut = False
+        self._cut = False
         self._notices = notices
         self._clock = clock
         self._chance = chance
         self._tell = tell
         self._count = count
+
+    def cut(self) -> None:
+        """Wait for nothing any more: the stop's time is over."""
+        self._cut = True
+
+    def is_cut(self) -> bool:
+        """Whether `cut` was called."""
+        return self._cut
 
     def judge(self, delivery: Delivery, outcome: Outcome, *, keep: bool = False) -> Settled:
         """See settle."""
@@ -90,7 +99,7 @@ class Ledger:
     ) -> tuple[bool, Event | None]:
         """Whether it is seen to, and the event of a notice that was sent. False: it has to be tried again."""
         facts = {"id": delivery.message, "delivery": delivery.id}
-        if self.cut:
+        if self.is_cut():
             return False, None
         try:
             item.task = asyncio.current_task()
@@ -101,7 +110,7 @@ class Ledger:
                     delivery, targets, item.content, now=self._clock.now(), until=until
                 )
         except asyncio.CancelledError:
-            if not self.cut:
+            if not self.is_cut():
                 raise
             return False, None
         except Refused as error:
@@ -131,7 +140,7 @@ class Ledger:
                 if pause == FIRST_PAUSE:
                     facts = {"id": delivery.message, "delivery": delivery.id, **told(error)}
                     self._tell("error", "queue_not_written", facts)
-            if self.cut or not await self._pause(item, pause):
+            if self.is_cut() or not await self._pause(item, pause):
                 self._tell("error", "queue_not_written_at_stop", {"id": delivery.message, "delivery": delivery.id})
                 return
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -143,7 +152,7 @@ class Ledger:
             await self._clock.sleep(seconds)
             return True
         except asyncio.CancelledError:
-            if not self.cut:
+            if not self.is_cut():
                 raise
             return False
         finally:
@@ -159,8 +168,8 @@ class Ledger:
         if outcome.hops:
             hop = outcome.hops[-1]
             facts |= {"host": hop.host, "tls": hop.tls_version, "cipher": hop.tls_cipher}
-        for verdict in dict.fromkeys([result.verdict for result in outcome.results]):
-            self._count("deliveries_total", {"connector": delivery.connector, "outcome": verdict.value}, 1)
+        for verdict, recipients in Counter([result.verdict for result in outcome.results]).items():
+            self._count("deliveries_total", {"connector": delivery.connector, "outcome": verdict.value}, recipients)
         if settled.finished and not settled.failed:
             self._count("delivery_seconds", {"connector": delivery.connector}, max(0.0, now - delivery.created))
             self._tell("info", "sent", facts)

@@ -13,7 +13,7 @@ from gateway.connectors.model import Outbound
 from gateway.delivery.courier import Attempts, Courier, Tell, told
 from gateway.delivery.lane import AHEAD, MAX_BACKLOG, Item, Lane, Lanes, Way
 from gateway.delivery.ledger import Count, Ledger
-from gateway.delivery.lookout import Lookout
+from gateway.delivery.lookout import POLL, Lookout
 from gateway.delivery.notice import Notices
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.queue import Queue
@@ -89,8 +89,7 @@ class Runner:
         too_many = len(lane.backlog) > MAX_BACKLOG or lanes.waiting > MAX_OFFERED or lanes.octets > MAX_OCTETS
         if too_many and lane.backlog and lane.backlog[-1] is item and self._is_running():
             lanes.pop(lane, last=True)
-            self._lookout.hungry = True
-            self._hold(self._unlease(item))
+            self._hold(self._return(item))
 
     def adopt(self, queue: Queue) -> None:
         """Deliver from this queue too: the spool of a process that is no more."""
@@ -161,7 +160,7 @@ class Runner:
             async with self._clock.timeout(seconds):
                 await self._ended.wait()
         except TimeoutError:
-            self._ledger.cut = True
+            self._ledger.cut()
             for item in [*self._in_hand.values(), *self._deferring.values()]:
                 if item.task is not None:
                     item.task.cancel()
@@ -251,7 +250,7 @@ class Runner:
     async def _attempt(self, item: Item) -> tuple[Outcome | None, float]:
         """What came of it and how long it took; None where that is seen to already."""
         started = self._clock.monotonic()
-        if self._ledger.cut:  # Its task was made before the cut and got its turn after it.
+        if self._ledger.is_cut():  # Its task was made before the cut and got its turn after it.
             await self._unlease(item)
             return None, 0.0
         try:
@@ -301,6 +300,12 @@ class Runner:
             if self._lookout.hungry and not self._deferring:
                 self._lookout.wake()
 
+    async def _return(self, item: Item) -> None:
+        """Give it back to its queue, to be fetched again before long."""
+        await self._unlease(item)
+        self._lookout.hungry = True
+        self._lookout.remind(self._clock.now() + POLL)
+
     async def _unlease(self, item: Item) -> None:
         try:
             await item.queue.unlease(item.delivery)
@@ -313,8 +318,8 @@ class Runner:
         self._tell("error", "runner_fault", facts)
         try:
             item.task = asyncio.current_task()
-            if not self._ledger.cut:
+            if not self._ledger.is_cut():
                 await self._clock.sleep(FAULT_PAUSE)
         finally:
             item.task = None
-            await self._unlease(item)
+            await self._return(item)

@@ -19,6 +19,7 @@ MAX_REPLY = 65_536  # All lines of one reply: what is longer is no EHLO, and mem
 MAX_TOLD = 900  # Of a reply's text in queue, trace and DSN.
 
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=[ \t]|$)")
+_MARKS = (b" ", b"-", b"", b"\r")  # Behind the code; a bare code is allowed (RFC 5321 4.2).
 _CONTROLS = dict.fromkeys((*range(32), 127), "?")
 
 
@@ -92,8 +93,8 @@ class Ear:
         self._lines: list[str] = []
         self._length = 0
 
-    def hear(self, octets: bytes) -> list[Said]:
-        """The replies that `octets` complete. Raises HopOdd, after which nothing that follows means anything."""
+    def hear(self, octets: bytes) -> tuple[list[Said], HopOdd | None]:
+        """The replies that `octets` complete, and the fault that follows them: then nothing more means anything."""
         heard: list[Said] = []
         rest = self._rest
         rest += octets
@@ -103,16 +104,11 @@ class Ear:
             start = end + 1
             self._length += len(line)
             if len(line) > MAX_LINE or self._length > MAX_REPLY:
-                raise HopOdd("the host's reply is too long")
+                return heard, self._odd("the host's reply is too long")
             code, mark = line[:3], line[3:4]
-            if not (len(code) == 3 and code.isdigit() and b"200" <= code < b"600") or mark not in (
-                b" ",
-                b"-",
-                b"",
-                b"\r",
-            ):
+            if len(code) != 3 or not code.isdigit() or not b"200" <= code < b"600" or mark not in _MARKS:
                 shown = line[:60].decode("ascii", "replace").translate(_CONTROLS)
-                raise HopOdd(f"the host answered what is no SMTP reply: {shown}")
+                return heard, self._odd(f"the host answered what is no SMTP reply: {shown}")
             self._lines.append(line[4:].decode("utf-8", "replace").rstrip())
             if mark != b"-":
                 heard.append(Said(int(code), "\n".join(self._lines)))
@@ -120,9 +116,17 @@ class Ear:
                 self._length = 0
         del rest[:start]
         if len(rest) > MAX_LINE:
-            rest.clear()
-            raise HopOdd("the host's reply is too long")
-        return heard
+            return heard, self._odd("the host's reply is too long")
+        return heard, None
+
+    @property
+    def half(self) -> bool:
+        """Whether the beginning of a reply is there, but not its end."""
+        return bool(self._rest or self._lines)
+
+    def _odd(self, text: str) -> HopOdd:
+        self.forget()
+        return HopOdd(text)
 
     def forget(self) -> None:
         """Drop what was heard in part: what came before a TLS handshake counts for nothing (RFC 3207 4.2)."""

@@ -45,14 +45,15 @@ class Wire(SMTPProtocol):
             raise self._fault or HopLost("the connection ended")
         return self._stream
 
-    def forget(self) -> None:
-        """Drop what was heard and not asked for."""
-        self._ear.forget()
-        self._heard.clear()
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing was heard that was not asked for, not even in part."""
+        return not self._heard and not self._ear.half and self._fault is None
 
     def take_over(self, upgraded: asyncio.Transport) -> None:
-        """Go on over TLS."""
-        self.forget()
+        """Go on over TLS. What was heard before counts for nothing (RFC 3207 4.2)."""
+        self._ear.forget()
+        self._heard.clear()
         self.transport = self._stream = upgraded
         self._over_ssl = True
 
@@ -74,15 +75,14 @@ class Wire(SMTPProtocol):
         """Take replies; wake who waits once enough are there."""
         if self._fault is not None:
             return
-        try:
-            heard = self._ear.hear(data)
-        except HopOdd as fault:
+        heard, fault = self._ear.hear(data)
+        self._heard += heard
+        if fault is not None:
             self._fail(fault)
             self.abort()
             return
         if not heard:
             return
-        self._heard += heard
         self._deadline = self._loop.time() + self._patience
         if heard[-1].code == 421:  # Whatever was asked, it closes now (RFC 5321 3.8).
             self._fail(HopLost(f"the host closed the connection: {heard[-1].line}"))

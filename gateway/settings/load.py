@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.settings import shape
 from gateway.settings.fault import BadSettings, Fault, errors
 from gateway.settings.repair import Repaired, repaired
 from gateway.settings.schema import Settings
@@ -61,11 +63,24 @@ class Reading:
 
     loaded: Loaded | None
     faults: tuple[Fault, ...]
+    written: tuple[str, ...] = ()
     repair: Repaired | None = None
 
     def follows(self, fault: Fault) -> bool:
         """Whether `fault` only follows from one that is told already."""
         return self.repair is not None and self.repair.follows(fault.key)
+
+    def ordered(self, faults: Iterable[Fault]) -> list[Fault]:
+        """Each once, in the order of the file; one about a key that nobody wrote stands where its section begins."""
+        places = {key: number for number, key in enumerate(self.written)}
+
+        def place(fault: Fault) -> int:
+            key = fault.key
+            while key and key not in places:
+                key = key[: max(key.rfind("."), key.rfind("["), 0)]
+            return places.get(key, -1)
+
+        return sorted(dict.fromkeys(faults), key=place)
 
 
 def find(option: Path | None) -> Path:
@@ -97,7 +112,7 @@ def loaded(path: Path) -> Loaded:
     """The settings with the folder from which their paths count. Raises BadSettings; warnings alone come back in it."""
     reading = read(path)
     if reading.loaded is None or errors(reading.faults):
-        raise BadSettings(reading.faults)
+        raise BadSettings(reading.ordered(reading.faults))
     return reading.loaded
 
 
@@ -109,17 +124,17 @@ def read(path: Path) -> Reading:
         return Reading(None, (data,))
     later = unbuilt(data, file)
     folder = path.absolute().parent
+    keys = tuple(shape.written(data))
     try:
         # Strict: a number in quotes is a fault that one is told, not a number.
         settings = Settings.model_validate(data, strict=True)
     except ValidationError as error:
         found = told(error, data, file)
         repair = repaired(data, found)
-        faults = tuple(fault for _, fault in found) + tuple(later)
         loaded = None if repair is None else Loaded(repair.settings, path, folder)
-        return Reading(loaded, faults, repair)
+        return Reading(loaded, tuple(fault for _, fault in found) + tuple(later), keys, repair)
     warnings = tuple(fault for fault in later if fault.severity == "warning")
-    return Reading(Loaded(settings, path, folder, warnings), tuple(later))
+    return Reading(Loaded(settings, path, folder, warnings), tuple(later), keys)
 
 
 def _parse(path: Path) -> dict[str, Any] | Fault:

@@ -22,7 +22,7 @@ def place(text: str, port: int | None = None) -> tuple[str, int]:
         if not closed or (rest and not rest.startswith(":")):
             raise BadPlace(_SHAPE)
         host, colon, digits = inner, rest[:1], rest[1:]
-    elif host.count(":"):
+    elif ":" in host and not host.strip("0123456789abcdefABCDEF:."):
         raise BadPlace(f'an IPv6 address in brackets, such as "[{_address(text) or "::1"}]:{port or 2525}"')
     elif not colon:
         host = text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +50,7 @@ def repaired(data: dict[str, Any], found: list[tuple[Place, Fault]]) -> Repaired
         except ValidationError as error:
             found = told(error, mended, "")
             continue
-        return Repaired(settings, frozenset(faulty), frozenset(_keys(data)))
+        return Repaired(settings, frozenset(faulty), frozenset(shape.written(data)))
     return None
 
 
@@ -78,14 +77,3 @@ def _filling(name: str, place: Place) -> Any:
     if name == "recipient_domains":
         return ["*"]
     return {"type": "partner", "listen": "127.0.0.1:1"}.get(name, f"unknown {shape.dotted(place)}"[:64])
-
-
-def _keys(here: Any, place: Place = ()) -> Iterable[str]:
-    entries: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(here, dict):
-        entries = here.items()
-    elif isinstance(here, list):
-        entries = enumerate(here)
-    for part, value in entries:
-        yield shape.dotted((*place, part))
-        yield from _keys(value, (*place, part))

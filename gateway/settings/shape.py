@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -87,3 +87,15 @@ def sections(section: type[Section] = Settings, name: str = "") -> Iterator[tupl
         if inner := section_of(field.annotation):
             path = f"{name.strip('[]')}.{key}".strip(".")
             yield from sections(inner, f"[[{path}]]" if is_list(field.annotation) else f"[{path}]")
+
+
+def written(data: Any, place: Place = ()) -> Iterator[str]:
+    """Every key of `data`, a file as TOML reads it: dotted, in the order of the file, what holds others before them."""
+    entries: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(data, dict):
+        entries = data.items()
+    elif isinstance(data, list):
+        entries = enumerate(data)
+    for part, value in entries:
+        yield dotted((*place, part))
+        yield from written(value, (*place, part))

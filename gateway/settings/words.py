@@ -75,11 +75,11 @@ def _fault(detail: ErrorDetails, place: Place, file: str) -> Fault:
         meaning = (field.description or "").rstrip(".") if field else ""
         return Fault(file, key, "nothing", f"{shape.kind(annotation)} ({meaning})")
     found = shown(detail["input"])
-    if sort in _BOUNDS:
+    if sort in _BOUNDS and found != "nan":
         name, words = _BOUNDS[sort]
         bound = detail["ctx"][name]
-        return Fault(file, key, found, words.format(f"{bound:g}" if isinstance(bound, float) else bound))
-    if sort == "literal_error" or sort.endswith("_type"):
+        return Fault(file, key, found, words.format(f"{bound:.10g}" if isinstance(bound, float) else bound))
+    if sort == "literal_error" or sort.endswith("_type") or found == "nan":
         return Fault(file, key, found, shape.kind(annotation))
     return Fault(file, key, found, detail["msg"][:1].lower() + detail["msg"][1:])
 

@@ -56,6 +56,17 @@ trace_tokens = Table(
     sqlite_with_rowid=False,  # The key is the whole row: one tree instead of two.
 )
 
+# Tokens that are not in trace_tokens yet. They are random, so each one that is put in alone makes a page of that tree
+# to be written anew; thousands at once share pages. Rows are appended here and carried over together.
+trace_pending = Table(
+    "trace_pending",
+    SHARED,
+    Column("seq", _Long, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("time", _Long, nullable=False),
+    Column("tokens", LargeBinary, nullable=False),
+)
+
 # `content` is null where the octets lie in a file beside the database.
 messages = Table(
     "messages",

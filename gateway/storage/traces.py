@@ -6,7 +6,6 @@ or domain; nothing more without the keys. Leaves out: searching by anything but 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from sqlalchemy import Connection
 
 from gateway.mail.address import BadAddress, normal_domain
 from gateway.observe.events import Event, Found
+from gateway.storage import trace_index
 from gateway.storage.record import Record
 from gateway.storage.sealer import Sealer
 from gateway.storage.shared import Shared
@@ -30,7 +30,6 @@ _MESSAGE_ID: Final = "trace message-id"
 _NULL_SENDER: Final = "<>"
 
 _PUT_EVENTS: Final = "INSERT OR IGNORE INTO trace_events(message, uid, time, tokens, sealed) VALUES (?, ?, ?, ?, ?)"
-_PUT_TOKENS: Final = "INSERT OR IGNORE INTO trace_tokens(token, time, message) VALUES (?, ?, ?)"
 # A message began with its earliest record.
 _NEWEST: Final = (
     "SELECT e.message FROM trace_events e WHERE e.time >= ? AND NOT EXISTS (SELECT 1 FROM trace_events o"
@@ -87,19 +86,19 @@ class TraceStore:
 
     def _put(self, connection: Connection, records: Sequence[Record]) -> None:
         event_rows: list[tuple[Any, ...]] = []
-        token_rows: list[tuple[int, int, str]] = []
+        index_rows: list[trace_index.Pending] = []
         seal = self._sealer.seal
         for record in records:
             message, uid = record.message, record.uid
-            time = int(min([event.time for event in record.events], default=0.0) * 1000)
-            tokens = [] if record.found is None else self._tokens(record.found)
+            time = int(record.events[0].time * 1000) if record.events else 0
             sealed = seal(PURPOSE, f"{message}/{uid}", encode_record(record))
-            event_rows.append((message, uid, time, struct.pack(f">{len(tokens)}q", *tokens), sealed))
-            token_rows += [(token, time, message) for token in tokens]
+            tokens = b""
+            if record.found is not None:
+                tokens = trace_index.pack(self._tokens(record.found))
+                index_rows.append((message, time, tokens))
+            event_rows.append((message, uid, time, tokens, sealed))
         connection.exec_driver_sql(_PUT_EVENTS, event_rows)
-        if token_rows:
-            token_rows.sort()  # Neighbours in the tree one after the other.
-            connection.exec_driver_sql(_PUT_TOKENS, token_rows)
+        trace_index.append(connection, index_rows)
 
     def _tokens(self, found: Found) -> list[int]:
         token = self._sealer.token
@@ -160,17 +159,9 @@ def _names(connection: Connection, id_: str | None, tokens: list[int], since: in
     """The queue ids of what was asked for, newest first."""
     if id_ is not None:
         return _named(connection, id_, tokens, since)
-    if not tokens:
-        rows = connection.exec_driver_sql(_NEWEST, (since, limit))
-    else:
-        # All tokens of a message stand with the time of one record, so the others are looked up by their whole key.
-        also = " AND EXISTS (SELECT 1 FROM trace_tokens o WHERE o.token=? AND o.time=t.time AND o.message=t.message)"
-        query = (
-            "SELECT t.message FROM trace_tokens t WHERE t.token=? AND t.time>=?"  # noqa: S608  (constants alone)
-            f"{also * (len(tokens) - 1)} ORDER BY t.time DESC, t.message DESC LIMIT ?"
-        )
-        rows = connection.exec_driver_sql(query, (tokens[0], since, *tokens[1:], limit))
-    return list(dict.fromkeys(row[0] for row in rows))
+    if tokens:
+        return trace_index.look_up(connection, tokens, since, limit)
+    return list(connection.exec_driver_sql(_NEWEST, (since, limit)).scalars())
 
 
 def _named(connection: Connection, id_: str, tokens: list[int], since: int) -> list[str]:
@@ -180,24 +171,15 @@ def _named(connection: Connection, id_: str, tokens: list[int], since: int) -> l
         began = connection.exec_driver_sql("SELECT min(time) FROM trace_events WHERE message=?", (name,)).scalar()
         if began is None:
             continue
-        has = "SELECT 1 FROM trace_tokens WHERE token=? AND message=? LIMIT 1"
-        if began >= since and all(connection.exec_driver_sql(has, (token, name)).first() for token in tokens):
-            return [name]
-        break
+        return [name] if began >= since and trace_index.has(connection, name, tokens) else []
     return []
 
 
 def _erase(connection: Connection, before: int, limit: int) -> int:
-    rows = connection.exec_driver_sql(_OLD, (before, limit)).all()
+    rows = connection.exec_driver_sql(_OLD, (before, limit)).tuples().all()
     if not rows:
         return 0
-    tokens = [
-        (token, time, message)
-        for message, _, time, packed in rows
-        for (token,) in struct.iter_unpack(">q", bytes(packed))
-    ]
-    if tokens:
-        connection.exec_driver_sql("DELETE FROM trace_tokens WHERE token=? AND time=? AND message=?", tokens)
+    trace_index.drop(connection, ((message, time, tokens) for message, _, time, tokens in rows))
     connection.exec_driver_sql(
         "DELETE FROM trace_events WHERE message=? AND uid=?", [(message, uid) for message, uid, _, _ in rows]
     )

@@ -64,9 +64,7 @@ def make_certificate(
     file, key_file = folder / f"{mark}.pem", folder / f"{mark}.key"
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return Certificate(certificate, key, file, key_file)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final
@@ -166,6 +168,8 @@ class FakeNextHop:
         if answer == STALL:
             await asyncio.Event().wait()
         if answer == RESET:
+            plain = writer.get_extra_info("socket")
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
             return CLOSE
         if answer == CLOSE:

@@ -12,9 +12,10 @@ from gateway.storage.sealer import SealBroken
 
 
 class FakeQueue:
-    """`rows` are the deliveries as they are stored, `leased` the ids of those given out, `events` what was told, in order.
+    """`rows` are the deliveries as they are stored, `leased` the ids of those given out, `events` what was told.
 
-    Switches: `broken` are ids whose content does not open; `fail_reads`, `fail_writes` how many calls raise OSError first.
+    `settled` are the ids that are done, `reads` those whose content was asked for, `asked` the limit and busy of each due.
+    Switches: `broken` are ids whose content does not open; `fail_reads`, `fail_writes` how many calls raise first.
     """
 
     def __init__(self, *deliveries: Delivery, octets: bytes = b"Subject: x\r\n\r\nx\r\n") -> None:
@@ -26,6 +27,7 @@ class FakeQueue:
         self.broken: set[str] = set()
         self.fail_reads = 0
         self.fail_writes = 0
+        self.reads: list[str] = []
         self.asked: list[tuple[int, set[tuple[str, str]]]] = []
         self.put(*deliveries)
 
@@ -63,6 +65,7 @@ class FakeQueue:
         return rows[0].next_attempt if rows else None
 
     async def content(self, delivery: Delivery) -> Content:
+        self.reads.append(delivery.id)
         if delivery.id in self.broken:
             raise SealBroken("the octets do not open")
         return Held(self.octets)

@@ -22,7 +22,9 @@ class FakeVault:
     def wrap(self, root: str, plain: bytes, context: bytes) -> Wrapped:
         self._fail()
         self.wraps += 1
-        return Wrapped(self.name, root, 1, len(context).to_bytes(2, "big") + context + bytes(255 - one for one in plain))
+        return Wrapped(
+            self.name, root, 1, len(context).to_bytes(2, "big") + context + bytes(255 - one for one in plain)
+        )
 
     def unwrap(self, wrapped: Wrapped, context: bytes) -> bytes:
         self._fail()

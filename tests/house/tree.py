@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ROOT / "gateway"
-_BUILT = {".git", ".venv", "var", "build", "dist", "__pycache__"}
+_BUILT = {"var", "build", "dist", "__pycache__"}
 
 
 def sources() -> list[Path]:
@@ -30,9 +30,13 @@ def committed() -> list[Path]:
         if listed.returncode == 0:
             names = {name for name in listed.stdout.decode().split("\0") if name}
             return sorted(ROOT / name for name in names if (ROOT / name).is_file())
-    return sorted(
-        path for path in ROOT.rglob("*") if path.is_file() and not _BUILT.intersection(path.relative_to(ROOT).parts)
-    )
+    return sorted(path for path in ROOT.rglob("*") if path.is_file() and not _is_built(path))
+
+
+def _is_built(path: Path) -> bool:
+    parts = path.relative_to(ROOT).parts
+    hidden = [part for part in parts if part.startswith(".") and part not in (".ci", ".gitignore")]
+    return bool(hidden) or not _BUILT.isdisjoint(parts) or any(part.endswith(".egg-info") for part in parts)
 
 
 def lines_of(path: Path) -> list[str]:

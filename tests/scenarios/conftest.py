@@ -55,9 +55,9 @@ def make_gateway(
     made: list[Gateway] = []
     scenario = Path(str(request.path)).parent
 
-    def make(*, file: str = "gateway.toml", host: str = "127.0.0.1", **values: object) -> Gateway:
+    def make(*, file: str | None = "gateway.toml", host: str = "127.0.0.1", **values: object) -> Gateway:
         folder = tmp_path_factory.mktemp(scenario.name) / "gw"
-        gateway = Gateway(folder, (scenario / file).read_text(), host=host, **values)
+        gateway = Gateway(folder, (scenario / file).read_text() if file else None, host=host, **values)
         made.append(gateway)
         request.config.stash[RUNNING].append(gateway)
         return gateway.init()

@@ -24,11 +24,11 @@ STOP = 40.0  # Seconds that a stop may take before it counts as failed; the sett
 class Gateway:
     """`init`, then `start`; `stop` ends it with SIGTERM by its process id.
 
-    `settings` is a template for string.Template; PORT (the first listener's) is put in by itself, other values are
+    `settings` is a template for string.Template, or None for those that `init` writes; PORT (the first listener's) is put in by itself, other values are
     handed in. `port` stays the same over restarts.
     """
 
-    def __init__(self, folder: Path, settings: str, host: str = "127.0.0.1", **values: object) -> None:
+    def __init__(self, folder: Path, settings: str | None, host: str = "127.0.0.1", **values: object) -> None:
         self.folder = folder
         self.host = host
         self.port = free_port(host)
@@ -62,7 +62,8 @@ class Gateway:
     def configure(self, **values: object) -> None:
         """Write the settings anew, with other values."""
         self.values |= values
-        self.config.write_text(Template(self.template).substitute(PORT=self.port, **self.values))
+        if self.template is not None:
+            self.config.write_text(Template(self.template).substitute(PORT=self.port, **self.values))
 
     def start(self) -> Gateway:
         """`gateway serve`; returns once its first listener accepts connections."""

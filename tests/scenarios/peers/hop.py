@@ -63,6 +63,7 @@ class Hop:
 
     `replies`: for a verb (or CONNECT, or `.` for the end of data) what is said the first time, the second time, and so
     on; then the healthy reply again. A plain string is said every time. `taken` are the messages that got 250.
+    `broken_tls`: STARTTLS is offered and answered 220, and then no handshake comes about.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Hop:
         *,
         extensions: Sequence[str] = EXTENSIONS,
         certificate: Issued | None = None,
+        broken_tls: bool = False,
         host: str = "127.0.0.1",
     ) -> None:
         self.host = host
@@ -83,6 +85,7 @@ class Hop:
         self._queued: dict[str, list[str]] = {}
         self.script(replies or {})
         self.context = certificate.context() if certificate else None
+        self.broken_tls = broken_tls
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop: asyncio.Event | None = None
@@ -235,7 +238,7 @@ class _Session:
             await self._say(verb)
             return
         offered = list(self.hop.extensions) if verb == "EHLO" else []
-        if verb == "EHLO" and self.hop.context is not None and self.talk.tls is None:
+        if verb == "EHLO" and self.talk.tls is None and (self.hop.context is not None or self.hop.broken_tls):
             offered.append("STARTTLS")
         lines = ["hop.example", *offered]
         await self._write(
@@ -243,6 +246,10 @@ class _Session:
         )
 
     async def _starttls(self) -> None:
+        if self.hop.broken_tls:
+            await self._write("220 2.0.0 ready")
+            await self._write("this is no handshake")
+            raise _Gone
         if self.hop.context is None:
             await self._write("502 5.5.1 no TLS here")
             return

@@ -108,7 +108,7 @@ TABLE = {
     ),
     "no number at all": (
         "[retry]\nfirst = nan\n",
-        ["retry.first: found nan; right would be more than 0"],
+        ["retry.first: found nan; right would be a number"],
     ),
     "a text where a list stands": (
         '[dns]\nresolvers = "127.0.0.1:53"\n',
@@ -129,7 +129,8 @@ TABLE = {
     "a section that is not built yet": (
         '[smime]\ntrust_anchors = ["certs/ca.pem"]\n',
         [
-            "smime: found a key for what is not built yet: S/MIME; right would be to leave it out until that part exists",
+            "smime: found a key for what is not built yet: S/MIME; "
+            "right would be to leave it out until that part exists",
         ],
     ),
     "the portal and IMAP": (
@@ -221,7 +222,7 @@ def test_a_syntax_error_names_its_line(file: Path) -> None:
 
 def test_a_syntax_error_at_the_end_names_the_last_line(file: Path) -> None:
     (line,) = lines(file, "a = [1,\n2,\n")
-    assert line.startswith("line 3: found TOML that can't be read: unclosed array")
+    assert line.startswith("line 3: found TOML that can't be read: ")
 
 
 def test_octets_that_are_not_utf8_are_named_by_line(file: Path) -> None:
@@ -295,14 +296,18 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["listen", "name", "type", "inbound", "outbound", "recipient_domains", "kind", "str", "x.y"]),
+            st.sampled_from(
+                ["listen", "name", "type", "inbound", "outbound", "recipient_domains", "kind", "str", "x.y"]
+            ),
             inner,
             max_size=4,
         )
     ),
     max_leaves=12,
 )
-KEYS = st.sampled_from(["accepted_domains", "listeners", "connectors", "vaults", "storage", "server", "contact", "smime"])
+KEYS = st.sampled_from(
+    ["accepted_domains", "listeners", "connectors", "vaults", "storage", "server", "contact", "smime"]
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

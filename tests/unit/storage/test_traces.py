@@ -11,6 +11,7 @@ import pytest
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
 from gateway.observe.events import ATTEMPT, DONE, RECEIVED, Event, Found
+from gateway.storage import trace_index
 from gateway.storage.migrate import migrate_shared
 from gateway.storage.record import Record
 from gateway.storage.sealer import SealBroken
@@ -30,8 +31,11 @@ def shared(tmp_path: Path) -> Iterator[Shared]:
     shared.close()
 
 
-@pytest.fixture
-def traces(shared: Shared) -> TraceStore:
+@pytest.fixture(params=["pending", "carried"])
+def traces(shared: Shared, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TraceStore:
+    """Once with an index that is all pending, once with one that is carried over with each put."""
+    if request.param == "carried":
+        monkeypatch.setattr(trace_index, "CARRY_AT", 1)
     return TraceStore(shared, KeySealer(DomainKeys(KEYS), FakeChance()))
 
 
@@ -74,9 +78,9 @@ async def test_a_story_is_told_in_order_of_time_whatever_the_order_of_its_record
 
 async def test_a_record_that_the_mover_brings_twice_is_stored_once(traces: TraceStore, shared: Shared) -> None:
     await traces.put([received("Q1"), later("Q1", 1, DONE)])
-    before = rows(shared, "trace_events"), rows(shared, "trace_tokens")
     await traces.put([received("Q1"), later("Q1", 1, DONE), later("Q1", 2, DONE, uid=3)])
-    assert (rows(shared, "trace_events"), rows(shared, "trace_tokens")) == (3, before[1])
+    shared.run(trace_index.carry)
+    assert (rows(shared, "trace_events"), rows(shared, "trace_tokens"), rows(shared, "trace_pending")) == (3, 4, 0)
     [(_, events)] = await traces.find(id="Q1")
     assert [event.event for event in events] == [RECEIVED, DONE, DONE]
 
@@ -85,7 +89,23 @@ async def test_a_batch_is_stored_whole_or_not_at_all(traces: TraceStore, shared:
     odd = Record(message="Q2", uid=2, events=[Event(message="Q2", time=START, event=DONE, facts={"x": object()})])
     with pytest.raises(TypeError):
         await traces.put([received("Q1"), odd])
-    assert rows(shared, "trace_events") == 0
+    assert (rows(shared, "trace_events"), rows(shared, "trace_pending")) == (0, 0)
+
+
+async def test_the_index_is_carried_by_the_thousand_and_found_in_both_places(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_index, "CARRY_AT", 4)
+    traces = TraceStore(shared, KeySealer(DomainKeys(KEYS), FakeChance()))
+    pending = []
+    for place in range(6):
+        await traces.put([received(f"Q{place}", place), later(f"Q{place}", place, DONE)])
+        pending.append(rows(shared, "trace_pending"))
+    assert pending == [1, 2, 3, 0, 1, 2]
+    assert await ids(traces, sender="corp.example") == ["Q5", "Q4", "Q3", "Q2", "Q1", "Q0"]
+    assert await ids(traces, sender="corp.example", recipient="partner.example", limit=3) == ["Q5", "Q4", "Q3"]
+    assert await ids(traces, id="Q0", sender="corp.example") == ["Q0"]
+    assert await ids(traces, id="Q5", sender="corp.example") == ["Q5"]
 
 
 @pytest.mark.parametrize(

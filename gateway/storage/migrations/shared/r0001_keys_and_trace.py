@@ -45,3 +45,10 @@ def upgrade() -> None:
         sa.Column("message", sa.Text, primary_key=True),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "trace_pending",
+        sa.Column("seq", _Long, primary_key=True),
+        sa.Column("message", sa.Text, nullable=False),
+        sa.Column("time", _Long, nullable=False),
+        sa.Column("tokens", sa.LargeBinary, nullable=False),
+    )

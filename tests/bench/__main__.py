@@ -1,0 +1,114 @@
+"""`make bench`: everything in one run on one machine, the gateway and Postfix in turn into the same sink. Needs root."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench import __doc__ as about
+from tests.bench import greeting, memory, relay
+from tests.bench.counter import Counter
+from tests.scenarios.peers.gateway import Gateway
+from tests.scenarios.peers.postfix import Postfix
+
+# Postfix as fast as it goes on this work: no limits that slow it down, no DNS, no TLS, nothing looked up.
+POSTFIX = """\
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+default_destination_concurrency_limit = 50
+initial_destination_concurrency = 20
+default_process_limit = 100
+in_flow_delay = 0
+"""
+# The gateway as it is installed: encrypted spool, every commit on disk, trace, limits, log and metrics.
+GATEWAY = """\
+accepted_domains = ["corp.example"]
+
+[[listeners]]
+listen = "127.0.0.1:$PORT"
+tls = "starttls"
+certificate = "certs/server.pem"
+key = "certs/server.key"
+
+[[connectors.inbound]]
+name = "local"
+type = "on_premises"
+sender_ip_addresses = ["127.0.0.0/8"]
+require_tls = false
+
+[[connectors.outbound]]
+name = "sink"
+recipient_domains = ["*"]
+smart_hosts = ["127.0.0.1:$SINK"]
+
+[metrics]
+listen = "127.0.0.1:$METRICS"
+"""
+FIGURES = (*relay.WORKS, "memory", "greeting")
+
+
+def main() -> int:
+    """Print the figures; 1 where one is below what --least asks."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(FIGURES))
+    parser.add_argument("--least", action="append", default=[], metavar="WORK=RATIO")
+    options = parser.parse_args()
+    wanted = options.only.split(",")
+    if unknown := set(wanted) - set(FIGURES):
+        parser.error(f"there is no figure {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
+    least = {name: float(value) for name, _, value in (entry.partition("=") for entry in options.least)}
+    counter = Counter()
+    short = False
+    try:
+        with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+            Path(folder).chmod(0o711)
+            gateway = Gateway(Path(folder) / "gateway", GATEWAY, SINK=counter.port, METRICS=_free()).init().start()
+            try:
+                figures = _measure(gateway, counter, wanted, options.rounds)
+            finally:
+                gateway.stop()
+    finally:
+        counter.stop()
+    for name, value in figures.items():
+        if name in least and value < least[name]:
+            short = True
+            print(f"{name}: {value:.2f} is below {least[name]:.2f}")
+    return 1 if short else 0
+
+
+def _free() -> int:
+    from tests.scenarios.peers.ports import free_port
+
+    return free_port()
+
+
+def _measure(gateway: Gateway, counter: Counter, wanted: list[str], rounds: int) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    pids = gateway.pids()
+    if "memory" in wanted:
+        time.sleep(3)
+        print(f"memory    idle {memory.pss(pids) / 1024:.0f} MiB (PSS of {len(pids)} processes)", flush=True)
+    names = [name for name in relay.WORKS if name in wanted]
+    if names:
+        with Postfix(hostname="bench.test", relay_to=counter.port, extra=POSTFIX) as postfix:
+            for name in names:
+                figures[name] = relay.beside(gateway.port, postfix.port, name, counter, rounds)
+    if "memory" in wanted:
+        times = memory.one_large(gateway.port, counter, pids)
+        print(f"memory    a message of 10 MiB raises it by {times:.2f} times its size at most", flush=True)
+    if "greeting" in wanted:
+        median, longest, count = greeting.seconds(gateway.port)
+        print(
+            f"greeting  answered in {median * 1000:.1f} ms (median of {count}), {longest * 1000:.0f} ms at most,"
+            " while four sessions send 20 MB each",
+            flush=True,
+        )
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

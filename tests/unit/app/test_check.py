@@ -1,0 +1,295 @@
+"""`check`: settings judged with all that they name, every fault at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.app import devcerts
+from gateway.app.check import SOON, check
+from gateway.app.init import init
+from tests.fakes.chance import FakeChance
+from tests.fakes.clock import FakeClock
+
+DAY = 86400.0
+
+
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("check") / "var"
+    init(folder, hostname="mail", clock=FakeClock(), chance=FakeChance())
+    return folder
+
+
+@pytest.fixture
+def folder(pattern: Path, tmp_path: Path) -> Path:
+    """What `init` makes, in a copy that the test may spoil."""
+    import shutil
+
+    return Path(shutil.copytree(pattern, tmp_path / "var"))
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    return folder / "gateway.toml"
+
+
+def lines(path: Path, now: float | None = None) -> list[str]:
+    """The faults without the file in front; the folder is written as @."""
+    clock = FakeClock() if now is None else FakeClock(now)
+    whole = (str(fault).removeprefix(f"{path}: ") for fault in check(path, clock))
+    return [line.replace(str(path.parent), "@") for line in whole]
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_what_init_makes_has_no_fault(path: Path) -> None:
+    assert check(path, FakeClock()) == []
+
+
+def test_a_missing_file_is_the_only_fault(tmp_path: Path) -> None:
+    assert [fault.key for fault in check(tmp_path / "gateway.toml", FakeClock())] == [""]
+
+
+LISTENERS = {
+    "no address": (
+        'listen = "mail.corp.example:25"',
+        'listeners[0].listen: found "mail.corp.example:25"; right would be an IP address and a port, such as '
+        '"127.0.0.1:2525", "0.0.0.0:25" or "[::]:25" for all',
+    ),
+    "no port": (
+        'listen = "127.0.0.1"',
+        'listeners[0].listen: found "127.0.0.1"; right would be HOST:PORT, such as "127.0.0.1:2525"; '
+        'an IPv6 address stands in brackets, such as "[::1]:2525"',
+    ),
+    "twice the same": (
+        'listen = "[::1]:25"\ntls = "none"\n[[listeners]]\nlisten = "[0::1]:25"',
+        'listeners[1].listen: found "[0::1]:25", which listeners[0].listen has already; '
+        "right would be another address or port",
+    ),
+    "a bad host name": (
+        'listen = "127.0.0.1:2525"\nhostname = "mail server"',
+        'listeners[0].hostname: found "mail server"; right would be a host name, such as "mail.corp.example"',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTENERS)
+def test_listener_faults(path: Path, name: str) -> None:
+    text, expected = LISTENERS[name]
+    change(path, 'listen = "127.0.0.1:2525"', text)
+    assert lines(path) == [expected]
+
+
+def test_tls_needs_a_certificate(path: Path) -> None:
+    change(path, 'certificate = "certs/server.pem"', "")
+    change(path, 'key = "certs/server.key"', "")
+    assert lines(path) == [
+        'listeners[0].certificate: found nothing; right would be the certificate\'s PEM file, or tls = "none"'
+    ]
+    change(path, 'tls = "starttls"', 'tls = "none"')
+    assert lines(path) == []
+
+
+def test_certificate_and_key_may_stand_in_one_file(path: Path) -> None:
+    certs = path.parent / "certs"
+    change(path, 'key = "certs/server.key"', "")
+    assert lines(path) == [
+        "listeners[0].key: found no private key in @/certs/server.pem; "
+        "right would be a PEM file with a PRIVATE KEY block"
+    ]
+    both = (certs / "server.key").read_bytes() + (certs / "server.pem").read_bytes()
+    (certs / "server.pem").write_bytes(both)
+    (certs / "server.pem").chmod(0o600)
+    assert lines(path) == []
+
+
+def test_a_certificate_that_is_not_there(path: Path) -> None:
+    change(path, "certs/server.pem", "certs/none.pem")
+    assert lines(path) == [
+        "listeners[0].certificate: found no file @/certs/none.pem; right would be a PEM file with certificates"
+    ]
+
+
+def test_the_key_of_another_certificate(path: Path) -> None:
+    change(path, "certs/server.key", "certs/ca.key")
+    assert lines(path) == [
+        "listeners[0].key: found the key of another certificate in @/certs/ca.key; "
+        "right would be the key of the first certificate in @/certs/server.pem"
+    ]
+
+
+def test_an_expired_certificate_is_an_error_and_one_that_expires_soon_a_warning(path: Path) -> None:
+    made = FakeClock().now()
+    end = made - 3600 + devcerts.SERVER_DAYS * DAY
+    assert lines(path, end - SOON - 1) == []
+    (soon,) = check(path, FakeClock(end - SOON + 1))
+    assert soon.severity == "warning"
+    assert soon.found.startswith("a certificate that expires at 20")
+    (over,) = check(path, FakeClock(end + 1))
+    assert over.severity == "error"
+    assert over.found.startswith("a certificate that expired at 20")
+    (early,) = check(path, FakeClock(made - 2 * 3600))
+    assert early.severity == "error"
+    assert "not valid before" in early.found
+
+
+def test_a_private_key_for_everybody_is_a_warning(path: Path) -> None:
+    (path.parent / "certs/server.key").chmod(0o644)
+    (fault,) = check(path, FakeClock())
+    assert (fault.severity, fault.key) == ("warning", "listeners[0].key")
+    assert fault.right == f"chmod 600 {path.parent}/certs/server.key"
+
+
+def test_a_vault_that_is_not_there(path: Path) -> None:
+    (path.parent / "vault/root-keys").unlink()
+    (fault,) = check(path, FakeClock())
+    assert (fault.key, fault.severity) == ("vaults[0].path", "error")
+    assert "root-keys is missing" in fault.found
+
+
+def test_a_vault_that_others_may_read(path: Path) -> None:
+    (path.parent / "vault/root-keys").chmod(0o640)
+    (fault,) = check(path, FakeClock())
+    assert "chmod 600" in fault.found
+
+
+def test_no_vault_at_all(path: Path) -> None:
+    text = path.read_text()
+    head, _, tail = text.partition("[[vaults]]")
+    path.write_text("vaults = []\n" + head + tail.partition('path = "vault"')[2])
+    assert lines(path) == [
+        "vaults: found an empty list; right would be one vault at least: without a key nothing can be stored"
+    ]
+
+
+PLACES = {
+    "metrics": (
+        '[metrics]\nlisten = "9125"',
+        'metrics.listen: found "9125"; right would be HOST:PORT, such as "127.0.0.1:2525"; '
+        'an IPv6 address stands in brackets, such as "[::1]:2525"',
+    ),
+    "metrics where mail is taken": (
+        '[metrics]\nlisten = "127.0.0.1:2525"',
+        'metrics.listen: found "127.0.0.1:2525", which listeners[0].listen has already; '
+        "right would be another address or port",
+    ),
+    "a resolver by name": (
+        '[dns]\nresolvers = ["127.0.0.1:5353", "::1", "dns.example"]',
+        'dns.resolvers[1]: found "::1"; right would be the IP address of a resolver, with its port where that is '
+        'not 53, such as "127.0.0.1:5353"\n'
+        'dns.resolvers[2]: found "dns.example"; right would be the IP address of a resolver, with its port where '
+        'that is not 53, such as "127.0.0.1:5353"',
+    ),
+    "a log in a folder that is not there": (
+        '[log]\nfile = "log/gateway.log"',
+        "log.file: found no folder @/log; right would be a file in a folder that is there",
+    ),
+    "a log that is a folder": (
+        '[log]\nfile = "data"',
+        "log.file: found @/data, which is a folder; right would be a file",
+    ),
+    "the gateway's name": (
+        '[server]\nhostname = "x y"',
+        'server.hostname: found "x y"; right would be a host name, such as "mail.corp.example"',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_faults_of_other_sections(path: Path, name: str) -> None:
+    text, expected = PLACES[name]
+    path.write_text(f"{path.read_text()}\n{text}\n")
+    assert lines(path) == expected.split("\n")
+
+
+def test_storage_that_is_a_file(path: Path) -> None:
+    change(path, "sqlite:data", "sqlite:gateway.toml")
+    assert lines(path) == ["storage.url: found @/gateway.toml, which is a file; right would be a folder"]
+    change(path, "sqlite:gateway.toml", "sqlite:")
+    assert lines(path) == ['storage.url: found "sqlite:"; right would be "sqlite:FOLDER", such as "sqlite:data"']
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_where_the_gateway_may_not_write(path: Path) -> None:
+    (path.parent / "outbox").chmod(0o500)
+    assert [fault.key for fault in check(path, FakeClock())] == ["connectors.outbound[0].folder"]
+
+
+def test_a_folder_that_may_be_made_is_no_fault(path: Path) -> None:
+    change(path, 'folder = "outbox"', 'folder = "new/outbox"')
+    assert lines(path) == []
+    assert not (path.parent / "new").exists(), "a check changes nothing"
+
+
+@pytest.mark.parametrize("contact", ["", "x\\u0007", "grüße@corp.example", "x" * 201])
+def test_a_contact_that_no_reply_can_hold(path: Path, contact: str) -> None:
+    change(path, "postmaster@corp.example", contact)
+    assert [fault.key for fault in check(path, FakeClock())] == ["contact"]
+
+
+def test_no_domains_of_ours_is_a_warning(path: Path) -> None:
+    change(path, '["corp.example"]', "[]")
+    assert [(fault.key, fault.severity) for fault in check(path, FakeClock())] == [("accepted_domains", "warning")]
+
+
+def test_faults_of_every_kind_are_told_in_one_run(path: Path) -> None:
+    path.write_text(
+        """
+        accepted_domains = ["a b"]
+        contakt = "x"
+        [[listeners]]
+        listen = "127.0.0.1"
+        kind = "submission"
+        [[listeners]]
+        listen = "127.0.0.1:26"
+        tls = "sometimes"
+        certificate = "certs/none.pem"
+        [[connectors.inbound]]
+        name = "in"
+        type = "on_premises"
+        [[connectors.outbound]]
+        name = "out"
+        recipient_domains = ["*"]
+        smart_host = ["a.example"]
+        tls_settings = "domain_validation"
+        trusted_ca = "none.pem"
+        dane = "opportunistic"
+        [storage]
+        url = "sqlite:data"
+        trace_days = "30"
+        [[vaults]]
+        path = "nowhere"
+        """
+    )
+    faults = check(path, FakeClock())
+    assert [fault.key for fault in faults if fault.severity == "error"] == [
+        "accepted_domains[0]",
+        "contakt",
+        "listeners[0].certificate",
+        "listeners[0].listen",
+        "listeners[0].kind",
+        "listeners[1].tls",
+        "listeners[1].certificate",
+        "connectors.inbound[0].sender_ip_addresses",
+        "connectors.outbound[0].smart_host",
+        "connectors.outbound[0].trusted_ca",
+        "storage.trace_days",
+        "vaults[0].path",
+    ]
+    assert [fault.key for fault in faults if fault.severity == "warning"] == ["connectors.outbound[0].dane"]
+
+
+def test_what_only_follows_from_a_misspelt_key_is_not_told(path: Path) -> None:
+    change(path, 'deliver = "folder"', 'deliver = "foldr"')
+    change(path, 'folder = "outbox"', 'foldr = "outbox"')
+    assert [fault.key for fault in check(path, FakeClock())] == [
+        "connectors.outbound[0].deliver",
+        "connectors.outbound[0].foldr",
+    ]

@@ -1,0 +1,51 @@
+"""`gateway init` on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
+
+
+def test_it_tells_what_was_made_and_what_comes_next(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["init", str(tmp_path / "var"), "--domain", "a.example", "--domain", "b.example"])
+    assert ended.exit_code == 0, ended.output
+    assert "domains of yours: a.example, b.example" in ended.stdout
+    assert f"gateway serve --config {tmp_path}/var/gateway.toml" in ended.stdout
+    assert "outbox/" in ended.stdout
+    assert ended.stderr == ""
+
+
+def test_with_a_next_hop_there_is_no_outbox(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["init", str(tmp_path / "var"), "--next-hop", "[::1]:2526"])
+    assert ended.exit_code == 0
+    assert "outbox" not in ended.stdout
+    assert "goes on to [::1]:2526" in ended.stdout
+
+
+def test_a_second_init_is_refused(tmp_path: Path) -> None:
+    runner = CliRunner()
+    assert runner.invoke(app, ["init", str(tmp_path)]).exit_code == 0
+    ended = runner.invoke(app, ["init", str(tmp_path)])
+    assert ended.exit_code == 1
+    assert "gateway.toml is there already and is not overwritten" in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--portal", "127.0.0.1:8443"], "--portal: the recipients' portal is not built yet"),
+        (["--imap", "127.0.0.1:993"], "--imap: mailbox access is not built yet"),
+        (["--listen", "2525"], "--listen '2525': right would be HOST:PORT"),
+        (["--domain", "a b"], "--domain 'a b' is no domain"),
+    ],
+)
+def test_wrong_use_ends_with_status_2_and_makes_nothing(tmp_path: Path, options: list[str], word: str) -> None:
+    ended = CliRunner().invoke(app, ["init", str(tmp_path / "var"), *options])
+    assert ended.exit_code == 2
+    assert word in ended.stderr
+    assert not (tmp_path / "var").exists()

@@ -1,0 +1,292 @@
+"""Notices, read back with Python's email package and held against RFC 3464's fields."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from dataclasses import replace
+from email.message import EmailMessage, Message
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.delivery.dsn import MAX_RETURNED, build, quoted_printable
+from gateway.mail.address import parse_address
+from gateway.mail.delivery import Delivery, Status, Target
+from gateway.mail.envelope import Body
+from gateway.mail.mail import Mail
+
+NOW = 1_793_700_000.0
+HEAD = (
+    b"Received: from a by b\r\n\tid Q1; x\r\nMessage-ID: <one@corp.example>\r\nSubject: Offer\r\n"
+    b"From: ida@corp.example\r\n\r\nSecret words\r\n"
+)
+FAILED = Target(
+    address=parse_address("otto@partner.example"),
+    status=Status.FAILED,
+    enhanced="5.1.1",
+    reply="550 5.1.1 No such user here",
+    host="mx.partner.example",
+    orcpt="rfc822;otto+2Bx@partner.example",
+)
+DELIVERY = Delivery(
+    id="Q1.1",
+    message="Q1",
+    connector="world",
+    destination="partner.example",
+    sender=parse_address("ida@corp.example"),
+    targets=(FAILED,),
+    size=len(HEAD),
+    created=NOW - 5 * 86400,
+    next_attempt=NOW,
+    envid="QQ+3D314159",
+)
+
+
+def notice(
+    *targets: Target,
+    delivery: Delivery = DELIVERY,
+    head: bytes = HEAD,
+    whole: bool = False,
+    until: float | None = None,
+    contact: str | None = "postmaster@corp.example",
+) -> Mail:
+    return build(
+        delivery,
+        targets or (FAILED,),
+        head=head,
+        whole=whole,
+        hostname="gw.corp.example",
+        contact=contact,
+        now=NOW,
+        id="Q2",
+        until=until,
+    )
+
+
+def octets(mail: Mail) -> bytes:
+    assert mail.message.content.inline is not None
+    return mail.message.content.inline
+
+
+def read(mail: Mail) -> EmailMessage:
+    parsed = email.message_from_bytes(octets(mail), policy=email.policy.SMTP)
+    assert isinstance(parsed, EmailMessage)
+    assert list(parsed.defects) == []
+    text, status, _ = parsed.iter_parts()  # The original may have any defect.
+    assert [defect for one in (text, status) for part in one.walk() for defect in part.defects] == []
+    return parsed
+
+
+def parts(mail: Mail) -> tuple[str, list[Message], Message]:
+    text, status, original = list(read(mail).iter_parts())
+    assert isinstance(text, EmailMessage)
+    return text.get_content(), list(status.get_payload()), original
+
+
+def test_the_envelope_has_a_null_sender_and_asks_for_no_notice() -> None:
+    mail = notice()
+    assert mail.id == "Q2"
+    assert mail.envelope.sender is None
+    assert [one.address.text for one in mail.envelope.recipients] == ["ida@corp.example"]
+    assert mail.envelope.recipients[0].notify == "NEVER"
+    assert (mail.envelope.body, mail.envelope.smtputf8) == (Body.SEVEN_BIT, False)
+    assert (mail.client, mail.connector) == (None, None)
+
+
+def test_the_header_says_who_writes_and_that_nobody_need_answer() -> None:
+    parsed = read(notice())
+    assert parsed["From"] == "Mail gateway <MAILER-DAEMON@gw.corp.example>"
+    assert parsed["To"] == "ida@corp.example"
+    assert parsed["Auto-Submitted"] == "auto-replied"
+    assert parsed["Subject"] == "Not delivered: your message to otto@partner.example"
+    assert parsed["Message-ID"] == "<Q2@gw.corp.example>"
+    assert parsed["In-Reply-To"] == parsed["References"] == "<one@corp.example>"
+    assert parsed["Date"] == "Tue, 03 Nov 2026 10:00:00 +0000"
+    assert parsed.get_content_type() == "multipart/report"
+    assert parsed.get_param("report-type") == "delivery-status"
+
+
+def test_the_second_part_has_the_fields_of_rfc_3464() -> None:
+    _, (about, one), _ = parts(notice())
+    assert dict(about.items()) == {
+        "Original-Envelope-Id": "QQ=314159",
+        "Reporting-MTA": "dns; gw.corp.example",
+        "Arrival-Date": "Thu, 29 Oct 2026 10:00:00 +0000",
+    }
+    assert dict(one.items()) == {
+        "Original-Recipient": "rfc822; otto+x@partner.example",
+        "Final-Recipient": "rfc822; otto@partner.example",
+        "Action": "failed",
+        "Status": "5.1.1",
+        "Remote-MTA": "dns; mx.partner.example",
+        "Diagnostic-Code": "smtp; 550 5.1.1 No such user here",
+        "Last-Attempt-Date": "Tue, 3 Nov 2026 10:00:00 +0000",
+    }
+
+
+def test_the_text_tells_what_to_whom_why_and_what_to_do() -> None:
+    text, _, _ = parts(notice())
+    for words in (
+        "could not be delivered to this recipient",
+        "otto@partner.example",
+        "there is no such mailbox",
+        "550 5.1.1 No such user here",
+        "Check the spelling of the address",
+        "write to postmaster@corp.example and name Q1",
+    ):
+        assert words in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "write to" not in parts(notice(contact=None))[0]
+
+
+def test_only_the_header_section_goes_back_unless_more_was_asked_for() -> None:
+    _, _, original = parts(notice(whole=True))
+    assert original.get_content_type() == "text/rfc822-headers"
+    assert b"Secret words" not in octets(notice(whole=True))
+    full = notice(delivery=replace(DELIVERY, ret="FULL"), whole=True)
+    _, _, original = parts(full)
+    assert original.get_content_type() == "message/rfc822"
+    assert HEAD in octets(full)
+    assert b"Secret words" not in octets(notice(delivery=replace(DELIVERY, ret="FULL"), whole=False))
+    assert b"Secret words" not in octets(notice(delivery=replace(DELIVERY, ret="HDRS"), whole=True))
+
+
+def test_a_full_original_that_needs_8_bits_goes_back_as_header_alone() -> None:
+    head = HEAD + "Grüße\r\n".encode()
+    mail = notice(delivery=replace(DELIVERY, ret="FULL"), head=head, whole=True)
+    assert octets(mail).isascii()
+    assert parts(mail)[2].get_content_type() == "text/rfc822-headers"
+
+
+def test_a_long_header_section_is_cut_at_a_line() -> None:
+    head = b"".join(b"X-%06d: %s\r\n" % (number, b"y" * 60) for number in range(2000)) + b"\r\nbody"
+    mail = notice(head=head)
+    original = parts(mail)[2].get_payload()
+    assert isinstance(original, str)
+    assert MAX_RETURNED - 100 < len(original) <= MAX_RETURNED
+    assert original.rstrip().splitlines()[-1].endswith("y" * 60)
+
+
+def test_expiry_tells_how_long_and_the_tls_reason_in_text_and_diagnostic() -> None:
+    """Case t17."""
+    expired = replace(
+        FAILED, enhanced="5.4.7", reason="certificate-expired", reply="450 4.7.320 The certificate fails", host="mx"
+    )
+    text, (_, one), _ = parts(notice(expired))
+    words = " ".join(text.split())
+    assert "could not be delivered for 5 days" in words
+    assert "certificate has expired (certificate-expired)" in words
+    assert " said:" not in words
+    assert one["Status"] == "5.4.7"
+    assert one["Diagnostic-Code"] == "x-gateway; certificate-expired: 450 4.7.320 The certificate fails"
+
+
+def test_a_status_is_of_the_action_s_grade_and_well_formed() -> None:
+    for enhanced, status in (("4.2.2", "5.2.2"), (None, "5.0.0"), ("5.7.321", "5.7.321"), ("5.1.1\r\nX: y", "5.0.0")):
+        _, (_, one), _ = parts(notice(replace(FAILED, enhanced=enhanced)))
+        assert one["Status"] == status
+
+
+def test_a_delay_says_until_when_it_is_tried() -> None:
+    waiting = replace(FAILED, status=Status.WAITING, enhanced="4.4.1", reply="450 4.4.1 No answer", host=None)
+    mail = notice(waiting, until=NOW + 2 * 86400)
+    text, (_, one), _ = parts(mail)
+    assert read(mail)["Subject"] == "Delayed: your message to otto@partner.example"
+    assert (one["Action"], one["Status"]) == ("delayed", "4.4.1")
+    assert one["Will-Retry-Until"] == "Thu, 5 Nov 2026 10:00:00 +0000"
+    assert one["Diagnostic-Code"] == "x-gateway; 450 4.4.1 No answer"
+    assert "Remote-MTA" not in one
+    assert "You need do nothing" in text
+    assert "for 2 days at most" in text
+
+
+def test_several_recipients_have_a_group_each() -> None:
+    other = replace(FAILED, address=parse_address("eva@partner.example"), orcpt=None)
+    mail = notice(FAILED, other)
+    text, (_, first, second), _ = parts(mail)
+    assert read(mail)["Subject"] == "Not delivered: your message to 2 recipients"
+    assert first["Final-Recipient"] == "rfc822; otto@partner.example"
+    assert second["Final-Recipient"] == "rfc822; eva@partner.example"
+    assert "eva@partner.example" in text
+
+
+def test_an_international_sender_gets_the_global_forms() -> None:
+    """RFC 6533: utf-8 addresses as they are, in message/global-delivery-status, over SMTPUTF8."""
+    failed = replace(FAILED, address=parse_address("müller@partner.example"), orcpt=None)
+    mail = notice(failed, delivery=replace(DELIVERY, sender=parse_address("ïda@corp.example")))
+    assert (mail.envelope.body, mail.envelope.smtputf8) == (Body.EIGHT_BIT_MIME, True)
+    assert b"Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n" in octets(mail)
+    assert "Final-Recipient: utf-8; müller@partner.example\r\n".encode() in octets(mail)
+    assert "To: <ïda@corp.example>\r\n".encode() in octets(mail)
+
+
+def test_an_ascii_sender_gets_an_ascii_notice_whoever_the_recipient_is() -> None:
+    """Its host may know no SMTPUTF8; the notice would be lost."""
+    failed = replace(FAILED, address=parse_address("müller@partner.example"), orcpt=None)
+    mail = notice(failed)
+    text, (_, one), _ = parts(mail)
+    assert octets(mail).isascii()
+    assert (mail.envelope.body, mail.envelope.smtputf8) == (Body.SEVEN_BIT, False)
+    assert one["Final-Recipient"] == "utf-8; m\\x{FC}ller@partner.example"
+    assert "müller@partner.example" in text
+
+
+def test_header_fields_beyond_ascii_are_encoded() -> None:
+    head = "Subject: Grüße\r\n\r\nx".encode()
+    mail = notice(head=head)
+    assert octets(mail).isascii()
+    original = parts(mail)[2]
+    assert original.get_content_type() == "message/global-headers"
+    assert "=C3=BC" in octets(mail).decode()
+
+
+def test_what_a_next_hop_says_makes_up_no_field_and_no_part() -> None:
+    nasty = "550 5.1.1 No\r\nAction: delivered\r\n\r\n--=_Q2_0--\r\n\x00\x1b[2J" + "x" * 5000
+    failed = replace(FAILED, reply=nasty, host="mx\r\nX-Forged: y", orcpt="rfc822;a+0D+0AAction: delivered")
+    _, groups, _ = parts(notice(failed))
+    assert len(groups) == 2
+    assert groups[1].get_all("Action") == ["failed"]
+    assert "X-Forged" not in groups[1]
+    assert all(len(line) <= 998 for line in octets(notice(failed)).split(b"\r\n"))
+
+
+def test_an_original_that_guesses_the_boundary_ends_no_part() -> None:
+    """Queue ids can be guessed; a forged closing line in the header section must not cut the notice short."""
+    _, groups, original = parts(notice(head=b"Subject: x\r\n--=_Q2_0--\r\nX-More: yes\r\n\r\n"))
+    assert len(groups) == 2
+    assert "X-More" in str(original.get_payload())
+
+
+def test_a_bad_message_id_is_not_answered_to() -> None:
+    parsed = read(notice(head=b"Message-ID: <a b>\r\n c\r\n\r\n"))
+    assert parsed["In-Reply-To"] is None
+
+
+def test_a_null_sender_gets_no_notice() -> None:
+    with pytest.raises(ValueError, match="null sender"):
+        notice(delivery=replace(DELIVERY, sender=None))
+
+
+@given(st.binary(max_size=300))
+def test_quoted_printable_reads_back_and_keeps_its_lines_short(plain: bytes) -> None:
+    import quopri
+
+    coded = quoted_printable(plain)
+    assert all(len(line) <= 76 for line in coded.split(b"\r\n"))
+    assert coded.isascii()
+    assert b"\n" not in coded.replace(b"\r\n", b"")
+    assert quopri.decodestring(coded.replace(b"=\r\n", b"")) == plain
+
+
+@given(
+    reply=st.text(max_size=200), reason=st.text(max_size=50), host=st.text(max_size=50), head=st.binary(max_size=300)
+)
+def test_whatever_was_said_the_notice_stays_well_formed(reply: str, reason: str, host: str, head: bytes) -> None:
+    mail = notice(replace(FAILED, reply=reply, reason=reason, host=host), head=head)
+    raw = octets(mail)
+    assert raw.isascii()
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+    assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+    assert len(parts(mail)[1]) == 2
