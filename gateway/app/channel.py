@@ -1,6 +1,6 @@
 """Questions and answers between two processes of ours: JSON, one line each, over a socket.
 
-    {"id": 7, "ask": "queue.list", "with": {...}}     {"id": 7, "answer": ...}     {"id": 7, "fault": "a sentence"}
+{"id": 7, "ask": "queue.list", "with": {...}}     {"id": 7, "answer": ...}     {"id": 7, "fault": "a sentence"}
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class Channel:
         handler: Handler | None = None,
         fault: Callable[[Exception], str] | None = None,
     ) -> None:
-        """`handler` answers what the other end asks; `fault` tells of its unexpected exceptions and gives the sentence."""
+        """`handler` answers what the other end asks; `fault` tells of its unexpected exceptions and says a sentence."""
         self._reader = reader
         self._writer = writer
         self._handler = handler
         self._fault = fault
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._count = 0
-        self._closed = False
+        self.gone = asyncio.Event()  # Set when either end has hung up.
 
     async def ask(self, command: str, arguments: dict[str, Any]) -> Any:
         """The other end's answer. Raises Fault, Closed."""
-        if self._closed:
+        if self.gone.is_set():
             raise Closed
         self._count += 1
         number = self._count
@@ -57,30 +57,33 @@ class Channel:
             self._asked.pop(number, None)
 
     async def run(self) -> None:
-        """Read until the other end is gone."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
+        """Read until the other end is gone, and let the answers under way end."""
+        async with asyncio.TaskGroup() as tasks:
+            try:
                 while line := await self._reader.readline():
                     message = json.loads(line)
+                    if not isinstance(message, dict) or not isinstance(message.get("id"), int):
+                        break
                     if "ask" in message:
                         tasks.create_task(self._answer(message))
                     else:
                         self._settle(message)
-        except (OSError, ValueError):  # Broken pipe; a line that is no JSON or too long: the other end is not ours.
-            pass
-        finally:
-            self.close()
+            except (OSError, ValueError, RecursionError):
+                pass  # Broken pipe; a line that is no JSON or too long: the other end is not ours.
+            finally:
+                # At once: an answer under way may itself wait for one that can't come any more.
+                self.close()
 
     def close(self) -> None:
         """Hang up; whoever waits for an answer gets Closed."""
-        self._closed = True
+        self.gone.set()
         for future in self._asked.values():
             if not future.done():
                 future.set_exception(Closed())
         self._writer.close()
 
     async def _answer(self, message: dict[str, Any]) -> None:
-        answer: dict[str, Any] = {"id": message.get("id")}
+        answer: dict[str, Any] = {"id": message["id"]}
         try:
             if self._handler is None:
                 raise Fault("nobody answers here")
@@ -95,7 +98,7 @@ class Channel:
             pass
 
     def _settle(self, message: dict[str, Any]) -> None:
-        future = self._asked.get(message.get("id", 0))
+        future = self._asked.get(message["id"])
         if future is None or future.done():
             return
         if "fault" in message:

@@ -46,7 +46,16 @@ class Child:
         ours, theirs = pair()
         hand, taken = pair()
         # No shell, and nothing but our own interpreter and arguments.
-        command = [sys.executable, "-m", "gateway", "worker", "--config", str(self._config), "--number", str(self.number)]
+        command = [
+            sys.executable,
+            "-m",
+            "gateway",
+            "worker",
+            "--config",
+            str(self._config),
+            "--number",
+            str(self.number),
+        ]
         command += ["--control", str(theirs.fileno()), "--sockets", str(taken.fileno())]
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -74,8 +83,9 @@ class Child:
         self.ready = True
 
     def hand(self, sockets: Mapping[str, Socket]) -> None:
-        """Hand it listening sockets; it takes them at its start and at a reload."""
-        assert self._handover is not None
+        """Hand it listening sockets; it takes them at its start and at a reload. Raises Closed."""
+        if self._handover is None:
+            raise Closed
         self._handover.setblocking(True)
         send_sockets(self._handover, json.dumps(list(sockets)).encode(), list(sockets.values()))
 
@@ -86,8 +96,9 @@ class Child:
         return await self._channel.ask(command, arguments)
 
     async def ended(self) -> int:
-        """Wait for its end; the exit status."""
-        assert self._process is not None
+        """Wait for its end; the exit status. Raises Closed where it never began."""
+        if self._process is None:
+            raise Closed
         status = await self._process.wait()
         self.ready = False
         if self._channel is not None:

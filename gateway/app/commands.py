@@ -30,8 +30,8 @@ class Commands:
         give_back: Callable[[Iterable[str] | None], Awaitable[object]],
         wake: Callable[[], None],
     ) -> None:
-        """`expire`: seconds that a delivery may wait; `in_hand`: ids that are on the wire; `give_back`: let go of those that
-        only wait in memory; `wake`: the queue has changed.
+        """`expire`: seconds that a delivery may wait; `in_hand`: ids that are on the wire; `give_back`: let go of those
+        that only wait in memory; `wake`: the queue has changed.
         """
         self._spools = spools
         self._traces = traces
@@ -45,7 +45,7 @@ class Commands:
         """A JSON value. Raises Fault."""
         match command:
             case "queue.list":
-                return await self.list(**arguments)
+                return await self.rows(**arguments)
             case "queue.show":
                 return await self.show(**arguments)
             case "queue.retry" | "queue.hold" | "queue.release" | "queue.delete":
@@ -54,7 +54,7 @@ class Commands:
                 return await self.trace(**arguments)
         raise Fault(f"there is no command {command!r}")
 
-    async def list(self, domain: str | None = None, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    async def rows(self, domain: str | None = None, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """The rows of `queue list`."""
         sending = self._in_hand()
         return [
@@ -127,7 +127,10 @@ class Commands:
 
     def _event(self, delivery: Delivery, kind: str) -> Event:
         return Event(
-            message=delivery.message, time=self._clock.now(), event=kind, facts={"delivery": delivery.id, "by": "administrator"}
+            message=delivery.message,
+            time=self._clock.now(),
+            event=kind,
+            facts={"delivery": delivery.id, "by": "administrator"},
         )
 
     async def trace(

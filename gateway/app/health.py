@@ -19,7 +19,11 @@ class Health:
     """Answers one connection after the other. `metrics` renders; `healthy` says whether all is well, and why not."""
 
     def __init__(
-        self, *, metrics: Callable[[], Awaitable[bytes]], healthy: Callable[[], Awaitable[tuple[bool, dict[str, object]]]], clock: Clock
+        self,
+        *,
+        metrics: Callable[[], Awaitable[bytes]],
+        healthy: Callable[[], Awaitable[tuple[bool, dict[str, object]]]],
+        clock: Clock,
     ) -> None:
         self._metrics = metrics
         self._healthy = healthy

@@ -21,7 +21,10 @@ def workers(settings: Loaded) -> int:
 
 
 def migrate(path: Path) -> list[str]:
-    """Bring everything to this version's form; a line for each thing done. Raises BadSettings, MigrationFault, KeyFault."""
+    """Bring everything to this version's form; a line for each thing done.
+
+    Raises BadSettings, MigrationFault, KeyFault.
+    """
     settings = loaded(path)
     places = Places.of(settings)
     told: list[str] = []

@@ -11,7 +11,7 @@ from gateway.app.keyring import open_sealer
 from gateway.app.places import Places
 from gateway.settings.load import Loaded
 from gateway.storage.mover import Mover
-from gateway.storage.record import Record
+from gateway.storage.record import Prepared
 from gateway.storage.sealer import Sealer
 from gateway.storage.shared import Shared
 from gateway.storage.spool import Spool
@@ -58,13 +58,14 @@ async def open_stores(
     mover = Mover(traces, clock=clock, tell=tell)
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="disk")
 
-    def moved(spool: Spool, records: Sequence[Record]) -> None:
+    def moved(spool: Spool, records: Sequence[Prepared]) -> None:
         mover.move(spool, records)
 
     spools = [
         Spool(
             places.spool(number),
             sealer=sealer,
+            keeper=traces,
             clock=clock,
             executor=executor,
             min_free=loaded.settings.storage.min_free,

@@ -89,7 +89,7 @@ class Reception:
         event = Event(message=id_, time=self._clock.now(), event=events.CLIENT_GONE)
         await self._spool.note([self._spool.new_record(id_, [event])])
 
-    # -- the stages -----------------------------------------------------------------------------------------------------
+    # -- the stages ---------------------------------------------------------------------------------------------------
 
     def _admit_message(self, mail: Mail) -> Mail:
         # RFC 5321 6.3. Our own line stands on top of a client's message and does not count.
@@ -108,7 +108,11 @@ class Reception:
         sender = "" if envelope.sender is None else envelope.sender.text
         recipients = [recipient.address.text for recipient in envelope.recipients]
         message_id = _message_id(mail)
-        tls = None if client is None or client.tls is None else {"version": client.tls.version, "cipher": client.tls.cipher}
+        tls = (
+            None
+            if client is None or client.tls is None
+            else {"version": client.tls.version, "cipher": client.tls.cipher}
+        )
         facts: dict[str, object] = {
             "from": sender,
             "recipients": recipients,

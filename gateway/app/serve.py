@@ -47,7 +47,9 @@ def serve(path: Path) -> int:
             print(f"gateway: {fault}", file=sys.stderr)  # noqa: T201
         clock = SystemClock()
         file = settings.settings.log.file
-        log = configure(settings.settings.log.level, None if file is None else settings.resolve(file), "supervisor", clock)
+        log = configure(
+            settings.settings.log.level, None if file is None else settings.resolve(file), "supervisor", clock
+        )
         try:
             return asyncio.run(Supervisor(path, settings, clock=clock, log=log, say=say).run())
         except* (OSError, WorkerFailed) as group:

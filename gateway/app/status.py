@@ -58,8 +58,10 @@ class Status:
         self._restarts.append(self._clock.now())
 
     def told(self, workers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """The answer, in the form of the contract."""
-        assert self._settings is not None
+        """The answer, in the form of the contract. Raises LookupError before there are settings."""
+        settings = self._settings
+        if settings is None:
+            raise LookupError("no settings are in force yet")
         now = self._clock.now()
         processes = [self._process("supervisor", os.getpid(), self._started, now)]
         processes += [self._process(f"worker {one['worker']}", one["pid"], one["started"], now) for one in workers]
@@ -77,24 +79,27 @@ class Status:
                     "tls": listener.tls,
                     "sessions": sum(one["sessions"].get(listener.listen, 0) for one in workers),
                 }
-                for listener in self._settings.settings.listeners
+                for listener in settings.settings.listeners
             ],
             "queue": queue,
             "oldest_waiting": None if oldest is None else rfc3339(oldest),
-            "warnings": self._warnings(now, queue, oldest, any(one["trace_failing"] for one in workers)),
+            "warnings": self._warnings(settings, now, queue, oldest, any(one["trace_failing"] for one in workers)),
         }
 
     def _process(self, name: str, pid: int, started: float, now: float) -> dict[str, Any]:
         return {"name": name, "pid": pid, "state": "running", "uptime": round(now - started, 1), "memory": memory(pid)}
 
-    def _warnings(self, now: float, queue: dict[str, int], oldest: float | None, trace_failing: bool) -> list[dict[str, str]]:
-        assert self._settings is not None
+    def _warnings(
+        self, settings: Loaded, now: float, queue: dict[str, int], oldest: float | None, trace_failing: bool
+    ) -> list[dict[str, str]]:
         found = [warning("settings", str(fault)) for fault in self._faults]
         if restarts := sum(at > now - RECENT for at in self._restarts):
-            found.append(warning("worker_restarted", f"{restarts} worker(s) ended by themselves in the last hour; see the log"))
+            found.append(
+                warning("worker_restarted", f"{restarts} worker(s) ended by themselves in the last hour; see the log")
+            )
         if trace_failing:
             found.append(warning("trace_not_written", "the shared database takes no trace, so mail waits; see the log"))
-        return found + queue_warnings(self._settings, queue, oldest, now)
+        return found + queue_warnings(settings, queue, oldest, now)
 
 
 def queue_warnings(settings: Loaded, queue: dict[str, int], oldest: float | None, now: float) -> list[dict[str, str]]:
@@ -107,7 +112,9 @@ def queue_warnings(settings: Loaded, queue: dict[str, int], oldest: float | None
     free = _free(Places.of(settings).data)
     least = settings.settings.storage.min_free
     if free is not None and free < max(4 * least, 256 << 20):
-        found.append(warning("disk", f"{free >> 20} MiB are free for the data; below {least >> 20} MiB mail is answered 452"))
+        found.append(
+            warning("disk", f"{free >> 20} MiB are free for the data; below {least >> 20} MiB mail is answered 452")
+        )
     return found
 
 

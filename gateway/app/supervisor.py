@@ -80,7 +80,7 @@ class Supervisor:
                 health.close()
         return 0
 
-    # -- sockets --------------------------------------------------------------------------------------------------------
+    # -- sockets ------------------------------------------------------------------------------------------------------
 
     def _bind(self, settings: Loaded) -> None:
         """Open what the settings name and is not open yet; all of it or nothing. Raises OSError."""
@@ -109,7 +109,7 @@ class Supervisor:
     def _sockets(self, slot: int) -> dict[str, Socket]:
         return {name: doors[slot] for name, doors in self._doors.items()}
 
-    # -- workers --------------------------------------------------------------------------------------------------------
+    # -- workers ------------------------------------------------------------------------------------------------------
 
     async def _start_workers(self, tasks: asyncio.TaskGroup) -> None:
         async with asyncio.TaskGroup() as starts:
@@ -127,7 +127,8 @@ class Supervisor:
         deaths = 0
         while True:
             child = self._children[slot]
-            assert child is not None
+            if child is None:
+                return
             status = await child.ended()
             self._log.tell("error", "worker_ended", worker=slot, pid=child.pid, status=status)
             self._metrics.count("worker_restarts_total")
@@ -169,7 +170,7 @@ class Supervisor:
                     child.kill()
         self._stopping.set()
 
-    # -- reload -----------------------------------------------------------------------------------------------------------
+    # -- reload -------------------------------------------------------------------------------------------------------
 
     async def _reload_by_signal(self) -> None:
         try:
@@ -220,9 +221,13 @@ class Supervisor:
             if was != is_
         ]
         if needs:
-            raise Fault("\n".join(f"{self._path}: {key} has changed, which takes a restart; nothing was reloaded" for key in needs))
+            raise Fault(
+                "\n".join(
+                    f"{self._path}: {key} has changed, which takes a restart; nothing was reloaded" for key in needs
+                )
+            )
 
-    # -- the command line -------------------------------------------------------------------------------------------------
+    # -- the command line ---------------------------------------------------------------------------------------------
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         channel = Channel(reader, writer, self._answer, self._fault)
@@ -272,7 +277,7 @@ class Supervisor:
                     continue
         raise Fault("no worker answers now; the log says why")
 
-    # -- numbers ----------------------------------------------------------------------------------------------------------
+    # -- numbers ------------------------------------------------------------------------------------------------------
 
     async def _sample(self) -> None:
         while True:

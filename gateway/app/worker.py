@@ -1,4 +1,4 @@
-"""A worker: one event loop that takes mail, keeps its spool, and delivers (DESIGN 4). The supervisor starts and ends it."""
+"""A worker: one event loop that takes mail, keeps its spool, and delivers (DESIGN 4). The supervisor starts it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
-from gateway.app.channel import Channel, Fault
+from gateway.app.channel import Channel
 from gateway.app.commands import Commands
 from gateway.app.doors import Doors
 from gateway.app.lock import FileLock, InUse, lock_soon
@@ -27,7 +27,7 @@ from gateway.delivery.attempt import Attempts
 from gateway.delivery.runner import Runner
 from gateway.keys.vault import KeyFault
 from gateway.mail.queue_id import CHANCE, queue_id
-from gateway.observe.log import Log, configure
+from gateway.observe.log import Level, Log, configure
 from gateway.observe.metrics import Metrics
 from gateway.settings.load import Loaded, loaded
 from gateway.smtp.desk import Desk
@@ -127,7 +127,7 @@ class Worker:
             clock=self._clock,
             chance=self._chance,
             submit=lambda mail: self._reception.pipeline.accept(mail),
-            tell=lambda level, event, facts: self._log.tell(level, event, **facts),
+            tell=self._tell,
             count=self._count_delivery,
             contact=terms.contact,
             hostname=terms.hostname,
@@ -165,6 +165,9 @@ class Worker:
             wake=self._runner.wake,
         )
 
+    def _tell(self, level: str, event: str, facts: Mapping[str, object]) -> None:
+        self._log.tell(cast(Level, level), event, **facts)
+
     def _count_delivery(self, name: str, labels: dict[str, str], value: float) -> None:
         if name.endswith("_total"):
             self._metrics.count(name, tuple(labels.values()), value)
@@ -174,12 +177,17 @@ class Worker:
     async def _carry_leftovers(self) -> None:
         """Records that a former process left in the spools go first."""
         for spool in self._stores.spools:
-            if records := await spool.records():
+            after = 0
+            while records := await spool.records(after):
                 self._stores.mover.move(spool, records)
+                after = records[-1].uid
 
     async def _converse(self, channel: Channel) -> None:
-        await channel.run()
-        if not self._stopping.is_set():
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(channel.run())
+            await channel.gone.wait()
+            if self._stopping.is_set():
+                return
             # The supervisor is gone, and whoever starts next must find the spools free. What was accepted lies in them.
             self._log.tell("error", "supervisor_gone")
             self._log.flush(0.3)
@@ -205,7 +213,7 @@ class Worker:
                 self._log.tell("warning", "trace_not_erased", error=str(error))
             await self._clock.sleep(ERASE)
 
-    # -- asked by the supervisor ------------------------------------------------------------------------------------------
+    # -- asked by the supervisor --------------------------------------------------------------------------------------
 
     def _fault(self, error: Exception) -> str:
         self._log.tell("error", "command_failed", error=type(error).__name__)

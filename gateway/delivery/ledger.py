@@ -160,21 +160,23 @@ class Ledger:
 
     def _report(self, delivery: Delivery, outcome: Outcome, settled: Settled, seconds: float | None) -> None:
         """One log line, and what is counted."""
-        now = self._clock.now()
-        facts: dict[str, Any] = {"id": delivery.message, "delivery": delivery.id, "connector": delivery.connector}
+        connector, results = delivery.connector, outcome.results
+        facts: dict[str, Any] = {"id": delivery.message, "delivery": delivery.id, "connector": connector}
         if seconds is not None:
             facts["seconds"] = round(seconds, 3)
-            self._count("attempt_seconds", {"connector": delivery.connector}, seconds)
+            self._count("attempt_seconds", {"connector": connector}, seconds)
         if outcome.hops:
             hop = outcome.hops[-1]
-            facts |= {"host": hop.host, "tls": hop.tls_version, "cipher": hop.tls_cipher}
-        for verdict, recipients in Counter([result.verdict for result in outcome.results]).items():
-            self._count("deliveries_total", {"connector": delivery.connector, "outcome": verdict.value}, recipients)
-        if settled.finished and not settled.failed:
-            self._count("delivery_seconds", {"connector": delivery.connector}, max(0.0, now - delivery.created))
+            facts["host"], facts["tls"], facts["cipher"] = hop.host, hop.tls_version, hop.tls_cipher
+        if settled.finished and not settled.failed:  # Everybody in `results` has it.
+            self._count("deliveries_total", {"connector": connector, "outcome": Verdict.SENT.value}, len(results))
+            age = max(0.0, self._clock.now() - delivery.created)
+            self._count("delivery_seconds", {"connector": connector}, age)
             self._tell("info", "sent", facts)
             return
-        trouble = next((result for result in outcome.results if result.verdict is not Verdict.SENT), None)
+        for verdict, recipients in Counter([result.verdict for result in results]).items():
+            self._count("deliveries_total", {"connector": connector, "outcome": verdict.value}, recipients)
+        trouble = next((result for result in results if result.verdict is not Verdict.SENT), None)
         if trouble is not None:
             facts |= {"reason": trouble.reason or trouble.reply, "enhanced": trouble.enhanced}
         if settled.finished:

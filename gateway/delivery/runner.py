@@ -250,9 +250,6 @@ class Runner:
     async def _attempt(self, item: Item) -> tuple[Outcome | None, float]:
         """What came of it and how long it took; None where that is seen to already."""
         started = self._clock.monotonic()
-        if self._ledger.is_cut():  # Its task was made before the cut and got its turn after it.
-            await self._unlease(item)
-            return None, 0.0
         try:
             item.task = asyncio.current_task()
             return await self._courier.carry(item), self._clock.monotonic() - started

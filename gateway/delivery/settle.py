@@ -55,10 +55,7 @@ def settle(
             targets = {name: _expired(target) for name, target in targets.items()}
     stored = replace(
         delivery,
-        targets=tuple(
-            targets.get(target.address.text, target) if target.status is Status.WAITING else target
-            for target in delivery.targets
-        ),
+        targets=tuple(targets.get(target.address.text, target) for target in delivery.targets),
         attempts=attempts,
         next_attempt=delivery.next_attempt if when is None else when,
         state=delivery.state if when is None else State.WAITING,

@@ -21,14 +21,6 @@ TRACE: Final = "trace"  # what lies in the trace
 TOKEN: Final = "token"  # noqa: S105  (no password: the name of the key for blind search tokens)
 PURPOSES: Final = (SPOOL, TRACE, TOKEN)
 
-# Under which domain key a kind of record is sealed. The kind itself goes into each content key and its associated data.
-KEY_OF: Final = {
-    "delivery": SPOOL,
-    "record": SPOOL,
-    SPOOL: SPOOL,
-    TRACE: TRACE,
-}
-
 _KEY_OCTETS: Final = 32
 
 

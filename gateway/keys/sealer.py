@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from gateway.keys.domain import KEY_OF, TOKEN, DomainKeys
+from gateway.keys.domain import TOKEN, DomainKeys
 from gateway.keys.vault import Denied
 from gateway.storage.sealer import SealBroken
 from gateway.world.chance import Chance
@@ -36,7 +36,7 @@ _BITS: Final = b"\x00\x00\x01\x00"
 
 
 class KeySealer:
-    """A purpose is a name of `KEY_OF`. Seals with its domain key's newest version, opens with whichever a record names.
+    """A purpose is a domain key's name. Seals with that key's newest version, opens with whichever a record names.
 
     Safe in any thread.
     """
@@ -44,18 +44,11 @@ class KeySealer:
     def __init__(self, domain_keys: DomainKeys, chance: Chance) -> None:
         self._octets = chance.octets
         # An HMAC that has taken in its key is copied for each record: half the price of starting one.
-        self._macs: dict[tuple[str, int], HMAC] = {}
+        self._macs = {place: HMAC(domain_keys.secret(*place), SHA256()) for place in domain_keys.places()}
         self._heads: dict[str, tuple[bytes, HMAC]] = {}
-        self._token: HMAC | None = None
-        keyed = {place: HMAC(domain_keys.secret(*place), SHA256()) for place in domain_keys.places()}
-        newest = {key: domain_keys.newest(key) for key, _ in keyed}
-        for purpose, key in KEY_OF.items():
-            self._macs.update({(purpose, version): mac for (name, version), mac in keyed.items() if name == key})
-            if (version := newest.get(key)) is not None:
-                self._heads[purpose] = (_MARK + version.to_bytes(4, "big"), keyed[key, version])
-        if (version := newest.get(TOKEN)) is not None:
-            # A newer version means new tokens: whoever makes one writes the indexes anew.
-            self._token = keyed[TOKEN, version]
+        for purpose, _ in self._macs:
+            version = domain_keys.newest(purpose)
+            self._heads[purpose] = (_MARK + version.to_bytes(4, "big"), self._macs[purpose, version])
 
     def __repr__(self) -> str:
         return f"KeySealer({', '.join(sorted(self._heads))})"
@@ -87,9 +80,8 @@ class KeySealer:
 
     def token(self, purpose: str, value: str) -> int:
         """A signed 64-bit number that stands for `value` in an index and tells nothing without the key."""
-        if self._token is None:
-            raise Denied(f"there is no domain key {TOKEN!r}")
-        mac = self._token.copy()
+        # A newer version of this key means new tokens: whoever makes one writes the indexes anew.
+        mac = self._head(TOKEN)[1].copy()
         mac.update(f"{purpose}\0{value}".encode("utf-8", "surrogatepass"))
         return int.from_bytes(mac.finalize()[:8], "big", signed=True)
 
@@ -97,7 +89,7 @@ class KeySealer:
         try:
             return self._heads[purpose]
         except KeyError:
-            raise Denied(f"there is no domain key for {purpose!r}") from None
+            raise Denied(f"there is no domain key {purpose!r}") from None
 
     def _cipher(self, label: bytes, purpose: str, record: str, sealed: bytes) -> AESGCM:
         if len(sealed) < START:

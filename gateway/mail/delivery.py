@@ -48,8 +48,8 @@ class Target:
 class Delivery:
     """`id` is `Q.1`, `message` the queue id `Q` under which the octets lie.
 
-    `connector` names the outbound connector, `destination` what is asked there: a domain (MX), or "" (smart hosts, folder).
-    Times are seconds since 1970. `attempts` counts those that failed.
+    `connector` names the outbound connector, `destination` what is asked there: a domain (MX), or "" (smart hosts,
+    folder). Times are seconds since 1970. `attempts` counts those that failed.
     """
 
     id: str

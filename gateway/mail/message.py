@@ -12,7 +12,7 @@ from typing import Protocol
 
 MAX_HEAD = 256 * 1024  # What views see of the header section; a longer one travels whole but is read in part.
 
-_FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+)[ \t]*:((?:[^\r\n]|\r\n[ \t]|\r(?!\n)|\n)*)(?:\r\n|\Z)")
+_FIELD = re.compile(rb"(?:\A|(?<=\r\n))([\x21-\x39\x3b-\x7e]+)[ \t]*:((?:[^\r\n]|\r\n[ \t]|\r(?!\n)|\n)*)(?:\r\n|\Z)")
 
 
 class Content(Protocol):
@@ -78,7 +78,7 @@ class Message:
     def first(self, name: bytes) -> bytes | None:
         """The raw value of the first field of that name, whatever its case, unfolded and stripped."""
         found = re.search(
-            rb"(?:\A|(?<=\n))" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]|\r\n[ \t]|\r(?!\n)|\n)*)(?:\r\n|\Z)",
+            rb"(?:\A|(?<=\r\n))" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]|\r\n[ \t]|\r(?!\n)|\n)*)(?:\r\n|\Z)",
             self.header_section(),
             re.IGNORECASE,
         )
@@ -86,5 +86,5 @@ class Message:
 
     def count(self, name: bytes) -> int:
         """How many fields have that name, whatever its case."""
-        section = b"\n" + self.header_section().lower()
-        return len(re.findall(rb"\n" + re.escape(name.lower()) + rb"[ \t]*:", section))
+        section = b"\r\n" + self.header_section().lower()
+        return len(re.findall(rb"\r\n" + re.escape(name.lower()) + rb"[ \t]*:", section))

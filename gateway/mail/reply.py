@@ -31,7 +31,7 @@ class Reply:
                 raise ValueError(f"{self.enhanced!r} is not an enhanced status code")
             if self.enhanced[0] != str(self.code)[0]:  # RFC 2034 4
                 raise ValueError(f"{self.code} does not go with {self.enhanced}")
-        if any(ord(letter) < 32 and letter != "\n" or ord(letter) == 127 for letter in self.text):
+        if any((ord(letter) < 32 and letter != "\n") or ord(letter) == 127 for letter in self.text):
             raise ValueError("a reply holds no control characters")
         object.__setattr__(self, "wire", self._encode())
 

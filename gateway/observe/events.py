@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-RECEIVED: Final = "received"  # from, recipients, client, helo, listener, connector, tls {version, cipher}, size, message_id
+RECEIVED: Final = (
+    "received"  # from, recipients, client, helo, listener, connector, tls {version, cipher}, size, message_id
+)
 REFUSED: Final = "refused"  # reply; the session's id stands for the queue id
 ROUTED: Final = "routed"  # delivery, connector, destination, recipients
 ATTEMPT: Final = "attempt"  # delivery, host, address, tls {version, cipher, authenticated, fallback}, outcome, seconds
@@ -21,8 +23,6 @@ RELEASED: Final = "released"
 DELETED: Final = "deleted"
 RETRIED: Final = "retried"
 CLIENT_GONE: Final = "client_gone"  # the 250 could not be sent: the client may send again
-
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

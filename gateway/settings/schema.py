@@ -21,7 +21,9 @@ class AcceptedDomain(Section):
     """A domain of ours."""
 
     name: str = Field(description="The domain; `*.` in front takes its subdomains.")
-    external_relay: bool = Field(False, description="Its mailboxes lie elsewhere; mail for it still counts as ours to take.")
+    external_relay: bool = Field(
+        False, description="Its mailboxes lie elsewhere; mail for it still counts as ours to take."
+    )
 
 
 class Timeouts(Section):
@@ -39,14 +41,20 @@ class Listener(Section):
 
     listen: str = Field(description="HOST:PORT; an IPv6 address stands in brackets.")
     kind: Literal["relay", "submission"] = Field("relay", description="`submission` is refused until that part exists.")
-    tls: Literal["none", "starttls", "implicit"] = Field("starttls", description="STARTTLS offered, TLS at once, or none.")
+    tls: Literal["none", "starttls", "implicit"] = Field(
+        "starttls", description="STARTTLS offered, TLS at once, or none."
+    )
     certificate: str | None = Field(None, description="PEM file with the chain, ours first.")
     key: str | None = Field(None, description="PEM file with the private key.")
     minimum_tls: Literal["1.2", "1.3"] = Field("1.2", description="Lowest TLS version taken.")
     hostname: str | None = Field(None, description="Name in banner and Received; default: [server] hostname.")
-    bare_newline: Literal["reject", "normalize"] = Field("reject", description="What becomes of a bare CR or LF in a message.")
+    bare_newline: Literal["reject", "normalize"] = Field(
+        "reject", description="What becomes of a bare CR or LF in a message."
+    )
     max_message_size: Octets = Field(50 * 1024 * 1024, description="Octets; announced by SIZE.")
-    max_line_length: int | None = Field(None, ge=998, le=1 << 30, description="Octets of a line of the message; default: no limit.")
+    max_line_length: int | None = Field(
+        None, ge=998, le=1 << 30, description="Octets of a line of the message; default: no limit."
+    )
     max_recipients: Count = Field(1000, description="Of one message.")
     max_messages: Count = Field(1000, description="Of one session.")
     max_connections: Count = Field(2000, description="At once, in each worker.")
@@ -64,15 +72,23 @@ class Inbound(Section):
     )
     enabled: bool = Field(True, description="Whether it counts at all.")
     comment: str = Field("", description="For people.")
-    sender_domains: list[str] = Field(default=["*"], description="Reverse-path domains; `*.example.com` takes subdomains, `*` all.")
-    sender_ip_addresses: list[str] = Field(default=[], description="Addresses or networks it is for; empty: any (partner only).")
+    sender_domains: list[str] = Field(
+        default=["*"], description="Reverse-path domains; `*.example.com` takes subdomains, `*` all."
+    )
+    sender_ip_addresses: list[str] = Field(
+        default=[], description="Addresses or networks it is for; empty: any (partner only)."
+    )
     restrict_domains_to_ip_addresses: bool = Field(
         False, description="Mail from its sender_domains from any other address is refused."
     )
     require_tls: bool | None = Field(None, description="MAIL in clear is answered 530; default: true for partner.")
     minimum_tls: Literal["1.2", "1.3"] | None = Field(None, description="Lowest TLS version taken from it.")
-    associated_accepted_domains: list[str] = Field(default=[], description="Sending domains of ours that may use it; empty: any.")
-    recipient_domains: list[str] = Field(default=[], description="Domains that it may reach; empty: as its type allows.")
+    associated_accepted_domains: list[str] = Field(
+        default=[], description="Sending domains of ours that may use it; empty: any."
+    )
+    recipient_domains: list[str] = Field(
+        default=[], description="Domains that it may reach; empty: as its type allows."
+    )
     tls_sender_certificate_name: str | None = Field(None, description="Refused until that part exists.")
     restrict_domains_to_certificate: bool = Field(False, description="Refused until that part exists.")
     trusted_ca: str | None = Field(None, description="Refused until that part exists.")
@@ -84,26 +100,40 @@ class Outbound(Section):
     name: str = Field(min_length=1, max_length=64, description="Its name in log, trace and queue.")
     enabled: bool = Field(True, description="Whether it counts at all.")
     comment: str = Field("", description="For people.")
-    recipient_domains: list[str] = Field(min_length=1, description="Most specific wins; `*.example.com` takes subdomains, `*` all.")
-    deliver: Literal["smtp", "folder", "mailbox"] = Field("smtp", description="`mailbox` is refused until that part exists.")
+    recipient_domains: list[str] = Field(
+        min_length=1, description="Most specific wins; `*.example.com` takes subdomains, `*` all."
+    )
+    deliver: Literal["smtp", "folder", "mailbox"] = Field(
+        "smtp", description="`mailbox` is refused until that part exists."
+    )
     folder: str | None = Field(None, description="For `folder`: each delivery becomes ID.eml there.")
-    smart_hosts: list[str] = Field(default=[], description="HOST[:PORT], tried in order; `[HOST]` is looked up as an address alike.")
+    smart_hosts: list[str] = Field(
+        default=[], description="HOST[:PORT], tried in order; `[HOST]` is looked up as an address alike."
+    )
     use_mx: bool = Field(False, description="MX lookup of the recipient's domain.")
     port: int = Field(25, ge=1, le=65535, description="Port of hosts that name none.")
     tls_settings: Literal["opportunistic", "encryption_only", "certificate_validation", "domain_validation"] = Field(
         "opportunistic", description="Which TLS a delivery must leave under."
     )
-    tls_domain: str | None = Field(None, description="For domain_validation: the name in the certificate; wildcard in the first label.")
+    tls_domain: str | None = Field(
+        None, description="For domain_validation: the name in the certificate; wildcard in the first label."
+    )
     trusted_ca: str | None = Field(None, description="PEM file of trusted CAs; default: the system's.")
     allow_certificate_cn: bool = Field(False, description="Also take a name that stands in the subject's CN alone.")
     minimum_tls: Literal["1.2", "1.3"] = Field("1.2", description="Lowest TLS version taken.")
     client_certificate: str | None = Field(None, description="PEM file shown to the next hop.")
     client_key: str | None = Field(None, description="Its private key.")
-    dane: Literal["opportunistic", "mandatory", "none"] = Field("none", description="`mandatory` is refused until that part exists.")
-    mta_sts: Literal["opportunistic", "mandatory", "none"] = Field("none", description="`mandatory` is refused until that part exists.")
+    dane: Literal["opportunistic", "mandatory", "none"] = Field(
+        "none", description="`mandatory` is refused until that part exists."
+    )
+    mta_sts: Literal["opportunistic", "mandatory", "none"] = Field(
+        "none", description="`mandatory` is refused until that part exists."
+    )
     source_address: str | None = Field(None, description="IP address to send from.")
     concurrency: int = Field(8, ge=1, le=1000, description="Connections at once to one destination, in each worker.")
-    messages_per_minute: int | None = Field(None, ge=1, description="Rate to one destination, in each worker; default: no limit.")
+    messages_per_minute: int | None = Field(
+        None, ge=1, description="Rate to one destination, in each worker; default: no limit."
+    )
     messages_per_connection: Count = Field(500, description="Before a kept connection is ended.")
 
 
@@ -130,8 +160,12 @@ class Storage(Section):
     """Where mail lies."""
 
     url: str = Field("sqlite:data", description="`sqlite:FOLDER`. PostgreSQL is refused until that part exists.")
-    min_free: int = Field(64 * 1024 * 1024, ge=0, description="Octets of disk left free; below it mail is answered 452.")
-    trace_days: Annotated[float, Field(gt=0, le=3650)] = Field(30, description="Days after which a message's trace is erased.")
+    min_free: int = Field(
+        64 * 1024 * 1024, ge=0, description="Octets of disk left free; below it mail is answered 452."
+    )
+    trace_days: Annotated[float, Field(gt=0, le=3650)] = Field(
+        30, description="Days after which a message's trace is erased."
+    )
 
 
 class Vault(Section):

@@ -64,13 +64,13 @@ class DataReader:
             piece = piece[2:]
         if bare:
             if not self._normalize:
-                self.fault = self.fault or BARE_NEWLINE
+                self.fault = BARE_NEWLINE  # Over any other: it alone ends the session.
             piece = _NEWLINES.sub(b"\r\n", piece)
         if self._max_line is not None and self._longest(piece) > self._max_line:
             self.fault = self.fault or LINE_OVER_LIMIT
         self.size += len(piece)
         if self.size > self._max_size:
-            self.fault = TOO_LARGE
+            self.fault = self.fault or TOO_LARGE
         return b"" if self.fault else piece
 
     def _longest(self, piece: bytes) -> int:

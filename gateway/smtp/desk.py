@@ -12,6 +12,7 @@ from gateway.mail.address import Address
 from gateway.mail.envelope import Client
 from gateway.mail.mail import Mail
 from gateway.mail.message import Message
+from gateway.observe.log import Level
 from gateway.world.clock import Clock
 
 
@@ -34,7 +35,7 @@ class Incoming(Protocol):
 class Tell(Protocol):
     """One log line."""
 
-    def __call__(self, level: str, event: str, **facts: Any) -> None: ...
+    def __call__(self, level: Level, event: str, /, **facts: Any) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,7 +94,14 @@ class Terms:
     def made(**facts: Any) -> Terms:
         """Terms with the lines that every session says, made once."""
         plain = Terms(**facts)
-        lines = [plain.hostname, f"SIZE {plain.max_message_size}", "8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"]
+        lines = [
+            plain.hostname,
+            f"SIZE {plain.max_message_size}",
+            "8BITMIME",
+            "SMTPUTF8",
+            "PIPELINING",
+            "ENHANCEDSTATUSCODES",
+        ]
         over_tls = _multiline(lines)
         if plain.tls is not None and not plain.implicit:
             lines.append("STARTTLS")

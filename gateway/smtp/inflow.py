@@ -36,8 +36,12 @@ class Inflow:
 
     def attach(self, transport: asyncio.Transport) -> None:
         """Read from `transport` from now on; what came before is thrown away (RFC 3207 4.2)."""
-        self._transport = transport
         self._octets = b""
+        self.go_on(transport)
+
+    def go_on(self, transport: asyncio.Transport) -> None:
+        """Read from `transport` from now on; what came before stays."""
+        self._transport = transport
         self._paused = False
 
     @property
@@ -79,6 +83,8 @@ class Inflow:
 
     async def line(self) -> bytes:
         """The next line with its ending. Raises ClientGone, TimeRanOut, LineTooLong."""
+        if isinstance(self._error, TimeRanOut):  # Also where the client sends so much that we never wait for it.
+            raise self._error
         dropped = False
         start = 0
         while True:

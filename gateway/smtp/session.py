@@ -10,21 +10,19 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, cast
-
-from aiosmtpd.smtp import SMTP
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gateway.connectors.model import Inbound
-from gateway.connectors.tls import tls_facts
 from gateway.mail import reply as say
-from gateway.mail.envelope import Client, Envelope, Recipient, Tls
+from gateway.mail.envelope import Client, Envelope, Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.message import Message
 from gateway.mail.reply import Refused, Reply, reply_to
 from gateway.smtp.commands import MailCommand, hello_name, parse_mail, parse_rcpt
+from gateway.smtp.connection import Connection
 from gateway.smtp.data import DataReader
 from gateway.smtp.desk import Desk, Incoming, Terms
-from gateway.smtp.inflow import ClientGone, Inflow, LineTooLong, TimeRanOut
+from gateway.smtp.inflow import ClientGone, LineTooLong, TimeRanOut
 from gateway.smtp.trace import received
 from gateway.storage.writer import StorageFull
 
@@ -32,28 +30,17 @@ if TYPE_CHECKING:
     from gateway.smtp.sessions import Sessions
 
 MAX_DROPPED = 64 << 20  # Octets of a message read and dropped behind its limit, before we hang up instead.
-DRAIN = 60.0  # Seconds that a client may leave our replies unread.
+BURST = 200  # Commands in one go, before others get their turn: a client may send thousands at once.
 
 
-class Session(SMTP):
+class Session(Connection):
     """One client. Made by the listener for each connection."""
 
     table: ClassVar[dict[bytes, Callable[[Session, str], Awaitable[None]]]]
 
     def __init__(self, desk: Desk, terms: Terms, loop: asyncio.AbstractEventLoop, sessions: Sessions) -> None:
-        # aiosmtpd's constructor is left out on purpose: it inspects all members and asks DNS for our name each time.
-        self.loop = loop
-        self.desk = desk
-        self.terms = terms
-        self.sessions = sessions
-        self.inflow = Inflow(loop)
-        self.transport: asyncio.Transport | None = None
-        self.deadline = float("inf")
-        self.ends = float("inf")
-        self.tls: Tls | None = None
-        self.peer = ("", 0)
+        super().__init__(desk, terms, loop, sessions)
         self.id: str | None = None
-        self.stopping = False
         self._closing = False
         self._helo: str | None = None
         self._esmtp = False
@@ -64,54 +51,11 @@ class Session(SMTP):
         self._refused_recipients = 0
         self._messages = 0
         self._bad_commands = 0
-        self._out: list[bytes] = []
-        self._writable: asyncio.Future[None] | None = None
-        self._paused = False
-        self._task: asyncio.Task[None] | None = None
 
-    def __del__(self) -> None:
-        """Nothing: aiosmtpd's looks for what its constructor would have made."""
-
-    # -- the transport's protocol -------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there: judge the limits, then serve it in a task of its own."""
-        self.transport = cast(asyncio.Transport, transport)
-        self.inflow.attach(self.transport)
-        peer = transport.get_extra_info("peername") or ("", 0)
-        address = str(peer[0])
-        self.peer = (address.removeprefix("::ffff:") if "." in address else address, int(peer[1]))
-        if transport.get_extra_info("ssl_object") is not None:
-            self.tls = Tls(*tls_facts(transport))
-        now = self.desk.clock.monotonic()
-        self.ends = now + self.terms.deadlines.session
-        self.deadline = now + self.terms.deadlines.greeting
-        self._task = self.sessions.enter(self)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """The client is gone. A message whose end was read is still taken: its task goes on by itself."""
-        self.transport = None
-        self.inflow.fail(ClientGone())
-        self.resume_writing()
-
-    def data_received(self, data: bytes) -> None:
-        """Octets of the client."""
-        self.inflow.feed(data)
-
-    def eof_received(self) -> bool:
-        """The client says nothing more, but may still listen; over TLS the connection ends with it."""
-        self.inflow.end()
-        return self.tls is None
-
-    def pause_writing(self) -> None:
-        """The client does not read our replies."""
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        """It reads again, or is gone."""
-        self._paused = False
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is under way."""
+        return self._mail is not None
 
     # -- saying -------------------------------------------------------------------------------------------------------
 
@@ -128,41 +72,6 @@ class Session(SMTP):
         note = f"[{self.id}]" if self.desk.contact is None else f"[{self.id}] Contact: {self.desk.contact}"
         return reply.noted(note)
 
-    async def push(self, status: str | bytes) -> None:
-        """aiosmtpd's way of answering; kept for what it calls by itself."""
-        self._out.append((status.encode() if isinstance(status, str) else status) + b"\r\n")
-        await self._flush()
-
-    async def _flush(self) -> None:
-        if not self._out:
-            return
-        octets = b"".join(self._out) if len(self._out) > 1 else self._out[0]
-        self._out.clear()
-        if self.transport is None:
-            raise ClientGone
-        self.transport.write(octets)
-        if self._paused:
-            self.deadline = self.desk.clock.monotonic() + DRAIN
-            self._writable = self.loop.create_future()
-            await self._writable
-            if self.transport is None:
-                raise ClientGone
-
-    def expire(self) -> None:
-        """The deadline passed: called by the listener's watch."""
-        self.deadline = float("inf")
-        if self._writable is not None:  # It does not read: there is no use in telling it.
-            if self.transport is not None:
-                self.transport.abort()
-        else:
-            self.inflow.fail(TimeRanOut())
-
-    def stop(self) -> None:
-        """The gateway stops: end as soon as no message is under way."""
-        self.stopping = True
-        if self.inflow.is_waiting and self._mail is None:
-            self.inflow.fail(TimeRanOut())
-
     # -- the session --------------------------------------------------------------------------------------------------
 
     async def serve(self, refusal: Reply | None) -> None:
@@ -177,26 +86,28 @@ class Session(SMTP):
         except ClientGone:
             pass
         except TimeRanOut:
-            await self._farewell(say.SHUTTING_DOWN if self.stopping else say.TOO_SLOW)
+            self._farewell(say.SHUTTING_DOWN if self.stopping else say.TOO_SLOW)
         except Exception as error:  # noqa: BLE001 - a fault of ours ends this session, never the worker
             self._fault(error)
-            await self._farewell(say.INTERNAL)
+            self._farewell(say.INTERNAL)
         finally:
-            if self.transport is not None:
-                self.transport.close()
-
-    async def _farewell(self, reply: Reply) -> None:
-        if self.transport is not None:
-            self.transport.write(reply.wire)
+            await self._hang_up()
 
     async def _commands(self) -> None:
         inflow = self.inflow
         monotonic = self.desk.clock.monotonic
+        burst = 0
         while not self._closing:
+            burst += 1
             if not inflow.has_line:
+                burst = 0
                 await self._flush()
                 if self.stopping and self._mail is None:
                     raise TimeRanOut
+            elif burst > BURST:
+                burst = 0
+                await self._flush()
+                await self.desk.clock.sleep(0)
             self.deadline = min(monotonic() + self.terms.deadlines.command, self.ends)
             try:
                 line = await inflow.line()
@@ -266,7 +177,9 @@ class Session(SMTP):
     def _fault(self, error: Exception) -> None:
         if self.id is None:
             self.id = self.desk.new_id()
-        self.desk.tell("error", "session_fault", id=self.id, client=self.peer[0], error=type(error).__name__, where=_where(error))
+        self.desk.tell(
+            "error", "session_fault", id=self.id, client=self.peer[0], error=type(error).__name__, where=_where(error)
+        )
 
     def _reset(self) -> None:
         self._mail = None
@@ -367,10 +280,12 @@ class Session(SMTP):
             self._bad(say.TLS_NOT_OFFERED)
             return
         self.say(say.READY_FOR_TLS)
+        await self._flush()
         if self.transport is None:
             raise ClientGone
+        # Nothing that came in clear is left, and from here on nothing can come but over TLS: what its first octets say
+        # may arrive before `start_tls` returns.
         self.inflow.attach(self.transport)
-        await self._flush()
         seconds = self.terms.deadlines.greeting
         self.deadline = self.desk.clock.monotonic() + seconds + 5
         try:
@@ -378,13 +293,15 @@ class Session(SMTP):
                 self.transport, self, self.terms.tls, server_side=True, ssl_handshake_timeout=seconds
             )
         except (OSError, ssl.SSLError) as error:
-            self.desk.tell("info", "tls_failed", client=self.peer[0], listener=self.terms.name, error=type(error).__name__)
+            self.desk.tell(
+                "info", "tls_failed", client=self.peer[0], listener=self.terms.name, error=type(error).__name__
+            )
             raise ClientGone from error
         if transport is None:
             raise ClientGone
         self.transport = transport
-        self.inflow.attach(transport)
-        self.tls = Tls(*tls_facts(transport))
+        self.inflow.go_on(transport)
+        self.note_tls()
         self._reset()
         self._helo = None
         self._client = None
@@ -426,34 +343,35 @@ class Session(SMTP):
         """RFC 5321 4.1.1.4."""
         if arg:
             raise Refused(say.BAD_SYNTAX)
-        if self._mail is None:
+        mail, client = self._mail, self._client
+        if mail is None or client is None:
             raise Refused(say.MAIL_FIRST)
         if not self._recipients:
             raise Refused(say.NO_VALID_RECIPIENTS if self._refused_recipients else say.RCPT_FIRST)
         began = self.desk.clock.now()
         self.id = id_ = self.desk.new_id()
         incoming = self.desk.begin(id_)
-        taken = False
+        kept = False
         try:
-            message = await self._data(incoming, id_, began)
-            await self.desk.accept(self._made(message, id_, began))
-            taken = True
+            incoming.write(self._received(mail, client, id_, began))
+            message = await self._data(incoming)
+            await self.desk.accept(self._made(mail, client, message, id_, began))
+            kept = True
             await self._confirm(id_)
+        except asyncio.CancelledError:
+            kept = True  # The commit may be on its way; if it is not, the next start clears up.
+            raise
+        except StorageFull:
+            self._refuse(Refused(say.STORAGE_FULL))
+        except Refused as refused:
+            self._refuse(refused)  # Here, where it is still known whose message it was.
         finally:
-            if not taken:
+            if not kept:
                 await incoming.abandon()
             self._reset()
 
-    async def _data(self, incoming: Incoming, id_: str, began: float) -> Message:
+    async def _data(self, incoming: Incoming) -> Message:
         """Read the message to its end. Raises Refused for what is wrong with it."""
-        mail, client = self._mail, self._client
-        assert mail is not None and client is not None
-        recipients = tuple(self._recipients)
-        incoming.write(
-            received(
-                client, hostname=self.terms.hostname, id_=id_, recipients=recipients, smtputf8=mail.smtputf8, now=began
-            )
-        )
         self._out.append(say.GO_AHEAD.wire)
         await self._flush()
         terms = self.terms
@@ -481,9 +399,17 @@ class Session(SMTP):
             raise failure
         return await incoming.finish()
 
-    def _made(self, message: Message, id_: str, began: float) -> Mail:
-        mail = self._mail
-        assert mail is not None
+    def _received(self, mail: MailCommand, client: Client, id_: str, began: float) -> bytes:
+        return received(
+            client,
+            hostname=self.terms.hostname,
+            id_=id_,
+            recipients=tuple(self._recipients),
+            smtputf8=mail.smtputf8,
+            now=began,
+        )
+
+    def _made(self, mail: MailCommand, client: Client, message: Message, id_: str, began: float) -> Mail:
         envelope = Envelope(
             sender=mail.sender,
             recipients=tuple(self._recipients),
@@ -493,7 +419,7 @@ class Session(SMTP):
             envid=mail.envid,
         )
         connector = None if self._inbound is None else self._inbound.name
-        return Mail(id=id_, received=began, envelope=envelope, message=message, client=self._client, connector=connector)
+        return Mail(id=id_, received=began, envelope=envelope, message=message, client=client, connector=connector)
 
     async def _confirm(self, id_: str) -> None:
         self._messages += 1
@@ -517,7 +443,5 @@ def _where(error: BaseException) -> str:
 
 
 Session.table = {
-    name[5:].encode(): method
-    for name, method in vars(Session).items()
-    if name.startswith("smtp_") and callable(method)
+    name[5:].encode(): method for name, method in vars(Session).items() if name.startswith("smtp_") and callable(method)
 }

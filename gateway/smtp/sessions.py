@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gateway.mail import reply as say
+from gateway.smtp.connection import Connection
 from gateway.smtp.desk import Desk, Terms
 from gateway.smtp.session import Session
 
@@ -20,7 +21,7 @@ class Sessions:
         self.desk = desk
         self.terms = terms
         self._loop = loop
-        self._open: dict[Session, asyncio.Task[None]] = {}
+        self._open: dict[Connection, asyncio.Task[None]] = {}
         self._clients: Counter[str] = Counter()
         self._stopping = False
         self._empty = asyncio.Event()
@@ -33,16 +34,19 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def __iter__(self) -> Iterator[Session]:
+    def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._open))
 
-    def enter(self, session: Session) -> asyncio.Task[None]:
+    def enter(self, session: Connection) -> asyncio.Task[None]:
         """The client is connected: start the session, or refuse it where there are too many."""
         client = session.peer[0]
         refusal = None
         if self._stopping:
             refusal = say.SHUTTING_DOWN
-        elif len(self._open) >= self.terms.max_connections or self._clients[client] >= self.terms.max_connections_per_client:
+        elif (
+            len(self._open) >= self.terms.max_connections
+            or self._clients[client] >= self.terms.max_connections_per_client
+        ):
             refusal = say.TOO_MANY_CONNECTIONS
             self.desk.count("messages_refused_total", (self.terms.name, "421"))
         self._clients[client] += 1
@@ -53,7 +57,7 @@ class Sessions:
         self.desk.count("sessions_total", (self.terms.name, "yes" if session.tls else "no"))
         return task
 
-    def _leave(self, session: Session, client: str) -> None:
+    def _leave(self, session: Connection, client: str) -> None:
         del self._open[session]
         self._clients[client] -= 1
         if not self._clients[client]:

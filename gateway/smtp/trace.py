@@ -29,7 +29,9 @@ def _literal(address: str) -> str:
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
-def received(client: Client, *, hostname: str, id_: str, recipients: tuple[Recipient, ...], smtputf8: bool, now: float) -> bytes:
+def received(
+    client: Client, *, hostname: str, id_: str, recipients: tuple[Recipient, ...], smtputf8: bool, now: float
+) -> bytes:
     """The line, folded, with its CR LF.
 
     `for` names a recipient only where there is one: more would tell each of the others (RFC 5321 7.2, 7.6).

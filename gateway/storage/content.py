@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class SealedFile:
     def inline(self) -> bytes | None:
         return None
 
-    async def blocks(self) -> AsyncIterator[bytes]:
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
         """The octets in pieces of 1 MiB. Raises SealBroken, or OSError where the file can't be read."""
         loop = asyncio.get_running_loop()
         descriptor = await loop.run_in_executor(self._executor, os.open, self._path, os.O_RDONLY | os.O_CLOEXEC)
@@ -71,7 +71,20 @@ START = 21  # Octets in front of the first segment: version mark, key version, s
 class Incoming:
     """Takes the octets of one message as they come. Ends with `finish` or `abandon`."""
 
-    __slots__ = ("_executor", "_file", "_folder", "_head", "_id", "_parts", "_place", "_sealer", "_segments", "_size", "_waits")
+    __slots__ = (
+        "_executor",
+        "_file",
+        "_folder",
+        "_head",
+        "_id",
+        "_made",
+        "_parts",
+        "_place",
+        "_sealer",
+        "_segments",
+        "_size",
+        "_waits",
+    )
 
     def __init__(self, id_: str, folder: Path, sealer: Sealer, executor: Executor) -> None:
         self._id = id_
@@ -83,6 +96,7 @@ class Incoming:
         self._size = 0
         self._head = b""
         self._file: int | None = None
+        self._made = False  # Whether there is a file of ours.
         self._segments: Segments | None = None
         self._place = 0
 
@@ -109,14 +123,18 @@ class Incoming:
             return Message(held, Held(held))
         await self._in_thread(held, -1)
         self._parts = []
-        return Message(self._head, SealedFile(self._folder / self._id, self._id, self._size, self._sealer, self._executor))
+        return Message(
+            self._head, SealedFile(self._folder / self._id, self._id, self._size, self._sealer, self._executor)
+        )
 
     async def abandon(self) -> None:
         """Forget everything, the file too; also after `finish`, where the spool did not take the message."""
         self._parts = []
-        if self._segments is not None:
-            descriptor, self._file, self._segments = self._file, None, None
-            await asyncio.get_running_loop().run_in_executor(self._executor, _forget, descriptor, self._folder / self._id)
+        if self._made:
+            descriptor, self._file, self._made = self._file, None, False
+            await asyncio.get_running_loop().run_in_executor(
+                self._executor, _forget, descriptor, self._folder / self._id
+            )
 
     async def _in_thread(self, held: bytes, whole: int) -> None:
         try:
@@ -128,13 +146,13 @@ class Incoming:
 
     def _carry(self, held: bytes, whole: int) -> None:
         """Seal and write `whole` segments of `held`; -1: all of it, to the end and onto the disk."""
-        if self._file is None:
+        if self._file is None or self._segments is None:
+            self._segments = self._sealer.segments(PURPOSE, f"content {self._id}")
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._file = os.open(self._folder / self._id, flags, 0o600)
-            self._segments = self._sealer.segments(PURPOSE, f"content {self._id}")
+            self._made = True
             self._head = held[:MAX_HEAD]
             _write(self._file, self._segments.start)
-        assert self._segments is not None
         ends = whole < 0
         count = whole if not ends else max(1, -(-len(held) // SEGMENT))
         view = memoryview(held)

@@ -9,20 +9,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from gateway.storage.record import Record
+from gateway.storage.record import Prepared
 from gateway.storage.spool import Spool
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
 MAX_BATCH = 500  # Records in one transaction of the shared database, which the other workers wait for.
 MAX_WAITING = 20_000  # Records in memory; beyond that no mail is taken until the shared database works again.
+PATIENCE = 0.1  # Seconds that records for which nobody waits may wait for others.
 RETRY = 1.0  # Seconds between two tries at a shared database that refuses.
 
 
 class Store(Protocol):
     """Where records of the trace are kept."""
 
-    async def put(self, records: Sequence[Record]) -> None:
+    async def put(self, records: Sequence[Prepared]) -> None:
         """Durable when this returns; a record that is there already changes nothing."""
 
 
@@ -33,11 +34,12 @@ class Mover:
         self._store = store
         self._clock = clock
         self._tell = tell
-        self._waiting: list[tuple[Spool, Sequence[Record], Callable[[], Any] | None]] = []
+        self._waiting: list[tuple[Spool, Sequence[Prepared], Callable[[], Any] | None]] = []
         self._count = 0
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._nudge: asyncio.TimerHandle | None = None
         self.failing = False
 
     @property
@@ -45,20 +47,27 @@ class Mover:
         """Whether so much waits that no more mail should be taken."""
         return self._count >= MAX_WAITING
 
-    def move(self, spool: Spool, records: Sequence[Record], then: Callable[[], Any] | None = None) -> None:
+    def move(self, spool: Spool, records: Sequence[Prepared], then: Callable[[], Any] | None = None) -> None:
         """Carry `records`, which `spool` has on disk, and call `then` once they are in the shared database."""
         self._waiting.append((spool, records, then))
         self._count += len(records)
-        self._more.set()
         self._idle.clear()
+        if then is not None or len(self._waiting) >= MAX_BATCH:
+            self._more.set()
+        elif self._nudge is None:
+            self._nudge = asyncio.get_running_loop().call_later(PATIENCE, self._hurry)
+
+    def _hurry(self) -> None:
+        self._nudge = None
+        self._more.set()
 
     async def run(self) -> None:
         """Carry, for ever."""
         while True:
             if not self._waiting:
                 self._idle.set()
-                self._more.clear()
-                await self._more.wait()
+            await self._more.wait()
+            self._more.clear()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             await self._carry([record for _, records, _ in batch for record in records])
             moved: dict[Spool, list[int]] = {}
@@ -69,8 +78,10 @@ class Mover:
             for spool, uids in moved.items():
                 self._count -= len(uids)
                 spool.forget_records(uids)
+            if self._waiting:
+                self._more.set()
 
-    async def _carry(self, records: list[Record]) -> None:
+    async def _carry(self, records: list[Prepared]) -> None:
         while True:
             try:
                 await self._store.put(records)

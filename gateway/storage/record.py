@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.observe.events import Event, Found
 
@@ -15,9 +16,30 @@ TRACE = "trace"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """`uid` is unique in all spools, so that moving a record twice leaves it there once."""
+    """`uid` is unique among the records of a message, so that moving a record twice leaves it there once."""
 
     message: str
     uid: int
     events: Sequence[Event]
     found: Found | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A record as it lies in both databases: sealed once, moved as it is. `time` in milliseconds since 1970."""
+
+    message: str
+    uid: int
+    time: int
+    tokens: bytes
+    sealed: bytes
+
+
+class Keeper(Protocol):
+    """Whoever keeps records in the end decides how they are sealed and found."""
+
+    def prepare(self, record: Record) -> Prepared:
+        """`record`, sealed."""
+
+    def recover(self, message: str, uid: int, sealed: bytes) -> Prepared:
+        """A record that was found in a spool. Raises SealBroken."""

@@ -24,7 +24,7 @@ class Segments(Protocol):
 
 
 class Sealer(Protocol):
-    """AES-256-GCM with purpose and record as associated data, so that nothing can be moved from one record to another."""
+    """AES-256-GCM with purpose and record as associated data: nothing can be moved from one record to another."""
 
     def seal(self, purpose: str, record: str, plain: bytes) -> bytes:
         """Octets that only `open` with the same purpose and record can read."""

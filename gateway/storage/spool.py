@@ -12,17 +12,18 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from gateway.mail.delivery import Delivery, State
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Content, Held
-from gateway.observe.events import Event
+from gateway.observe.events import Event, Found
 from gateway.storage.content import PURPOSE, Incoming, SealedFile
-from gateway.storage.record import TRACE, Record
+from gateway.storage.record import TRACE, Keeper, Prepared, Record
 from gateway.storage.sealer import SealBroken, Sealer
-from gateway.storage.spool_rows import decode_delivery, decode_record, encode_delivery, encode_record
+from gateway.storage.spool_rows import decode_delivery, encode_delivery
 from gateway.storage.writer import StorageFull, Writer, open_database
 from gateway.world.clock import Clock
 
@@ -48,26 +49,31 @@ class Spool:
         folder: Path,
         *,
         sealer: Sealer,
+        keeper: Keeper,
         clock: Clock,
         executor: Executor,
         min_free: int,
-        moved: Callable[[Spool, Sequence[Record]], None],
+        moved: Callable[[Spool, Sequence[Prepared]], None],
         observe: Callable[[int, float], None],
         name: str,
     ) -> None:
-        """`moved` is told, after their commit, which records of `done`, `postpone`, `note` and `change` are to be moved;
-        `observe` works and seconds of each commit.
+        """`moved` is told, after their commit, which records of `done`, `postpone`, `note` and `change` are to be
+        moved; `observe` works and seconds of each commit.
         """
         self.name = name
         self._folder = folder
         self._content = folder / CONTENT
         self._sealer = sealer
+        self._keeper = keeper
         self._clock = clock
         self._executor = executor
         self._min_free = min_free
         self._moved = moved
         self._writer = Writer(
-            lambda: open_database(str(folder / DATABASE)), name=f"spool-{name}", monotonic=clock.monotonic, observe=observe
+            lambda: open_database(str(folder / DATABASE)),
+            name=f"spool-{name}",
+            monotonic=clock.monotonic,
+            observe=observe,
         )
         self._leased: set[str] = set()
         self._uid = 0
@@ -79,9 +85,15 @@ class Spool:
 
     async def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the database and clear away what a crash left. Raises StorageBroken, OSError."""
-        self._uid = int(self._clock.now() * 1_000_000)
         self._writer.start(loop)
-        known = set(await self._writer.do(lambda db: [row[0] for row in db.execute("SELECT id FROM messages WHERE content IS NULL")]))
+        # Greater than every number that was given before, also where the clock went back since.
+        last = await self._writer.do(lambda db: db.execute("SELECT max(seq) FROM records").fetchone()[0])
+        self._uid = max(int(self._clock.now() * 1_000_000), last or 0)
+        known = set(
+            await self._writer.do(
+                lambda db: [row[0] for row in db.execute("SELECT id FROM messages WHERE content IS NULL")]
+            )
+        )
         await loop.run_in_executor(self._executor, self._clear, known)
 
     def _clear(self, known: set[str]) -> None:
@@ -111,12 +123,12 @@ class Spool:
         if self._free - size < self._min_free:
             raise StorageFull(f"less than {self._min_free} octets are free where the spool lies")
 
-    def new_record(self, message: str, events: Sequence[Event], **found: Any) -> Record:
+    def new_record(self, message: str, events: Sequence[Event], found: Found | None = None) -> Prepared:
         """A record with a uid of its own."""
         self._uid += 1
-        return Record(message=message, uid=self._uid, events=events, **found)
+        return self._keeper.prepare(Record(message=message, uid=self._uid, events=events, found=found))
 
-    async def accept(self, mail: Mail, deliveries: Sequence[Delivery], records: Sequence[Record]) -> None:
+    async def accept(self, mail: Mail, deliveries: Sequence[Delivery], records: Sequence[Prepared]) -> None:
         """Take responsibility. Raises StorageFull, StorageBroken; then nothing is stored.
 
         Deliveries are leased to the caller, who has the records moved before he lets them go.
@@ -141,7 +153,7 @@ class Spool:
             self._leased.difference_update(delivery.id for delivery in deliveries)
             raise
 
-    async def note(self, records: Sequence[Record]) -> None:
+    async def note(self, records: Sequence[Prepared]) -> None:
         """Store records that go with no message."""
         rows = self._record_rows(records)
 
@@ -166,22 +178,23 @@ class Spool:
             self._sealer.seal(PURPOSE, f"delivery {delivery.id}", encode_delivery(delivery)),
         )
 
-    def _record_rows(self, records: Iterable[Record]) -> list[tuple[Any, ...]]:
-        seal = self._sealer.seal
-        return [(r.uid, r.message, TRACE, seal(PURPOSE, f"record {r.uid}", encode_record(r))) for r in records]
+    @staticmethod
+    def _record_rows(records: Iterable[Prepared]) -> list[tuple[Any, ...]]:
+        return [(r.uid, r.message, TRACE, r.sealed) for r in records]
 
     def _destination(self, connector: str, destination: str) -> int:
         return self._sealer.token("destination", f"{connector}\n{destination}")
 
     # -- records ------------------------------------------------------------------------------------------------------
 
-    async def records(self, limit: int = 1000) -> list[Record]:
+    async def records(self, limit: int = 1000) -> list[Prepared]:
         """What a former process left to be moved, oldest first. Damaged ones are left where they are."""
-        rows = await self._writer.do(lambda db: db.execute("SELECT seq, sealed FROM records ORDER BY seq LIMIT ?", (limit,)).fetchall())
+        query = "SELECT message, seq, sealed FROM records ORDER BY seq LIMIT ?"
+        rows = await self._writer.do(lambda db: db.execute(query, (limit,)).fetchall())
         found = []
-        for uid, sealed in rows:
+        for message, uid, sealed in rows:
             try:
-                found.append(decode_record(self._sealer.open(PURPOSE, f"record {uid}", sealed), uid))
+                found.append(self._keeper.recover(message, uid, sealed))
             except SealBroken:
                 continue
         return found
@@ -191,7 +204,7 @@ class Spool:
         rows = [(uid,) for uid in uids]
         self._writer.later(lambda db: db.executemany("DELETE FROM records WHERE seq=?", rows))
 
-    # -- the queue (gateway.delivery.queue.Queue) -----------------------------------------------------------------------
+    # -- the queue (gateway.delivery.queue.Queue) ---------------------------------------------------------------------
 
     async def due(self, now: float, limit: int, busy: Collection[tuple[str, str]]) -> list[Delivery]:
         """See Queue."""
@@ -210,13 +223,14 @@ class Spool:
 
         rows = await self._writer.do(work)
         self._earliest = None
-        found = []
-        for row in rows:
-            if row[0] in self._leased:  # Leased while the thread was reading.
-                continue
-            found.append(row)
-        deliveries = await self._open_rows(found)
-        self._leased.update(delivery.id for delivery in deliveries)
+        found = [row for row in rows if row[0] not in self._leased]  # Some may have been leased meanwhile.
+        ids = {row[0] for row in found}
+        self._leased |= ids  # Before the next wait.
+        deliveries: list[Delivery] = []
+        try:
+            deliveries = await self._open_rows(found)
+        finally:
+            self._leased -= ids.difference(delivery.id for delivery in deliveries)
         return deliveries
 
     async def next_due(self) -> float | None:
@@ -245,7 +259,8 @@ class Spool:
         """See Queue."""
         records = [self.new_record(delivery.message, events)] if events else []
         rows = self._record_rows(records)
-        if await self._writer.do(lambda db: _forget(db, delivery.id, delivery.message, rows)):
+        # Without haste: what a crash undoes here is sent once more, as RFC 5321 4.2.5 lets it.
+        if await self._writer.do(lambda db: _forget(db, delivery.id, delivery.message, rows), haste=False):
             await asyncio.get_running_loop().run_in_executor(
                 self._executor, (self._content / delivery.message).unlink, True
             )
@@ -329,15 +344,17 @@ class Spool:
 
     async def head(self, message: str) -> bytes:
         """The beginning of a message's octets, long enough to hold its header section. Raises SealBroken, OSError."""
-        row = await self._writer.do(lambda db: db.execute("SELECT size, content FROM messages WHERE id=?", (message,)).fetchone())
+        row = await self._writer.do(
+            lambda db: db.execute("SELECT size, content FROM messages WHERE id=?", (message,)).fetchone()
+        )
         if row is None:
             raise SealBroken(f"the octets of {message} are gone")
         size, sealed = row
         if sealed is not None:
             return self._sealer.open(PURPOSE, f"content {message}", sealed)[:MAX_HEAD]
-        async for block in SealedFile(self._content / message, message, size, self._sealer, self._executor).blocks():
-            return block[:MAX_HEAD]
-        return b""
+        file = SealedFile(self._content / message, message, size, self._sealer, self._executor)
+        async with aclosing(file.blocks()) as blocks:
+            return (await anext(blocks))[:MAX_HEAD]
 
     async def counts(self) -> tuple[dict[str, int], float | None]:
         """Deliveries by state, and when the oldest of them was taken (seconds since 1970)."""
@@ -352,11 +369,13 @@ class Spool:
     @staticmethod
     def _select(db: sqlite3.Connection, ids: Sequence[str], *, messages: bool = False) -> list[tuple[Any, ...]]:
         names = json.dumps(list(ids))
-        which = "id IN (SELECT value FROM json_each(?))"
-        if messages:
-            which += " OR message IN (SELECT value FROM json_each(?))"
-        query = f"SELECT {_COLUMNS} FROM deliveries WHERE {which} ORDER BY next_attempt, id"  # noqa: S608 - constants alone
-        return db.execute(query, (names, names) if messages else (names,)).fetchall()
+        query = f"SELECT {_COLUMNS} FROM deliveries WHERE id IN (SELECT value FROM json_each(:ids))"  # noqa: S608
+        if messages:  # Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`.
+            query += (
+                f" UNION ALL SELECT {_COLUMNS} FROM (SELECT value AS message_id FROM json_each(:ids)) AS wanted"  # noqa: S608
+                " JOIN deliveries ON deliveries.id > wanted.message_id || '.' AND deliveries.id < wanted.message_id || '/'"
+            )
+        return db.execute(f"{query} ORDER BY next_attempt, id", {"ids": names}).fetchall()
 
     async def _open_rows(self, rows: Sequence[tuple[Any, ...]]) -> list[Delivery]:
         """Rows as deliveries. One that does not open is held where it lies, so that it never stops the others."""
@@ -388,7 +407,9 @@ def _forget(db: sqlite3.Connection, id_: str, message: str, records: list[tuple[
     """Drop a delivery, and its message with the last one. Whether a file has to go too."""
     db.execute("DELETE FROM deliveries WHERE id=?", (id_,))
     has_file = False
-    if db.execute("SELECT 1 FROM deliveries WHERE message=? LIMIT 1", (message,)).fetchone() is None:
+    # Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`.
+    others = "SELECT 1 FROM deliveries WHERE id > ? AND id < ? LIMIT 1"
+    if db.execute(others, (f"{message}.", f"{message}/")).fetchone() is None:
         gone = db.execute("DELETE FROM messages WHERE id=? RETURNING content IS NULL", (message,)).fetchone()
         has_file = gone is not None and bool(gone[0])
     for record in records:

@@ -75,6 +75,7 @@ messages = Table(
     Column("received", _Long, nullable=False),
     Column("size", _Long, nullable=False),
     Column("content", LargeBinary, nullable=True),
+    sqlite_with_rowid=False,  # One tree instead of two: each page of them is written for every message.
 )
 
 # `destination` is a blind token: whom we send to is not readable beside the sealed columns.
@@ -92,17 +93,16 @@ deliveries = Table(
     Column("size", _Long, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Index("deliveries_due", "state", "next_attempt"),
-    Index("deliveries_message", "message"),
+    sqlite_with_rowid=False,
 )
 
-# What a message leaves elsewhere, until the mover has carried it to the shared database. A number is never used twice,
-# as the mover's repetitions are told by it.
+# What a message leaves elsewhere, until the mover has carried it to the shared database. The spool gives the numbers:
+# microseconds since 1970 at its start, then one more for each.
 records = Table(
     "records",
     SPOOL,
-    Column("seq", _Long, primary_key=True, autoincrement=True),
+    Column("seq", _Long, primary_key=True, autoincrement=False),
     Column("message", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
-    sqlite_autoincrement=True,
 )

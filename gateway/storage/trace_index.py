@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -45,7 +45,7 @@ def append(connection: Connection, rows: list[Pending]) -> None:
 def carry(connection: Connection) -> None:
     """Bring all that is pending into the tree."""
     # In the order of the tree, so that each of its pages is touched once.
-    if rows := sorted(_spread(connection.exec_driver_sql(_PENDING).tuples())):
+    if rows := sorted(_spread(connection.exec_driver_sql(_PENDING))):
         connection.exec_driver_sql(_CARRY, rows)
         connection.exec_driver_sql("DELETE FROM trace_pending")
 
@@ -65,7 +65,8 @@ def look_up(connection: Connection, tokens: Sequence[int], since: int, limit: in
         "SELECT t.time, t.message FROM trace_tokens t WHERE t.token=? AND t.time>=?"  # noqa: S608  (constants alone)
         f"{also * (len(tokens) - 1)} ORDER BY t.time DESC, t.message DESC LIMIT ?"
     )
-    found = set(connection.exec_driver_sql(query, (tokens[0], since, *tokens[1:], limit)).tuples())
+    rows = connection.exec_driver_sql(query, (tokens[0], since, *tokens[1:], limit))
+    found = {(time, message) for time, message in rows}
     wanted = set(tokens)
     for message, time, packed in connection.exec_driver_sql(_PENDING):
         if time >= since and wanted.issubset(unpack(packed)):
@@ -84,7 +85,7 @@ def has(connection: Connection, message: str, tokens: Sequence[int]) -> bool:
     )
 
 
-def _spread(rows: Iterable[Pending]) -> Iterator[tuple[int, int, str]]:
+def _spread(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, int, str]]:
     for message, time, packed in rows:
         for token in unpack(packed):
             yield token, time, message

@@ -7,14 +7,15 @@ or domain; nothing more without the keys. Leaves out: searching by anything but 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
 from sqlalchemy import Connection
 
 from gateway.mail.address import BadAddress, normal_domain
 from gateway.observe.events import Event, Found
 from gateway.storage import trace_index
-from gateway.storage.record import Record
+from gateway.storage.record import Prepared, Record
 from gateway.storage.sealer import Sealer
 from gateway.storage.shared import Shared
 from gateway.storage.spool_rows import decode_record, encode_record
@@ -47,10 +48,26 @@ class TraceStore:
         self._shared = shared
         self._sealer = sealer
 
-    async def put(self, records: Sequence[Record]) -> None:
+    def prepare(self, record: Record) -> Prepared:
+        """`record` as it will lie in both databases."""
+        message, uid = record.message, record.uid
+        time = int(record.events[0].time * 1000) if record.events else 0
+        tokens = b"" if record.found is None else trace_index.pack(self._tokens(record.found))
+        return Prepared(
+            message, uid, time, tokens, self._sealer.seal(PURPOSE, f"{message}/{uid}", encode_record(record))
+        )
+
+    def recover(self, message: str, uid: int, sealed: bytes) -> Prepared:
+        """A record that a former process left in a spool. Raises SealBroken."""
+        record = decode_record(self._sealer.open(PURPOSE, f"{message}/{uid}", sealed), uid)
+        time = int(record.events[0].time * 1000) if record.events else 0
+        tokens = b"" if record.found is None else trace_index.pack(self._tokens(record.found))
+        return Prepared(message, uid, time, tokens, sealed)
+
+    async def put(self, records: Sequence[Prepared]) -> None:
         """Store `records` in one transaction, on disk when this returns. One that is there already changes nothing."""
         if records:
-            await self._shared.call(lambda connection: self._put(connection, records))
+            await self._shared.call(lambda connection: _put(connection, records))
 
     async def find(
         self,
@@ -84,22 +101,6 @@ class TraceStore:
 
     # -- on the thread of the shared database -------------------------------------------------------
 
-    def _put(self, connection: Connection, records: Sequence[Record]) -> None:
-        event_rows: list[tuple[Any, ...]] = []
-        index_rows: list[trace_index.Pending] = []
-        seal = self._sealer.seal
-        for record in records:
-            message, uid = record.message, record.uid
-            time = int(record.events[0].time * 1000) if record.events else 0
-            sealed = seal(PURPOSE, f"{message}/{uid}", encode_record(record))
-            tokens = b""
-            if record.found is not None:
-                tokens = trace_index.pack(self._tokens(record.found))
-                index_rows.append((message, time, tokens))
-            event_rows.append((message, uid, time, tokens, sealed))
-        connection.exec_driver_sql(_PUT_EVENTS, event_rows)
-        trace_index.append(connection, index_rows)
-
     def _tokens(self, found: Found) -> list[int]:
         token = self._sealer.token
         address, domain = _normal(found.sender or _NULL_SENDER)
@@ -132,6 +133,12 @@ class TraceStore:
         return sorted(events, key=lambda event: event.time)  # Stable: what came at once stays as it was told.
 
 
+def _put(connection: Connection, records: Sequence[Prepared]) -> None:
+    connection.exec_driver_sql(_PUT_EVENTS, [(r.message, r.uid, r.time, r.tokens, r.sealed) for r in records])
+    trace_index.append(connection, [(r.message, r.time, r.tokens) for r in records if r.tokens])
+
+
+@lru_cache(maxsize=4096)
 def _normal(address: str) -> tuple[str, str]:
     """`address` as it is compared, and its domain: lower case, A-labels."""
     local, at, domain = address.lower().rpartition("@")
@@ -176,7 +183,7 @@ def _named(connection: Connection, id_: str, tokens: list[int], since: int) -> l
 
 
 def _erase(connection: Connection, before: int, limit: int) -> int:
-    rows = connection.exec_driver_sql(_OLD, (before, limit)).tuples().all()
+    rows = connection.exec_driver_sql(_OLD, (before, limit)).all()
     if not rows:
         return 0
     trace_index.drop(connection, ((message, time, tokens) for message, _, time, tokens in rows))

@@ -9,12 +9,14 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 MAX_BATCH = 256  # Works in one commit; with more the first of them would wait too long.
+PATIENCE = 0.05  # Seconds that a work without haste waits for others to share its commit.
 
 
 class StorageFull(Exception):
@@ -64,6 +66,8 @@ class Writer:
         """`observe` is told works and seconds of each commit; it is called in the loop's thread."""
         self._connect = connect
         self._works: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._unhurried: deque[_Work] = deque()
+        self._nudge: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._monotonic = monotonic
         self._observe = observe
@@ -78,25 +82,45 @@ class Writer:
         if (error := self._opened.get()) is not None:
             raise error
 
-    async def do(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        """The result of `run` once it is durable. Raises StorageFull, StorageBroken or what `run` raises."""
+    async def do(self, run: Callable[[sqlite3.Connection], T], *, haste: bool = True) -> T:
+        """The result of `run` once it is durable. Raises StorageFull, StorageBroken or what `run` raises.
+
+        Without `haste` it shares the commit of the next work that has some, and waits PATIENCE for one.
+        """
         if self._closed or self._loop is None:
             raise StorageBroken("the database is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._works.put(_Work(run, future))
+        work = _Work(run, future)
+        if haste:
+            self._works.put(work)
+        else:
+            self._queue_unhurried(work)
         return await future
 
     def later(self, run: Callable[[sqlite3.Connection], Any]) -> None:
         """Do it with some coming commit; nobody waits. For what a crash may undo without harm."""
         if not self._closed:
-            self._works.put(_Work(run, None))
+            self._queue_unhurried(_Work(run, None))
 
     def close(self) -> None:
         """Finish what was asked and close the connection. Blocks for as long as that takes."""
         if not self._closed:
             self._closed = True
+            if self._nudge is not None:
+                self._nudge.cancel()
             self._works.put(None)
             self._thread.join()
+
+    def _queue_unhurried(self, work: _Work) -> None:
+        """Its thread is not woken for it: that costs more than the work itself."""
+        self._unhurried.append(work)
+        if self._nudge is None and self._loop is not None:
+            self._nudge = self._loop.call_later(PATIENCE, self._hurry)
+
+    def _hurry(self) -> None:
+        self._nudge = None
+        if self._unhurried:
+            self._works.put(_Work(lambda _: None, None))
 
     def _run(self) -> None:
         try:
@@ -127,10 +151,14 @@ class Writer:
                 work = self._works.get_nowait()
             except queue.Empty:
                 break
+        while self._unhurried and (len(works) < MAX_BATCH or not goes_on):
+            works.append(self._unhurried.popleft())
         if works:
             began = self._monotonic()
             self._commit(connection, works)
             self._tell(works, self._monotonic() - began)
+        if self._unhurried and len(works) >= MAX_BATCH:  # What is left over has nobody else who would wake us for it.
+            self._works.put(_Work(lambda _: None, None))
         return goes_on
 
     def _commit(self, connection: sqlite3.Connection, works: list[_Work]) -> None:
@@ -156,7 +184,8 @@ class Writer:
                 pass
 
     def _tell(self, works: list[_Work], seconds: float) -> None:
-        assert self._loop is not None
+        if self._loop is None:
+            return
         try:
             self._loop.call_soon_threadsafe(self._settle, works, seconds)
         except RuntimeError:  # The loop is closed: nobody waits any more.

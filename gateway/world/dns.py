@@ -123,6 +123,8 @@ class SystemNames:
         import dns.resolver
 
         try:
+            if not name:
+                raise dns.name.EmptyLabel
             question = dns.name.from_text(name + ".")
         except (dns.exception.DNSException, UnicodeError):
             return self._fault(NoSuchName, f"{name} is no domain name", NEGATIVE[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.world.names import Mx, NamesUnavailable, NoSuchName
 
 
@@ -13,8 +15,8 @@ class FakeNames:
 
     def __init__(
         self,
-        mx_records: dict[str, tuple[Mx, ...]] | None = None,
-        hosts: dict[str, tuple[str, ...]] | None = None,
+        mx_records: Mapping[str, tuple[Mx, ...]] | None = None,
+        hosts: Mapping[str, tuple[str, ...]] | None = None,
         unavailable: frozenset[str] = frozenset(),
     ) -> None:
         self.mx_records = dict(mx_records or {})

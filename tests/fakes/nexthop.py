@@ -33,9 +33,9 @@ _USUAL: Mapping[str, Answer] = {
 class FakeNextHop:
     """`says` has the answers for each verb ("greeting" and "." too): one, or a list used up in order, whose last stays.
 
-    An answer is a line (LF between the lines of a longer one), raw octets, or one of CLOSE, RESET, STALL; "421 ..." closes
-    too. `tls` makes it offer STARTTLS. `breaks_tls`: the handshake gets garbage. `injects` goes out in clear behind the
-    220 to STARTTLS. `eager`: how many octets of a message it reads before it answers ".", which it then does in the middle.
+    An answer is a line (LF between the lines of a longer one), raw octets, or one of CLOSE, RESET, STALL; "421 ..."
+    closes too. `tls` makes it offer STARTTLS. `breaks_tls`: the handshake gets garbage. `injects` goes out in clear
+    behind the 220 to STARTTLS. `eager`: how many octets of a message it reads before it answers ".", half way.
     What came lies in `commands` (a list for each connection), `messages` (octets, dots taken out) and `in_tls`.
     """
 

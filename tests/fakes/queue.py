@@ -14,7 +14,7 @@ from gateway.storage.sealer import SealBroken
 class FakeQueue:
     """`rows` are the deliveries as they are stored, `leased` the ids of those given out, `events` what was told.
 
-    `settled` are the ids that are done, `reads` those whose content was asked for, `asked` the limit and busy of each due.
+    `settled` are the ids that are done, `reads` those whose content was read, `asked` limit and busy of each due.
     Switches: `broken` are ids whose content does not open; `fail_reads`, `fail_writes` how many calls raise first.
     """
 

@@ -40,7 +40,11 @@ def test_mail_passes_between_two_postfixes(
     head, _, body = message.partition(b"\n\n")
     assert body.startswith(".a dot\nGr\u00fc\u00dfe\nlast\n".encode())
     received = [line for line in head.split(b"\n") if line.startswith(b"Received: ")]
-    assert [line.split()[2] for line in received] == [b"gateway.corp.example", b"before.corp.example", b"client.example"]
+    assert [line.split()[2] for line in received] == [
+        b"gateway.corp.example",
+        b"before.corp.example",
+        b"client.example",
+    ]
     gateway.drained()
     story = gateway.json("trace", "--to", "otto@partner.example")[0]["events"]
     hops = [one for one in story if one["event"] == "attempt"]

@@ -14,8 +14,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from gateway.app.console import Console
 from gateway.cli.story import spread
-from tests.scenarios.peers.ports import answers, free_port, until
+from tests.scenarios.peers.ports import free_port, greets, until
 
 ROOT = Path(__file__).parents[3]
 STOP = 40.0  # Seconds that a stop may take before it counts as failed; the settings' drain is 30 at most.
@@ -66,7 +67,7 @@ class Gateway:
             self.config.write_text(Template(self.template).substitute(PORT=self.port, **self.values))
 
     def start(self) -> Gateway:
-        """`gateway serve`; returns once its first listener accepts connections."""
+        """`gateway serve`; returns once its first listener greets (which must not be an implicit one)."""
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
@@ -77,8 +78,8 @@ class Gateway:
             )
         process = self.process
         until(
-            lambda: process.poll() is not None or answers(self.port, self.host),
-            f"the gateway to listen at {self.host}:{self.port}\n{self.log}",
+            lambda: process.poll() is not None or greets(self.port, self.host),
+            f"the gateway to greet at {self.host}:{self.port}\n{self.log}",
         )
         assert process.poll() is None, f"the gateway ended with {process.returncode}\n{self.log}"
         return self
@@ -142,19 +143,36 @@ class Gateway:
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stderr}\n{self.log}"
         return json.loads(done.stdout)
 
-    def queue(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.json("queue", "list")
+    def ask(self, command: str, **arguments: Any) -> Any:
+        """What the command line asks the gateway, without starting a process for it: for whoever looks often."""
+        return Console.open(self.config).ask(command, **arguments)
+
+    def queue(self, queue_id: str | None = None) -> list[dict[str, Any]]:
+        """The rows of `queue list`, of one message where one is named."""
+        rows: list[dict[str, Any]] = self.ask("queue.list", ids=[queue_id] if queue_id else None)
         return rows
+
+    def tried(self, queue_id: str) -> dict[str, Any]:
+        """The row of a message with one delivery, once an attempt has failed."""
+        return until(
+            lambda: [one for one in self.queue(queue_id) if one["attempts"] and one["state"] != "sending"],
+            f"a failed attempt of {queue_id}",
+        )[0]
 
     def events(self, queue_id: str) -> list[dict[str, Any]]:
         """The story of one message, once there is one; one event for each thing that happened."""
 
         def look() -> list[dict[str, Any]]:
-            done = self.run("trace", queue_id, "--json")
-            stories = json.loads(done.stdout or "[]")
+            stories = self.ask("trace", id=queue_id)
             return spread(stories[0]["events"]) if stories else []
 
         return until(look, f"a trace of {queue_id}")
+
+    def story(self, queue_id: str, kind: str) -> list[dict[str, Any]]:
+        """The events of one kind in that story, once there is one."""
+        return until(
+            lambda: [one for one in self.events(queue_id) if one["event"] == kind], f"{kind} in the trace of {queue_id}"
+        )
 
     def drained(self, seconds: float = 30.0) -> None:
         """Wait until nothing lies in the queue."""

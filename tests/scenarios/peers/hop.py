@@ -86,6 +86,7 @@ class Hop:
         self.script(replies or {})
         self.context = certificate.context() if certificate else None
         self.broken_tls = broken_tls
+        self._open: set[asyncio.WriteTransport] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop: asyncio.Event | None = None
@@ -102,6 +103,11 @@ class Hop:
         """Forget the script."""
         self._always.clear()
         self._queued.clear()
+
+    def hang_up(self) -> None:
+        """Close every connection, so that the next message comes on a new one."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(lambda: [one.abort() for one in list(self._open)])
 
     def wait(self, count: int, seconds: float = 20.0) -> list[Got]:
         """The messages taken, once there are at least `count`."""
@@ -142,6 +148,8 @@ class Hop:
             if task is not None:
                 talking.add(task)
                 task.add_done_callback(talking.discard)
+            opened = writer.transport
+            self._open.add(opened)
             try:
                 await _Session(self, reader, writer).run()
             except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -149,6 +157,7 @@ class Hop:
             except BaseException as error:
                 self.faults.append(error)
             finally:
+                self._open.discard(opened)
                 writer.transport.abort()
 
         server = await asyncio.start_server(talk, self.host, self.port)

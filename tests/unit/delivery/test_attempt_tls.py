@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from gateway.connectors.model import Outbound, TlsLevel
 from gateway.delivery.attempt import Attempts
@@ -24,7 +27,7 @@ from tests.fakes.outbounds import make_outbound
 
 MESSAGE = Held(b"Subject: secret\r\n\r\ntext\r\n")
 FORCED = [TlsLevel.ENCRYPTION_ONLY, TlsLevel.CERTIFICATE_VALIDATION, TlsLevel.DOMAIN_VALIDATION]
-NAMES = FakeNames(hosts={name: ("127.0.0.1",) for name in ("mx.x.test", "a.b.x.test", "other.test")})
+NAMES = FakeNames(hosts=dict.fromkeys(("mx.x.test", "a.b.x.test", "other.test"), ("127.0.0.1",)))
 
 
 @dataclass
@@ -297,7 +300,7 @@ async def test_a_client_certificate_is_shown_to_whom_asks(pki: Pki) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_host_that_wants_our_certificate_and_gets_none_fails_as_tls(pki: Pki) -> None:
-    """In TLS 1.3 its alert comes when we believe the handshake done; opportunistic still ends in clear, forced waits."""
+    """In TLS 1.3 its alert comes when we believe the handshake done: opportunistic goes in clear, forced waits."""
     context = pki.server("mx.x.test")
     context.load_verify_locations(pki.ca.file)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -340,3 +343,30 @@ async def test_kept_connections_tell_their_tls_each_time(pki: Pki) -> None:
             taken_in_tls(hop, await attempts.attempt(delivery, outbound, MESSAGE), authenticated=True)
         await attempts.close()
     assert len(hop.commands) == 1
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        test_t05_encryption_only_takes_a_self_signed_host,
+        test_t06_certificate_validation_waits_for_a_self_signed_host,
+        test_t06_certificate_validation_waits_for_an_expired_certificate,
+        test_tls_20_a_name_in_the_cn_alone_is_refused_unless_the_connector_allows_it,
+        test_a_version_below_the_minimum_is_a_failure,
+        test_t09_opportunistic_tls_takes_a_certificate_of_another_name,
+        test_opportunistic_tls_that_the_host_refuses_goes_on_in_clear,
+        test_kept_connections_tell_their_tls_each_time,
+        test_a_host_that_wants_our_certificate_and_gets_none_fails_as_tls,
+    ],
+)
+def test_the_same_holds_on_uvloop(pki: Pki, story: Callable[[Pki], Coroutine[None, None, None]]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story(pki))
+
+
+@pytest.mark.parametrize("how", ["454 4.7.0 not now", "breaks", CLOSE])
+def test_failing_handshakes_are_told_alike_on_uvloop(pki: Pki, how: str) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test_forced_tls_that_fails_waits_and_never_goes_in_clear(pki, TlsLevel.DOMAIN_VALIDATION, how))
+        if "454" not in how:
+            runner.run(test_t08_opportunistic_tls_that_fails_goes_once_more_in_clear_and_is_told(pki, how))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from gateway.connectors.model import TlsLevel
 from gateway.connectors.tls import STARTTLS_NOT_SUPPORTED, VALIDATION_FAILURE, TlsFault, outbound_context, tls_facts
@@ -327,3 +328,26 @@ async def test_a_broken_handshake_is_a_fault_of_tls(tmp_path: Path) -> None:
             await client.secure(opportunistic(), "hop.test")
     assert caught.value.reason == VALIDATION_FAILURE
     assert not client.alive
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        test_pipelined_transaction_carries_the_message_octet_for_octet,
+        test_large_content_goes_in_blocks_with_its_dots_whole,
+        test_a_host_that_stops_reading_is_given_up_after_the_block_deadline,
+        test_a_no_in_the_middle_of_the_content_counts_and_ends_the_connection,
+        test_a_word_nobody_asked_for_makes_a_kept_connection_useless,
+        test_a_port_nobody_listens_on_is_unreachable,
+    ],
+)
+def test_the_same_holds_on_uvloop(story: Callable[[], Coroutine[None, None, None]]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
+
+
+@pytest.mark.parametrize("how", [STALL, CLOSE, RESET])
+@pytest.mark.parametrize(("phase", "answered"), [("MAIL", 0), ("RCPT", 1), (".", 2)])
+def test_lost_connections_are_told_alike_on_uvloop(phase: str, answered: int, how: str) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test_each_phase_has_a_deadline_and_may_lose_the_connection(phase, OFFERS, answered, how))

@@ -84,7 +84,9 @@ async def test_a_notice_that_hangs_is_given_up_and_tried_again(stage: Stage) -> 
     async with stage.running():
         stage.offer(stage.delivery())
         await stage.clock.advance(61)
-        assert stage.queue.rows["Q1.1"].targets[0].status is Status.WAITING
+        row = stage.queue.rows["Q1.1"]
+        assert (row.attempts, row.targets[0].status) == (1, Status.WAITING)
+        assert stage.queue.leased == set()
         stage.gate.set()
         await stage.clock.advance(61)
         assert stage.queue.settled == ["Q1.1"]
@@ -203,9 +205,11 @@ async def test_a_queue_that_can_t_be_read_is_left_alone_and_the_others_go_on(sta
     bad.fail_reads = 1
     stage.queue.put(stage.delivery(1))
     stage.make(queues=(bad, stage.queue))
-    async with stage.running():
+    async with stage.running() as runner:
         assert stage.queue.settled == ["Q1.1"]
-        await stage.clock.advance(59)
+        await stage.clock.advance(30)
+        runner.wake()
+        await stage.clock.advance(29)
         assert len(bad.asked) == 1
         await stage.clock.advance(2)
         assert bad.settled == ["Q2.1"]
@@ -292,6 +296,35 @@ async def test_all_goes_once_the_destination_is_reached_again(stage: Stage) -> N
         assert stage.queue.rows == {}
 
 
+async def test_one_alone_asks_again_and_then_all_may(stage: Stage) -> None:
+    stage.make()
+    stage.attempts.answers["x.example"] = unreachable()
+    async with stage.running():
+        stage.offer(*[stage.delivery(number) for number in range(12)])
+        await stage.settle()
+        assert len(stage.attempts.tried) == 8
+        stage.attempts.most.clear()
+        stage.attempts.answers.clear()
+        gate = stage.attempts.gates["x.example"] = asyncio.Event()
+        await stage.clock.advance(61)
+        assert stage.attempts.active["x.example"] == 1
+        gate.set()
+        await stage.settle()
+        assert stage.attempts.most["x.example"] == 8
+        assert stage.queue.rows == {}
+
+
+async def test_old_mail_does_not_put_off_when_an_unreachable_destination_is_asked(stage: Stage) -> None:
+    stage.make()
+    stage.attempts.answers["x.example"] = unreachable()
+    async with stage.running():
+        stage.offer(stage.delivery(1))
+        await stage.settle()
+        stage.offer(stage.delivery(2, attempts=12))
+        await stage.clock.advance(61)
+        assert stage.attempts.ids == ["Q1.1", "Q1.1"]
+
+
 async def test_wake_asks_an_unreachable_destination_again(stage: Stage) -> None:
     stage.make()
     stage.attempts.answers["x.example"] = unreachable()
@@ -365,6 +398,20 @@ async def test_drain_during_a_notice_notes_who_has_it(stage: Stage) -> None:
         assert statuses == [Status.SENT, Status.WAITING, Status.WAITING]
 
 
+async def test_drain_cuts_off_the_second_notice_too(stage: Stage) -> None:
+    """Late mail of which one recipient failed: a notice of failure hangs, and one of delay would after it."""
+    stage.make()
+    stage.attempts.answers["x.example"] = answering("550 5.1.1 No", "451 4.2.0 Busy")
+    stage.gate = asyncio.Event()
+    async with stage.running() as runner:
+        stage.offer(stage.delivery(1, "a", "b", created=stage.clock.now() - 5 * 3600))
+        await stage.settle()
+        stop = asyncio.ensure_future(runner.drain(3.0))
+        await stage.clock.advance(4)
+        assert stop.done()
+        assert [target.status for target in stage.queue.rows["Q1.1"].targets] == [Status.WAITING, Status.WAITING]
+
+
 async def test_drain_does_not_wait_for_a_disk_that_stays_full(stage: Stage) -> None:
     stage.make()
     async with stage.running() as runner:
@@ -419,6 +466,28 @@ async def test_a_connector_that_is_gone_is_chosen_again_by_domain(stage: Stage) 
         assert stage.queue.settled == ["Q1.1"]
 
 
+async def test_the_queue_learns_by_which_connector_it_goes_now(stage: Stage) -> None:
+    stage.make(outbound("new"))
+    stage.attempts.answers["x.example"] = answering("451 4.2.0 Busy")
+    async with stage.running():
+        stage.offer(stage.delivery(1, connector="old", destination=""))
+        await stage.settle()
+        row = stage.queue.rows["Q1.1"]
+        assert (row.connector, row.destination) == ("new", "x.example")
+
+
+async def test_what_was_stored_under_a_gone_connector_fills_no_memory(stage: Stage) -> None:
+    stage.make(outbound("new"))
+    gate = stage.attempts.gates["x.example"] = asyncio.Event()
+    stage.queue.put(*[stage.delivery(number, connector="old", destination="") for number in range(400)])
+    async with stage.running():
+        assert ("old", "") in stage.queue.asked[-1][1]
+        assert len(stage.queue.leased) < 200
+        gate.set()
+        await stage.clock.advance(20)
+        assert stage.queue.rows == {}
+
+
 async def test_a_connector_that_asks_otherwise_now_is_chosen_again(stage: Stage) -> None:
     """It had a smart host and looks up MX now: there is no destination to look up in what was stored."""
     seen: list[str] = []
@@ -469,6 +538,7 @@ async def test_a_reload_takes_what_waits_in_memory_along(stage: Stage) -> None:
         await stage.settle()
         runner.reconfigure((outbound("new"),), RETRY)
         await stage.settle()
+        assert stage.attempts.ids == ["Q0.1", "Q1.1", "Q2.1"], "the new one's limit counts, not the old one's"
         gate.set()
         await stage.settle()
         assert [(id_, name) for id_, name, _ in stage.attempts.tried] == [

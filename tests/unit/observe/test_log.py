@@ -97,7 +97,7 @@ def test_line_breaks_in_facts_do_not_make_lines(start: Start, file: Path) -> Non
 
 def test_facts_cannot_take_the_place_of_time_level_process_or_event(start: Start, file: Path) -> None:
     log = start()
-    log.tell("info", "real", **{"event": "forged", "time": 1, "level": "error", "process": "x"})
+    log.tell("info", "real", event="forged", time=1, level="error", process="x")
     [line] = lines(log, file)
     assert (line["event"], line["level"], line["process"], line["event_"]) == ("real", "info", "worker-1", "forged")
 
@@ -159,7 +159,7 @@ def test_an_exceptions_words_are_told_only_where_they_hold_no_content(start: Sta
     for error in (Denied("root key 'default' is disabled"), OSError(28, "No space left"), KeyError("confidential")):
         try:
             raise error
-        except Exception as caught:  # noqa: BLE001
+        except Exception as caught:
             log.tell("error", "failed", error=caught)
     ours, system, other = lines(log, file)
     assert ours["error"]["text"] == "root key 'default' is disabled"

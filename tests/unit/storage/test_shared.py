@@ -119,7 +119,7 @@ def test_a_full_disk_has_its_own_error_and_stores_nothing(shared: Shared) -> Non
 
 def test_a_missing_file_is_not_made(tmp_path: Path) -> None:
     shared = Shared(tmp_path / "nowhere.db")
-    with pytest.raises(StorageBroken, match="nowhere.db can't be opened"):
+    with pytest.raises(StorageBroken, match=r"nowhere\.db can't be opened"):
         shared.keys()
     shared.close()
     assert not (tmp_path / "nowhere.db").exists()

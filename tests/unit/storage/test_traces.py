@@ -59,6 +59,10 @@ def later(message: str, seconds: float, *events: str, uid: int = 2) -> Record:
     )
 
 
+async def put(traces: TraceStore, records: list[Record]) -> None:
+    await traces.put([traces.prepare(record) for record in records])
+
+
 async def ids(traces: TraceStore, **asked: object) -> list[str]:
     return [message for message, _ in await traces.find(**asked)]  # type: ignore[arg-type]
 
@@ -68,8 +72,8 @@ def rows(shared: Shared, table: str) -> object:
 
 
 async def test_a_story_is_told_in_order_of_time_whatever_the_order_of_its_records(traces: TraceStore) -> None:
-    await traces.put([later("Q1", 9, ATTEMPT, DONE, uid=3)])
-    await traces.put([received("Q1"), later("Q2", 1, DONE)])
+    await put(traces, [later("Q1", 9, ATTEMPT, DONE, uid=3)])
+    await put(traces, [received("Q1"), later("Q2", 1, DONE)])
     [(message, events)] = await traces.find(id="Q1")
     assert message == "Q1"
     assert [event.event for event in events] == [RECEIVED, ATTEMPT, DONE]
@@ -77,8 +81,8 @@ async def test_a_story_is_told_in_order_of_time_whatever_the_order_of_its_record
 
 
 async def test_a_record_that_the_mover_brings_twice_is_stored_once(traces: TraceStore, shared: Shared) -> None:
-    await traces.put([received("Q1"), later("Q1", 1, DONE)])
-    await traces.put([received("Q1"), later("Q1", 1, DONE), later("Q1", 2, DONE, uid=3)])
+    await put(traces, [received("Q1"), later("Q1", 1, DONE)])
+    await put(traces, [received("Q1"), later("Q1", 1, DONE), later("Q1", 2, DONE, uid=3)])
     shared.run(trace_index.carry)
     assert (rows(shared, "trace_events"), rows(shared, "trace_tokens"), rows(shared, "trace_pending")) == (3, 4, 0)
     [(_, events)] = await traces.find(id="Q1")
@@ -88,7 +92,7 @@ async def test_a_record_that_the_mover_brings_twice_is_stored_once(traces: Trace
 async def test_a_batch_is_stored_whole_or_not_at_all(traces: TraceStore, shared: Shared) -> None:
     odd = Record(message="Q2", uid=2, events=[Event(message="Q2", time=START, event=DONE, facts={"x": object()})])
     with pytest.raises(TypeError):
-        await traces.put([received("Q1"), odd])
+        await put(traces, [received("Q1"), odd])
     assert (rows(shared, "trace_events"), rows(shared, "trace_pending")) == (0, 0)
 
 
@@ -99,7 +103,7 @@ async def test_the_index_is_carried_by_the_thousand_and_found_in_both_places(
     traces = TraceStore(shared, KeySealer(DomainKeys(KEYS), FakeChance()))
     pending = []
     for place in range(6):
-        await traces.put([received(f"Q{place}", place), later(f"Q{place}", place, DONE)])
+        await put(traces, [received(f"Q{place}", place), later(f"Q{place}", place, DONE)])
         pending.append(rows(shared, "trace_pending"))
     assert pending == [1, 2, 3, 0, 1, 2]
     assert await ids(traces, sender="corp.example") == ["Q5", "Q4", "Q3", "Q2", "Q1", "Q0"]
@@ -143,25 +147,26 @@ async def test_the_index_is_carried_by_the_thousand_and_found_in_both_places(
 async def test_messages_are_found_newest_first(
     traces: TraceStore, asked: dict[str, object], expected: list[str]
 ) -> None:
-    await traces.put(
+    await put(
+        traces,
         [
             received("Q1", 0, message_id="<a@corp.example>"),
             received("Q2", 10, sender="", recipients=("bob@partner.example", "postmaster")),
             received("Q3", 20, recipients=("carol@partner.example", "dora@münchen.example")),
             # What happens later does not make a message newer.
             later("Q1", 30, DONE),
-        ]
+        ],
     )
     assert await ids(traces, **asked) == expected
 
 
 async def test_two_records_of_the_same_moment_are_one_message(traces: TraceStore) -> None:
-    await traces.put([received("Q1"), later("Q1", 0, DONE)])
+    await put(traces, [received("Q1"), later("Q1", 0, DONE)])
     assert await ids(traces) == ["Q1"]
 
 
 async def test_nothing_in_the_file_can_be_read(traces: TraceStore, shared: Shared, tmp_path: Path) -> None:
-    await traces.put([received("Q1", message_id="<secret@corp.example>")])
+    await put(traces, [received("Q1", message_id="<secret@corp.example>")])
     shared.close()
     octets = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     for text in (b"alice", b"corp.example", b"bob", b"partner", b"secret", b"size", b"42}", RECEIVED.encode()):
@@ -170,7 +175,7 @@ async def test_nothing_in_the_file_can_be_read(traces: TraceStore, shared: Share
 
 
 async def test_a_row_that_was_moved_to_another_message_does_not_open(traces: TraceStore, tmp_path: Path) -> None:
-    await traces.put([received("Q1"), received("Q2")])
+    await put(traces, [received("Q1"), received("Q2")])
     database = sqlite3.connect(tmp_path / "shared.db")
     database.execute(
         "UPDATE trace_events SET sealed=(SELECT sealed FROM trace_events WHERE message='Q1') WHERE message='Q2'"
@@ -184,8 +189,8 @@ async def test_a_row_that_was_moved_to_another_message_does_not_open(traces: Tra
 async def test_erasing_takes_old_records_with_all_their_tokens_and_no_others(
     traces: TraceStore, shared: Shared
 ) -> None:
-    await traces.put([received(f"Q{place}", place, message_id=f"<{place}>") for place in range(10)])
-    await traces.put([later("Q0", 50, DONE)])
+    await put(traces, [received(f"Q{place}", place, message_id=f"<{place}>") for place in range(10)])
+    await put(traces, [later("Q0", 50, DONE)])
     assert await traces.erase(START + 5, 3) == 3
     assert await traces.erase(START + 5, 3) == 2
     assert await traces.erase(START + 5, 3) == 0

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("received", _Long, nullable=False),
         sa.Column("size", _Long, nullable=False),
         sa.Column("content", sa.LargeBinary, nullable=True),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "deliveries",
@@ -32,14 +33,13 @@ def upgrade() -> None:
         sa.Column("created", _Long, nullable=False),
         sa.Column("size", _Long, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_index("deliveries_due", "deliveries", ["state", "next_attempt"])
-    op.create_index("deliveries_message", "deliveries", ["message"])
     op.create_table(
         "records",
-        sa.Column("seq", _Long, primary_key=True, autoincrement=True),
+        sa.Column("seq", _Long, primary_key=True, autoincrement=False),
         sa.Column("message", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
-        sqlite_autoincrement=True,
     )
