@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import sys
 
-from gateway.cli import migrate, serve, worker
-
 
 def main() -> None:
     """Run the command that the arguments name, and end with its exit status."""
-    argv = sys.argv[1:]
+    try:
+        _run(sys.argv[1:])
+    except KeyboardInterrupt:  # Wherever it was: nobody needs a traceback for Ctrl-C.
+        sys.stderr.write("gateway: stopped\n")
+        sys.exit(130)
+
+
+def _run(argv: list[str]) -> None:
     name, arguments = (argv[0], argv[1:]) if argv else ("", [])
     if name == "worker":
+        from gateway.cli import worker
+
         sys.exit(worker.run(arguments))
-    if name == "migrate" and (path := serve.settings_option(arguments)) is not None:
-        sys.exit(migrate.run(path))
-    if name == "serve" and (path := serve.settings_option(arguments)) is not None:
-        sys.exit(serve.run(path))
+    if name in ("migrate", "serve"):
+        from gateway.cli import migrate, serve
+
+        if (path := serve.settings_option(arguments)) is not None:
+            sys.exit(migrate.run(path) if name == "migrate" else serve.run(path))
     from gateway.cli.main import app
 
     app(prog_name="gateway")

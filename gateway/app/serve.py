@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.app.check import check
@@ -13,8 +14,8 @@ from gateway.app.lock import FileLock, InUse
 from gateway.app.places import Places
 from gateway.app.supervisor import Supervisor
 from gateway.observe.log import configure
-from gateway.settings.fault import BadSettings, errors
-from gateway.settings.load import loaded
+from gateway.settings.fault import BadSettings, Fault, errors
+from gateway.settings.load import Loaded, loaded
 from gateway.world.clock import SystemClock
 
 
@@ -37,29 +38,32 @@ def serve(path: Path) -> int:
     except InUse:
         return _refuse(f"a gateway with these settings runs already ({places.lock} is locked)")
     try:
-        # In a process of its own: what migrations need is large, and this process stays.
-        migrated = subprocess.run(
-            [sys.executable, "-m", "gateway", "migrate", "--config", str(path)], stdout=subprocess.DEVNULL, check=False
-        )
-        if migrated.returncode:
-            return _refuse("the databases are not ready; nothing was started")
-        for fault in faults:
-            print(f"gateway: {fault}", file=sys.stderr)  # noqa: T201
-        clock = SystemClock()
-        file = settings.settings.log.file
-        log = configure(
-            settings.settings.log.level, None if file is None else settings.resolve(file), "supervisor", clock
-        )
-        try:
-            return asyncio.run(Supervisor(path, settings, clock=clock, log=log, say=say).run())
-        except* (OSError, WorkerFailed) as group:
-            for error in _leaves(group):
-                _refuse(str(error))
-        finally:
-            log.close()
-        return 1
+        return _serve(path, settings, faults)
+    except KeyboardInterrupt:  # Before the supervisor hears it: nothing runs yet.
+        return _refuse("stopped before anything was started")
     finally:
         lock.release()
+
+
+def _serve(path: Path, settings: Loaded, faults: Sequence[Fault]) -> int:
+    # In a process of its own: what migrations need is large, and this process stays. Ctrl-C is ours to hear.
+    command = [sys.executable, "-m", "gateway", "migrate", "--config", str(path)]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False, start_new_session=True).returncode:
+        return _refuse("the databases are not ready; nothing was started")
+    for fault in faults:
+        print(f"gateway: {fault}", file=sys.stderr)  # noqa: T201
+    clock = SystemClock()
+    file = settings.settings.log.file
+    log_path = None if file is None else settings.resolve(file)
+    log = configure(settings.settings.log.level, log_path, "supervisor", clock)
+    try:
+        return asyncio.run(Supervisor(path, settings, clock=clock, log=log, say=say).run())
+    except* (OSError, WorkerFailed) as group:
+        for error in _leaves(group):
+            _refuse(str(error))
+    finally:
+        log.close()
+    return 1
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

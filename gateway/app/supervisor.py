@@ -24,7 +24,7 @@ from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics, lasting, merge, render
 from gateway.settings.fault import errors
 from gateway.settings.load import Loaded, loaded
-from gateway.settings.place import place
+from gateway.settings.place import listening
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket, bind, control_server
 
@@ -59,12 +59,13 @@ class Supervisor:
         """Serve until told to stop; the exit status. Raises OSError where an address can't be had, WorkerFailed."""
         self._bind(self._settings)
         loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
         async with asyncio.TaskGroup() as tasks:
-            await self._start_workers(tasks)
+            if not await self._started(tasks):
+                return 0
             control = await control_server(self._places.control, self._converse)
             health = await self._serve_health()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._stop)
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_by_signal()))
             keepers = [tasks.create_task(self._keep(slot, tasks)) for slot in range(self._count)]
             keepers.append(tasks.create_task(self._sample()))
@@ -89,7 +90,7 @@ class Supervisor:
             for listener in settings.settings.listeners:
                 if listener.listen in self._doors:
                     continue
-                host, port = place(listener.listen, None)
+                host, port = listening(listener.listen)
                 fresh[listener.listen] = doors = []
                 for _ in range(self._count):
                     doors.append(bind(host, port))
@@ -110,6 +111,23 @@ class Supervisor:
         return {name: doors[slot] for name, doors in self._doors.items()}
 
     # -- workers ------------------------------------------------------------------------------------------------------
+
+    async def _started(self, tasks: asyncio.TaskGroup) -> bool:
+        """Start the workers; False where we were told to stop before they were ready. Raises WorkerFailed."""
+        starting = asyncio.ensure_future(self._start_workers(tasks))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self._stopping.is_set():
+            await self._end_workers()
+            await asyncio.gather(starting, return_exceptions=True)
+            return False
+        try:
+            await starting
+        except BaseException:
+            await self._end_workers()
+            raise
+        return True
 
     async def _start_workers(self, tasks: asyncio.TaskGroup) -> None:
         async with asyncio.TaskGroup() as starts:
@@ -307,7 +325,7 @@ class Supervisor:
         if metrics is None:
             return None
         health = Health(metrics=self._render, healthy=self._healthy, clock=self._clock)
-        door = bind(*place(metrics.listen, None), reuse_port=False)
+        door = bind(*listening(metrics.listen), reuse_port=False)
         return await asyncio.start_server(health.serve, sock=door)  # noqa: TID251 - the socket comes from world
 
     def _announce(self) -> None:

@@ -61,7 +61,8 @@ def _line(recipient: dict[str, Any], next_attempt: Any) -> str:
     address, reply = path(recipient["address"]), plain(recipient.get("reply") or "")
     if recipient["status"] == "sent":
         return f"delivered to {address}" + (f": {reply}" if reply else "")
-    why = " ".join(plain(recipient[key]) for key in ("enhanced", "reason") if recipient.get(key))
+    words = [plain(recipient[key]) for key in ("enhanced", "reason") if recipient.get(key)]
+    why = " ".join(word for word in words if word not in reply)  # A reply often names its code itself.
     said = "; ".join(text for text in (why, reply) if text) or "no reason was given"
     if recipient["status"] == "failed":
         return f"failed for {address}: {said}"

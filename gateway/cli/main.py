@@ -22,6 +22,7 @@ class Ordered(TyperGroup):
     """The commands in the order of ORDER."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Their names, as the help shows them."""
         return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import textwrap
@@ -23,10 +22,12 @@ Json = Annotated[bool, typer.Option("--json", help="Write one JSON value to stan
 
 
 def width() -> int | None:
-    """Columns of the terminal, or None where standard output is none: then nothing is folded or cut."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
-        return max(20, shutil.get_terminal_size().columns)
-    return None
+    """Columns of the terminal, or None where standard output is none: then nothing is folded or cut.
+
+    COLUMNS in the environment alone makes no terminal: some parents (Python with readline) leave it there for children
+    that write into a pipe.
+    """
+    return max(20, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
 
 
 def value(answer: Any) -> None:
@@ -71,6 +72,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     sheet = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    sheet.columns[0].no_wrap = True  # What the other commands are given must be there in one piece, to be copied.
     for row in rows:
         sheet.add_row(*(Text(cell, overflow="fold") for cell in row))
     # Without a terminal nothing is folded: a script's grep would miss half of a line.

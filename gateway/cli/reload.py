@@ -20,9 +20,7 @@ def reload(context: typer.Context, config: Config = None, as_json: Json = False)
         answer = there.ask("reload")
         if as_json:
             value(answer)
-        elif answer["changed"]:
-            say("The settings were taken anew:")
-            for change in answer["changed"]:
-                say(f"  {plain(change)}")
-        else:
-            say("The settings were taken anew; nothing in them had changed.")
+            return
+        say("The settings were taken anew, and hold from now on.")
+        for change in answer["changed"]:
+            say(f"  {plain(change)}")

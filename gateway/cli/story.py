@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.cli.words import moment, octets, path, plain, some
+from gateway.cli.words import moment, octets, path, plain, seconds, some
 from gateway.observe import events
 
 Facts = dict[str, Any]
@@ -94,7 +94,7 @@ def _attempt(event: Facts) -> str:
     host = plain(event.get("host") or "-")
     if event.get("address") and event["address"] != event.get("host"):
         host += f" ({plain(event['address'])})"
-    took = f" in {event['seconds']:.2f} s" if isinstance(event.get("seconds"), int | float) else ""
+    took = f" in {seconds(event['seconds'])}" if isinstance(event.get("seconds"), int | float) else ""
     tls = event.get("tls")
     # A folder and a host that was never reached have no TLS to speak of.
     spoken = tls is not None or (event.get("outcome") == "delivered" and event.get("address"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import platform
 
 from gateway import __version__
-from gateway.cli.output import Json, say, value
+from gateway.cli.output import Config, Json, say, value
 
 
-def version(as_json: Json = False) -> None:
+def version(config: Config = None, as_json: Json = False) -> None:
     """Say which version this is, and which Python, OpenSSL and SQLite it runs on."""
+    del config  # Every command takes --config, so that a wrapper can put it behind any; this one needs no settings.
     import sqlite3
     import ssl
 

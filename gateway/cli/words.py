@@ -34,6 +34,11 @@ def span(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
 
 
+def seconds(took: float) -> str:
+    """How long something took, such as `3 ms` or `2.50 s`."""
+    return f"{took * 1000:.0f} ms" if took < 1 else f"{took:.2f} s"
+
+
 def moment(text: object) -> str:
     """An RFC 3339 time in UTC without fractions, such as `2026-11-03 08:12:00Z`; a dash for none."""
     if not isinstance(text, str) or not text:

@@ -14,6 +14,7 @@ from gateway.mail.message import Content
 
 MAX_BACKLOG = 1000  # Deliveries that wait in memory for one destination.
 AHEAD = 64  # Above so many the queue is asked for no more of them, so that no destination fills the memory alone.
+MEMORY = 3600.0  # Seconds after its time that an unreachable destination is still asked by one attempt alone.
 
 Way = tuple[str, str]  # (connector, destination)
 
@@ -65,7 +66,8 @@ class Lane:
 
     def is_idle(self, now: float, monotonic: float) -> bool:
         """Whether it can be forgotten."""
-        return not (self.backlog or self.active or self.timer or self.is_shut(now) or self.ready > monotonic)
+        bad = self.cause is not None and now < self.shut_until + MEMORY
+        return not (self.backlog or self.active or self.timer or bad or self.ready > monotonic)
 
     def shut(self, cause: Result, until: float, now: float) -> None:
         """Nobody was reached, for `cause`; something waits until `until`, and the earliest such time asks again."""

@@ -15,6 +15,7 @@ from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.schedule import RetryTerms
 from gateway.delivery.settle import Settled, settle
 from gateway.mail.delivery import Delivery, State, Target
+from gateway.mail.message import Content
 from gateway.mail.reply import Refused
 from gateway.observe import events
 from gateway.observe.events import Event
@@ -186,7 +187,7 @@ class Ledger:
             self._tell("warning", "deferred", facts)
 
 
-async def _readable(item: Item) -> Any:
+async def _readable(item: Item) -> Content | None:
     """The octets, or None where they can't be read: the sender hears of it without them."""
     try:
         return await item.queue.content(item.delivery)

@@ -11,6 +11,7 @@ from gateway.settings.schema import Retry
 from gateway.world.chance import Chance
 
 _MOST_STEPS = 64  # Beyond it every wait is the longest one; a power of a larger number would overflow.
+_CLOSE = 1.0  # Seconds. Storage rounds times; an attempt just before the end must not be followed by one at the end.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +44,9 @@ def wait(attempts: int, retry: RetryTerms, chance: Chance) -> float:
 def next_attempt(attempts: int, now: float, created: float, retry: RetryTerms, chance: Chance) -> float | None:
     """When to try again after the failed attempt number `attempts`, in seconds since 1970; None: it has expired.
 
-    Never later than expiry, so that the last attempt happens there.
+    Never later than expiry, so that the last attempt happens there, give or take a second.
     """
     end = created + retry.expire
-    if now >= end:
+    if now >= end - _CLOSE:
         return None
     return min(now + wait(attempts, retry, chance), end)

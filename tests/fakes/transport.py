@@ -20,7 +20,9 @@ class FakeTransport(asyncio.Transport):
     found dead at the next write.
     """
 
-    def __init__(self, protocol: asyncio.Protocol, peer: tuple[str, int] = ("192.0.2.7", 40000), tls: Any = None) -> None:
+    def __init__(
+        self, protocol: asyncio.Protocol, peer: tuple[str, int] = ("192.0.2.7", 40000), tls: Any = None
+    ) -> None:
         super().__init__({"peername": peer, "ssl_object": tls})
         self._protocol = protocol
         self.writes: list[bytes] = []

@@ -141,9 +141,17 @@ def test_nobody_is_told_about_a_null_sender(gateway: Gateway, partner: Hop, home
     said = swaks(gateway.port, "--from", "<>")
     assert said.code == 0, said.text
     gateway.drained()
-    events = gateway.events(said.queue_id)
-    assert [one["status"] for one in events if one["event"] == "recipient"] == ["failed"]
-    assert not [one for one in events if one["event"] == "notified"] and home.taken == []
+    assert [one["status"] for one in gateway.story(said.queue_id, "recipient")] == ["failed"]
+    gateway.story(said.queue_id, "done")
+    assert not [one for one in gateway.events(said.queue_id) if one["event"] == "notified"] and home.taken == []
+
+
+def test_a_hop_that_wants_data_for_nobody_gets_nothing(gateway: Gateway, partner: Hop, home: Hop) -> None:
+    """With pipelining DATA is on its way before the refusal is known; what follows is a lone dot (RFC 2920 3.1)."""
+    partner.script({"RCPT": "450 4.2.1 busy", "DATA": "354 go ahead"})
+    said = swaks(gateway.port)
+    assert gateway.tried(said.queue_id)["recipients"][0]["status"] == "waiting"
+    assert all(got.octets == b"" for got in partner.taken)
 
 
 def test_a_multi_line_reply_is_read_whole(gateway: Gateway, partner: Hop) -> None:

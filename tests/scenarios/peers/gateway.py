@@ -25,8 +25,8 @@ STOP = 40.0  # Seconds that a stop may take before it counts as failed; the sett
 class Gateway:
     """`init`, then `start`; `stop` ends it with SIGTERM by its process id.
 
-    `settings` is a template for string.Template, or None for those that `init` writes; PORT (the first listener's) is put in by itself, other values are
-    handed in. `port` stays the same over restarts.
+    `settings` is a template for string.Template, or None for those that `init` writes. PORT (the first listener's) is
+    put in by itself, other values are handed in. `port` stays the same over restarts.
     """
 
     def __init__(self, folder: Path, settings: str | None, host: str = "127.0.0.1", **values: object) -> None:
@@ -82,6 +82,8 @@ class Gateway:
             f"the gateway to greet at {self.host}:{self.port}\n{self.log}",
         )
         assert process.poll() is None, f"the gateway ended with {process.returncode}\n{self.log}"
+        # A worker greets a moment before the supervisor answers the command line.
+        until(lambda: Console.open(self.config).serving, "the control socket to answer")
         return self
 
     def stop(self) -> int | None:

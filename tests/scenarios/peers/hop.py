@@ -106,8 +106,13 @@ class Hop:
 
     def hang_up(self) -> None:
         """Close every connection, so that the next message comes on a new one."""
+
+        def close() -> None:
+            for one in list(self._open):
+                one.abort()
+
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(lambda: [one.abort() for one in list(self._open)])
+            self._loop.call_soon_threadsafe(close)
 
     def wait(self, count: int, seconds: float = 20.0) -> list[Got]:
         """The messages taken, once there are at least `count`."""
@@ -169,6 +174,10 @@ class Hop:
             task.cancel()
         await asyncio.gather(*talking, return_exceptions=True)
 
+    def scripted(self, verb: str) -> bool:
+        """Whether the script has something to say to `verb` now."""
+        return verb in self._always or bool(self._queued.get(verb))
+
     def reply(self, verb: str) -> str:
         """What is said to `verb` this time."""
         if self._queued.get(verb):
@@ -202,10 +211,12 @@ class _Session:
             elif verb == "STARTTLS":
                 await self._starttls()
             elif verb == "MAIL":
-                self.mail, self.rcpt = text, []
-                await self._say("MAIL")
+                taken = (await self._say("MAIL")).startswith("2")
+                self.mail, self.rcpt = text if taken else "", []
             elif verb == "RCPT":
-                if (await self._say("RCPT")).startswith("2"):
+                if not self.mail:
+                    await self._write("503 5.5.1 say MAIL first")
+                elif (await self._say("RCPT")).startswith("2"):
                     self.rcpt.append(text)
             elif verb == "DATA":
                 await self._data()
@@ -243,7 +254,7 @@ class _Session:
             raise _Gone
 
     async def _hello(self, verb: str) -> None:
-        if verb in self.hop._always or self.hop._queued.get(verb):
+        if self.hop.scripted(verb):
             await self._say(verb)
             return
         offered = list(self.hop.extensions) if verb == "EHLO" else []
@@ -271,6 +282,9 @@ class _Session:
         self.talk.tls = secured.version()
 
     async def _data(self) -> None:
+        if not self.rcpt and not self.hop.scripted("DATA"):
+            await self._write("554 5.5.1 no valid recipients")
+            return
         if not (await self._say("DATA")).startswith("354"):
             return
         block = b"\r\n" + self.buffer

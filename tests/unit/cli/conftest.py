@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -64,8 +65,8 @@ class CommandLine:
         opened: Callable[[Path], Any] = FakeConsole().open if console is None else console.open
         reach = Reach(open=opened, clock=self.clock, terminal=lambda: self.terminal)
         named = ["--config", str(self.settings)] if self.settings else []
-        environment = {"COLUMNS": None if columns is None else str(columns), "TERM": "dumb"}
-        result = CliRunner().invoke(app, [*arguments, *named], obj=reach, env=environment, input=typed)
+        with patch("gateway.cli.output.width", lambda: columns):
+            result = CliRunner().invoke(app, [*arguments, *named], obj=reach, env={"TERM": "dumb"}, input=typed)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Said(result.exit_code, result.stdout, result.stderr)

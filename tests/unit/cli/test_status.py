@@ -50,8 +50,10 @@ def test_reload_tells_what_changed(command_line: CommandLine) -> None:
     assert said.code == 0 and "retry.first: 60 -> 30" in said.out and console.asked == [("reload", {})]
 
 
-def test_reload_with_nothing_changed_says_so(command_line: CommandLine) -> None:
-    assert "nothing in them had changed" in command_line.run(FakeConsole(reload={"changed": []}), "reload").out
+def test_reload_says_that_it_is_done(command_line: CommandLine) -> None:
+    said = command_line.run(FakeConsole(reload={"changed": []}), "reload")
+    assert said.code == 0 and "taken anew" in said.out
+    assert command_line.run(FakeConsole(reload={"changed": []}), "reload", "--json").json == {"changed": []}
 
 
 def test_reload_of_bad_settings_names_every_fault_and_is_a_no(command_line: CommandLine) -> None:
@@ -65,6 +67,7 @@ def test_reload_without_a_gateway_says_how_to_start_it(command_line: CommandLine
 
 
 def test_version_needs_no_settings(command_line: CommandLine) -> None:
+    assert command_line.run(None, "version").code == 0  # --config is taken, and not looked at
     command_line.settings = None
     assert command_line.run(None, "version").out.startswith(f"gateway {gateway.__version__} ")
     assert command_line.run(None, "version", "--json").json["version"] == gateway.__version__

@@ -27,6 +27,7 @@ def test_the_last_attempt_happens_at_expiry() -> None:
     terms = replace(RETRY, expire=1000.0)
     assert next_attempt(5, 900.0, 0.0, terms, FakeChance()) == 1000.0
     assert next_attempt(6, 1000.0, 0.0, terms, FakeChance()) is None
+    assert next_attempt(6, 999.9995, 0.0, terms, FakeChance()) is None, "storage keeps whole milliseconds"
     assert next_attempt(1, 99_999.0, 0.0, terms, FakeChance()) is None
 
 
@@ -48,7 +49,7 @@ def test_the_next_attempt_lies_ahead_and_not_beyond_expiry(
 ) -> None:
     terms = replace(RETRY, factor=factor, jitter=jitter)
     when = next_attempt(attempts, 1e9 + age, 1e9, terms, FakeChance(share=share))
-    if age >= terms.expire:
+    if 1e9 + age >= 1e9 + terms.expire - 1.0:
         assert when is None
     else:
         assert when is not None
