@@ -23,11 +23,12 @@ class LineTooLong(Exception):
 class Inflow:
     """The unread octets of one connection. One reader at a time."""
 
-    __slots__ = ("_ended", "_error", "_loop", "_octets", "_paused", "_transport", "_waiter")
+    __slots__ = ("_at", "_ended", "_error", "_loop", "_octets", "_paused", "_transport", "_waiter")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._octets = b""
+        self._at = 0  # What stands before it was read: to cut each of many short lines off would copy the rest each time.
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._ended = False
@@ -37,6 +38,7 @@ class Inflow:
     def attach(self, transport: asyncio.Transport) -> None:
         """Read from `transport` from now on; what came before is thrown away (RFC 3207 4.2)."""
         self._octets = b""
+        self._at = 0
         self.go_on(transport)
 
     def go_on(self, transport: asyncio.Transport) -> None:
@@ -47,16 +49,16 @@ class Inflow:
     @property
     def is_empty(self) -> bool:
         """Whether the next read would have to wait."""
-        return not self._octets
+        return self._at == len(self._octets)
 
     @property
     def has_line(self) -> bool:
         """Whether a whole line is there."""
-        return b"\n" in self._octets
+        return self._octets.find(b"\n", self._at) >= 0
 
     def feed(self, octets: bytes) -> None:
         """More has come."""
-        self._octets = self._octets + octets if self._octets else bytes(octets)
+        self._octets = self._rest() + octets if self._octets else bytes(octets)
         if len(self._octets) > HIGH and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
@@ -79,25 +81,34 @@ class Inflow:
 
     def put_back(self, octets: bytes) -> None:
         """These were read and belong to what comes next."""
-        self._octets = octets + self._octets
+        self._octets = octets + self._rest()
+
+    def _rest(self) -> bytes:
+        """What is unread, which stands at the beginning from now on."""
+        if self._at:
+            self._octets = self._octets[self._at :]
+            self._at = 0
+        return self._octets
 
     async def line(self) -> bytes:
         """The next line with its ending. Raises ClientGone, TimeRanOut, LineTooLong."""
         if isinstance(self._error, TimeRanOut):  # Also where the client sends so much that we never wait for it.
             raise self._error
         dropped = False
-        start = 0
+        start = self._at
         while True:
             end = self._octets.find(b"\n", start)
             if end >= 0:
-                octets = self._octets
-                line = octets[: end + 1]
-                self._octets = octets[end + 1 :]
+                line = self._octets[self._at : end + 1]
+                self._at = end + 1
+                if self._at == len(self._octets):
+                    self._octets = b""
+                    self._at = 0
                 self._resume()
                 if dropped or len(line) > MAX_LINE:
                     raise LineTooLong
                 return line
-            start = len(self._octets)
+            start = len(self._rest())
             if start > MAX_LINE:
                 dropped = True
                 self._octets = b""
@@ -109,7 +120,8 @@ class Inflow:
         """All that is here, at least one octet. Raises ClientGone, TimeRanOut."""
         while not self._octets:
             await self._more()
-        octets, self._octets = self._octets, b""
+        octets = self._rest()
+        self._octets = b""
         self._resume()
         return octets
 
@@ -131,6 +143,6 @@ class Inflow:
             self._waiter.set_result(None)
 
     def _resume(self) -> None:
-        if self._paused and len(self._octets) <= HIGH and self._transport is not None:
+        if self._paused and len(self._octets) - self._at <= HIGH and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()

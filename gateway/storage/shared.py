@@ -6,11 +6,12 @@ It is opened before the domain keys are unwrapped, so it knows no sealer: whoeve
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import DBAPIError
@@ -19,21 +20,22 @@ from sqlalchemy.pool import StaticPool
 from gateway.storage import tables
 from gateway.storage.engine import READ, WRITE, meaning, open_engine
 from gateway.storage.keyrows import KeyRow
-from gateway.storage.writer import StorageBroken
+from gateway.storage.writer import StorageBroken, Writer, open_database
 
 T = TypeVar("T")
 
 
 class Shared:
-    """One connection on a thread of its own. Each call is one transaction; calls are done in their order.
+    """Two connections, each on a thread of its own: one for what is written for every message, one for all else.
 
-    Opening happens with the first call. Calls raise StorageFull, StorageBroken, or what their function raises.
+    Each call is one transaction; calls of a kind are done in their order. Opening happens with the first call. Calls raise StorageFull, StorageBroken, or what their function raises.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._engine: Engine | None = None
         self._closed = False
+        self._writer: Writer | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shared-database")
 
     def __repr__(self) -> str:
@@ -47,6 +49,34 @@ class Shared:
         self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, run, read)
 
+    async def write(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        """The result of `run`, once it is on disk: the way of what happens for each message, without SQLAlchemy's share.
+
+        Whatever is asked for at the same moment shares one commit. Raises StorageFull, StorageBroken.
+        """
+        self._check_open()
+        if self._writer is None:
+            self._writer = Writer(
+                lambda: open_database(str(self._path.absolute())),
+                name="shared-writer",
+                monotonic=lambda: 0.0,
+                observe=lambda works, seconds: None,
+            )
+            try:
+                self._writer.start(asyncio.get_running_loop())
+            except sqlite3.Error as error:
+                self._writer = None
+                raise StorageBroken(f"{self._path} can't be opened: {error}") from error
+        return await self._writer.do(run)
+
+    async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        """The result of `run`, which only reads and waits for no writer."""
+
+        def bare(connection: Connection) -> T:
+            return run(cast(sqlite3.Connection, connection.connection.driver_connection))
+
+        return await self.call(bare, read=True)
+
     def run(self, run: Callable[[Connection], T], *, read: bool = False) -> T:
         """As `call`, for the command line and for the start of a process: it blocks."""
         self._check_open()
@@ -56,6 +86,8 @@ class Shared:
         """Do what was asked for and close. Blocks. Nothing may be asked for afterwards."""
         if not self._closed:
             self._closed = True
+            if self._writer is not None:
+                self._writer.close()
             self._thread.submit(self._dispose)
             self._thread.shutdown(wait=True)
 

@@ -6,11 +6,11 @@ looks something up sees both. Everything here runs in the caller's transaction.
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection
 
 CARRY_AT: Final = 2000  # Records pending; carrying them takes some 20 ms, in which other processes' writing waits.
 
@@ -34,30 +34,30 @@ def unpack(packed: bytes) -> tuple[int, ...]:
     return struct.unpack(f">{len(packed) // 8}q", packed)
 
 
-def append(connection: Connection, rows: list[Pending]) -> None:
+def append(db: sqlite3.Connection, rows: list[Pending]) -> None:
     """Add records to the index. Doing it twice changes nothing."""
     if rows:
-        connection.exec_driver_sql(_APPEND, rows)
-        if (connection.exec_driver_sql(_WAITING).scalar() or 0) >= CARRY_AT:
-            carry(connection)
+        db.executemany(_APPEND, rows)
+        if (db.execute(_WAITING).fetchone()[0] or 0) >= CARRY_AT:
+            carry(db)
 
 
-def carry(connection: Connection) -> None:
+def carry(db: sqlite3.Connection) -> None:
     """Bring all that is pending into the tree."""
     # In the order of the tree, so that each of its pages is touched once.
-    if rows := sorted(_spread(connection.exec_driver_sql(_PENDING))):
-        connection.exec_driver_sql(_CARRY, rows)
-        connection.exec_driver_sql("DELETE FROM trace_pending")
+    if rows := sorted(_spread(db.execute(_PENDING))):
+        db.executemany(_CARRY, rows)
+        db.execute("DELETE FROM trace_pending")
 
 
-def drop(connection: Connection, rows: Iterable[Pending]) -> None:
+def drop(db: sqlite3.Connection, rows: Iterable[Pending]) -> None:
     """Take records out of the index."""
-    carry(connection)
+    carry(db)
     if gone := list(_spread(rows)):
-        connection.exec_driver_sql(_DROP, gone)
+        db.executemany(_DROP, gone)
 
 
-def look_up(connection: Connection, tokens: Sequence[int], since: int, limit: int) -> list[str]:
+def look_up(db: sqlite3.Connection, tokens: Sequence[int], since: int, limit: int) -> list[str]:
     """At most `limit` messages that have all `tokens` and came at or after `since` (milliseconds), newest first."""
     # All tokens of a message stand with the time of one record, so the others are looked up by their whole key.
     also = " AND EXISTS (SELECT 1 FROM trace_tokens o WHERE o.token=? AND o.time=t.time AND o.message=t.message)"
@@ -65,24 +65,22 @@ def look_up(connection: Connection, tokens: Sequence[int], since: int, limit: in
         "SELECT t.time, t.message FROM trace_tokens t WHERE t.token=? AND t.time>=?"  # noqa: S608  (constants alone)
         f"{also * (len(tokens) - 1)} ORDER BY t.time DESC, t.message DESC LIMIT ?"
     )
-    rows = connection.exec_driver_sql(query, (tokens[0], since, *tokens[1:], limit))
+    rows = db.execute(query, (tokens[0], since, *tokens[1:], limit))
     found = {(time, message) for time, message in rows}
     wanted = set(tokens)
-    for message, time, packed in connection.exec_driver_sql(_PENDING):
+    for message, time, packed in db.execute(_PENDING):
         if time >= since and wanted.issubset(unpack(packed)):
             found.add((time, message))
     return list(dict.fromkeys(message for _, message in sorted(found, reverse=True)))[:limit]
 
 
-def has(connection: Connection, message: str, tokens: Sequence[int]) -> bool:
+def has(db: sqlite3.Connection, message: str, tokens: Sequence[int]) -> bool:
     """Whether `message` has all `tokens`."""
     pending: set[int] = set()
-    for name, _, packed in connection.exec_driver_sql(_PENDING):
+    for name, _, packed in db.execute(_PENDING):
         if name == message:
             pending.update(unpack(packed))
-    return all(
-        token in pending or connection.exec_driver_sql(_HAS, (token, message)).first() is not None for token in tokens
-    )
+    return all(token in pending or db.execute(_HAS, (token, message)).fetchone() is not None for token in tokens)
 
 
 def _spread(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, int, str]]:

@@ -6,11 +6,10 @@ or domain; nothing more without the keys. Leaves out: searching by anything but 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
-
-from sqlalchemy import Connection
 
 from gateway.mail.address import BadAddress, normal_domain
 from gateway.observe.events import Event, Found
@@ -67,7 +66,7 @@ class TraceStore:
     async def put(self, records: Sequence[Prepared]) -> None:
         """Store `records` in one transaction, on disk when this returns. One that is there already changes nothing."""
         if records:
-            await self._shared.call(lambda connection: _put(connection, records))
+            await self._shared.write(lambda db: _put(db, records))
 
     async def find(
         self,
@@ -86,18 +85,18 @@ class TraceStore:
         tokens = self._asked(message_id, sender, recipient)
         since_ms = -(1 << 63) if since is None else int(since * 1000)
 
-        def read(connection: Connection) -> list[tuple[str, list[Event]]]:
-            names = _names(connection, id, tokens, since_ms, limit)
-            return [(name, self._story(connection, name)) for name in names]
+        def find(db: sqlite3.Connection) -> list[tuple[str, list[Event]]]:
+            names = _names(db, id, tokens, since_ms, limit)
+            return [(name, self._story(db, name)) for name in names]
 
-        return await self._shared.call(read, read=True)
+        return await self._shared.read(find)
 
     async def erase(self, before: float, limit: int = ERASE_BATCH) -> int:
         """Erase at most `limit` records of before `before` (seconds since 1970), oldest first; how many there were.
 
         Ask again while it answers `limit`.
         """
-        return await self._shared.call(lambda connection: _erase(connection, int(before * 1000), limit))
+        return await self._shared.write(lambda db: _erase(db, int(before * 1000), limit))
 
     # -- on the thread of the shared database -------------------------------------------------------
 
@@ -125,17 +124,17 @@ class TraceStore:
                 tokens.append(token(domain if is_domain else whole, value))
         return tokens
 
-    def _story(self, connection: Connection, message: str) -> list[Event]:
+    def _story(self, db: sqlite3.Connection, message: str) -> list[Event]:
         events: list[Event] = []
-        for uid, sealed in connection.exec_driver_sql(_STORY, (message,)):
+        for uid, sealed in db.execute(_STORY, (message,)):
             plain = self._sealer.open(PURPOSE, f"{message}/{uid}", bytes(sealed))
             events += decode_record(plain, uid).events
         return sorted(events, key=lambda event: event.time)  # Stable: what came at once stays as it was told.
 
 
-def _put(connection: Connection, records: Sequence[Prepared]) -> None:
-    connection.exec_driver_sql(_PUT_EVENTS, [(r.message, r.uid, r.time, r.tokens, r.sealed) for r in records])
-    trace_index.append(connection, [(r.message, r.time, r.tokens) for r in records if r.tokens])
+def _put(db: sqlite3.Connection, records: Sequence[Prepared]) -> None:
+    db.executemany(_PUT_EVENTS, [(r.message, r.uid, r.time, r.tokens, r.sealed) for r in records])
+    trace_index.append(db, [(r.message, r.time, r.tokens) for r in records if r.tokens])
 
 
 @lru_cache(maxsize=4096)
@@ -162,32 +161,32 @@ def _asked_address(text: str) -> tuple[str, bool]:
     return _normal(f"@{text.removeprefix('@')}")[1], True
 
 
-def _names(connection: Connection, id_: str | None, tokens: list[int], since: int, limit: int) -> list[str]:
+def _names(db: sqlite3.Connection, id_: str | None, tokens: list[int], since: int, limit: int) -> list[str]:
     """The queue ids of what was asked for, newest first."""
     if id_ is not None:
-        return _named(connection, id_, tokens, since)
+        return _named(db, id_, tokens, since)
     if tokens:
-        return trace_index.look_up(connection, tokens, since, limit)
-    return list(connection.exec_driver_sql(_NEWEST, (since, limit)).scalars())
+        return trace_index.look_up(db, tokens, since, limit)
+    return [row[0] for row in db.execute(_NEWEST, (since, limit))]
 
 
-def _named(connection: Connection, id_: str, tokens: list[int], since: int) -> list[str]:
+def _named(db: sqlite3.Connection, id_: str, tokens: list[int], since: int) -> list[str]:
     """The message of that id, where it is there and the rest applies to it too."""
     message, _, place = id_.rpartition(".")
     for name in (id_, message) if place.isdigit() else (id_,):
-        began = connection.exec_driver_sql("SELECT min(time) FROM trace_events WHERE message=?", (name,)).scalar()
+        began = db.execute("SELECT min(time) FROM trace_events WHERE message=?", (name,)).fetchone()[0]
         if began is None:
             continue
-        return [name] if began >= since and trace_index.has(connection, name, tokens) else []
+        return [name] if began >= since and trace_index.has(db, name, tokens) else []
     return []
 
 
-def _erase(connection: Connection, before: int, limit: int) -> int:
-    rows = connection.exec_driver_sql(_OLD, (before, limit)).all()
+def _erase(db: sqlite3.Connection, before: int, limit: int) -> int:
+    rows = db.execute(_OLD, (before, limit)).fetchall()
     if not rows:
         return 0
-    trace_index.drop(connection, ((message, time, tokens) for message, _, time, tokens in rows))
-    connection.exec_driver_sql(
+    trace_index.drop(db, ((message, time, tokens) for message, _, time, tokens in rows))
+    db.executemany(
         "DELETE FROM trace_events WHERE message=? AND uid=?", [(message, uid) for message, uid, _, _ in rows]
     )
     return len(rows)

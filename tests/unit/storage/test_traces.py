@@ -83,7 +83,7 @@ async def test_a_story_is_told_in_order_of_time_whatever_the_order_of_its_record
 async def test_a_record_that_the_mover_brings_twice_is_stored_once(traces: TraceStore, shared: Shared) -> None:
     await put(traces, [received("Q1"), later("Q1", 1, DONE)])
     await put(traces, [received("Q1"), later("Q1", 1, DONE), later("Q1", 2, DONE, uid=3)])
-    shared.run(trace_index.carry)
+    await shared.write(trace_index.carry)
     assert (rows(shared, "trace_events"), rows(shared, "trace_tokens"), rows(shared, "trace_pending")) == (3, 4, 0)
     [(_, events)] = await traces.find(id="Q1")
     assert [event.event for event in events] == [RECEIVED, DONE, DONE]
