@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import binascii
 import re
-from datetime import UTC, datetime
 
 from gateway.delivery.explain import explain, is_tls_word, subject
 from gateway.mail.address import Address
+from gateway.mail.date import rfc5322_date
 from gateway.mail.delivery import Delivery, Target
 from gateway.mail.envelope import Body, Envelope, Recipient
 from gateway.mail.mail import Mail
@@ -21,8 +21,6 @@ MAX_RETURNED = 64 * 1024  # Octets of the original that go back; who sent it has
 _LONGEST_LINE = 998  # RFC 5322 2.1.1
 _LONGEST_FIELD = 900  # Of a diagnostic; next hops may say anything at any length.
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _MESSAGE_ID = re.compile(rb"<[\x21-\x3b\x3d\x3f-\x7e]{1,900}>")
 _SMTP_REPLY = re.compile(r"[245][0-9]{2}(?:[ -]|$)")
@@ -77,12 +75,6 @@ def build(
     return Mail(id=id, received=now, envelope=envelope, message=Message(octets[:MAX_HEAD], Held(octets)))
 
 
-def date(seconds: float) -> str:
-    """`seconds` since 1970 as RFC 5322 3.3 has it, in UTC, whatever the locale."""
-    at = datetime.fromtimestamp(seconds, UTC)
-    return f"{_DAYS[at.weekday()]}, {at.day} {_MONTHS[at.month - 1]} {at.year} {at:%H:%M:%S} +0000"
-
-
 def _header(
     delivery: Delivery,
     sender: Address,
@@ -97,7 +89,7 @@ def _header(
 ) -> bytes:
     kind = "global-delivery-status" if international else "delivery-status"
     lines = [
-        f"Date: {date(now)}",
+        f"Date: {rfc5322_date(now)}",
         f"From: Mail gateway <MAILER-DAEMON@{hostname}>",
         f"To: <{sender.text}>",
         f"Subject: {subject(targets, late)}",
@@ -128,7 +120,7 @@ def _status(
     lines = [f"Reporting-MTA: dns; {hostname}"]
     if delivery.envid and (envid := _decode_xtext(delivery.envid)):
         lines.insert(0, f"Original-Envelope-Id: {envid}")
-    lines.append(f"Arrival-Date: {date(delivery.created)}")
+    lines.append(f"Arrival-Date: {rfc5322_date(delivery.created)}")
     for target in targets:
         lines += ["", *_recipient(target, now, until, international)]
     return "".join(_fold(line) + "\r\n" for line in lines).encode()
@@ -149,9 +141,9 @@ def _recipient(target: Target, now: float, until: float | None, international: b
         lines.append(f"Remote-MTA: dns; {_printable(target.host)}")
     if diagnostic := _diagnostic(target):
         lines.append(f"Diagnostic-Code: {diagnostic}")
-    lines.append(f"Last-Attempt-Date: {date(now)}")
+    lines.append(f"Last-Attempt-Date: {rfc5322_date(now)}")
     if until is not None:
-        lines.append(f"Will-Retry-Until: {date(until)}")
+        lines.append(f"Will-Retry-Until: {rfc5322_date(until)}")
     return lines
 
 

@@ -28,7 +28,8 @@ class Inflow:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._octets = b""
-        self._at = 0  # What stands before it was read: to cut each of many short lines off would copy the rest each time.
+        # What stands before this was read: to cut off each of many short lines would copy the rest each time.
+        self._at = 0
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._ended = False

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
+from gateway.mail.date import rfc5322_date
 from gateway.mail.envelope import Client, Recipient
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.IPv]+\]")
-
-
-def rfc5322_date(now: float) -> str:
-    """`now`, seconds since 1970, as RFC 5322 3.3 has it, in UTC."""
-    at = datetime.fromtimestamp(now, UTC)
-    return f"{_DAYS[at.weekday()]}, {at.day} {_MONTHS[at.month - 1]} {at.year} {at:%H:%M:%S} +0000"
 
 
 def protocol(client: Client, *, smtputf8: bool) -> str:

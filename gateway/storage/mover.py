@@ -16,6 +16,7 @@ from gateway.world.clock import Clock
 
 MAX_BATCH = 500  # Records in one transaction of the shared database, which the other workers wait for.
 MAX_WAITING = 20_000  # Records in memory; beyond that no mail is taken until the shared database works again.
+GATHER = 0.005  # Seconds in which records gather for one transaction; the next hop gets its mail so much later.
 PATIENCE = 0.1  # Seconds that records for which nobody waits may wait for others.
 RETRY = 1.0  # Seconds between two tries at a shared database that refuses.
 
@@ -67,6 +68,8 @@ class Mover:
             if not self._waiting:
                 self._idle.set()
             await self._more.wait()
+            if len(self._waiting) < MAX_BATCH:
+                await self._clock.sleep(GATHER)
             self._more.clear()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             await self._carry([record for _, records, _ in batch for record in records])

@@ -187,10 +187,13 @@ class Spool:
 
     # -- records ------------------------------------------------------------------------------------------------------
 
-    async def records(self, limit: int = 1000) -> list[Prepared]:
-        """What a former process left to be moved, oldest first. Damaged ones are left where they are."""
-        query = "SELECT message, seq, sealed FROM records ORDER BY seq LIMIT ?"
-        rows = await self._writer.do(lambda db: db.execute(query, (limit,)).fetchall())
+    async def records(self, after: int = 0, limit: int = 1000) -> list[Prepared]:
+        """What a former process left to be moved, oldest first, from behind the uid `after` on.
+
+        Damaged ones are left where they are.
+        """
+        query = "SELECT message, seq, sealed FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
+        rows = await self._writer.do(lambda db: db.execute(query, (after, limit)).fetchall())
         found = []
         for message, uid, sealed in rows:
             try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
+
 from gateway.mail.address import Address
 from gateway.mail.delivery import Delivery, State, Status, Target
 from gateway.mail.envelope import Body
@@ -13,7 +15,13 @@ from gateway.storage.record import Record
 from gateway.storage.sealer import SealBroken
 
 VERSION = 1
-_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False)
+
+
+def _dump(value: list[Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # Half of a surrogate pair in some next hop's reply: orjson takes only what is Unicode.
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _address(address: Address | None) -> list[str] | None:
@@ -24,7 +32,8 @@ def encode_delivery(delivery: Delivery) -> bytes:
     """The part of `delivery` that is nobody's business: sender, recipients, envelope parameters."""
     targets = [
         [t.address.text, t.address.domain]
-        if t.status is Status.WAITING and t.reply is None and t.notify is None and t.orcpt is None and t.reason is None
+        if t.status is Status.WAITING
+        and (t.reply, t.reason, t.enhanced, t.host, t.notify, t.orcpt) == (None, None, None, None, None, None)
         else [
             t.address.text,
             t.address.domain,
@@ -38,7 +47,7 @@ def encode_delivery(delivery: Delivery) -> bytes:
         ]
         for t in delivery.targets
     ]
-    return _encoder.encode(
+    return _dump(
         [
             VERSION,
             _address(delivery.sender),
@@ -49,7 +58,7 @@ def encode_delivery(delivery: Delivery) -> bytes:
             delivery.ret,
             delivery.envid,
         ]
-    ).encode("utf-8", "surrogatepass")
+    )
 
 
 def _target(fields: list[Any]) -> Target:
@@ -83,7 +92,9 @@ def decode_delivery(
 ) -> Delivery:
     """The delivery again. Raises SealBroken for what `encode_delivery` never made."""
     try:
-        version, sender, targets, destination, body, smtputf8, ret, envid = json.loads(plain)
+        version, sender, targets, destination, body, smtputf8, ret, envid = (
+            orjson.loads(plain) if b"\\ud" not in plain else json.loads(plain)
+        )
         if version != VERSION:
             raise SealBroken(f"delivery {id_} was written by a newer gateway (version {version})")
         return Delivery(
@@ -110,20 +121,20 @@ def decode_delivery(
 def encode_record(record: Record) -> bytes:
     """`record` without its uid, which is a column."""
     found = record.found
-    return _encoder.encode(
+    return _dump(
         [
             VERSION,
             record.message,
             [[event.time, event.event, event.facts] for event in record.events],
             None if found is None else [found.sender, found.recipients, found.message_id],
         ]
-    ).encode("utf-8", "surrogatepass")
+    )
 
 
 def decode_record(plain: bytes, uid: int) -> Record:
     """The record again. Raises SealBroken."""
     try:
-        version, message, events, found = json.loads(plain)
+        version, message, events, found = orjson.loads(plain) if b"\\ud" not in plain else json.loads(plain)
         if version != VERSION:
             raise SealBroken(f"a record of {message} was written by a newer gateway (version {version})")
         return Record(

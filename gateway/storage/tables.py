@@ -45,6 +45,7 @@ trace_events = Table(
     Column("tokens", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Index("trace_events_time", "time"),
+    sqlite_with_rowid=False,
 )
 
 trace_tokens = Table(

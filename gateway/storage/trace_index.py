@@ -11,7 +11,6 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-
 CARRY_AT: Final = 2000  # Records pending; carrying them takes some 20 ms, in which other processes' writing waits.
 
 Pending = tuple[str, int, bytes]  # message, time in milliseconds, its tokens packed

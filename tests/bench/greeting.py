@@ -32,7 +32,12 @@ def _send_large(port: int) -> None:
     block = LINE * 840  # About 64 KB at once.
     with socket.create_connection(("127.0.0.1", port)) as one:
         _read(one)
-        for line in (b"EHLO bench.example", b"MAIL FROM:<ida@corp.example>", b"RCPT TO:<otto@partner.example>", b"DATA"):
+        for line in (
+            b"EHLO bench.example",
+            b"MAIL FROM:<ida@corp.example>",
+            b"RCPT TO:<otto@partner.example>",
+            b"DATA",
+        ):
             _say(one, line)
         sent = 0
         while sent < OCTETS:

@@ -51,7 +51,9 @@ def rate(port: int, work: Work, counter: Counter) -> float:
                 print(f"  port {port}: {surplus} more than were sent: delivered twice, or left from before", flush=True)
             return work.messages / took
         time.sleep(0.02)
-    raise SystemExit(f"port {port}: the sink holds {counter.count() - before} of {work.messages} after {PATIENCE:.0f} s")
+    raise SystemExit(
+        f"port {port}: the sink holds {counter.count() - before} of {work.messages} after {PATIENCE:.0f} s"
+    )
 
 
 def beside(ours: int, theirs: int, name: str, counter: Counter, rounds: int) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway.mail import reply as say
 from gateway.mail.envelope import Body
 from gateway.mail.reply import Refused
-from gateway.mail import reply as say
 from gateway.smtp import session as session_module
 from gateway.storage.writer import StorageFull
 from tests.fakes.desk import FakeDesk

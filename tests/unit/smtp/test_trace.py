@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.mail.address import parse_address
+from gateway.mail.date import rfc5322_date
 from gateway.mail.envelope import Client, Recipient, Tls
-from gateway.smtp.trace import received, rfc5322_date
+from gateway.smtp.trace import received
 
 TLS = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 NOW = 1_793_693_520.0

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("time", _Long, nullable=False),
         sa.Column("tokens", sa.LargeBinary, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_index("trace_events_time", "trace_events", ["time"])
     op.create_table(
