@@ -111,7 +111,11 @@ class Commands:
             gone = []
             for delivery in found:
                 if spool.lease(delivery):
-                    await spool.done(delivery, [self._event(delivery, events.DELETED)])
+                    try:
+                        await spool.done(delivery, [self._event(delivery, events.DELETED)])
+                    except BaseException:
+                        await spool.unlease(delivery)
+                        raise
                     gone.append(delivery.id)
             return gone
         if verb == "hold":

@@ -18,18 +18,25 @@ class Doors:
         self._loop = loop
         self._tasks = tasks
         self._open: dict[str, tuple[asyncio.Server, Sessions]] = {}
-        self._watches: list[asyncio.Task[None]] = []
+        self._retired: list[Sessions] = []  # Of listeners that were closed while clients were there.
+        self._watches: dict[Sessions, asyncio.Task[None]] = {}
 
     def sessions(self) -> dict[str, int]:
         """How many sessions each listener has."""
-        return {name: len(sessions) for name, (_, sessions) in self._open.items()}
+        found = {name: len(sessions) for name, (_, sessions) in self._open.items()}
+        for sessions in self._retired:
+            if sessions.terms.name in found:
+                found[sessions.terms.name] += len(sessions)
+        return found
 
     async def arrange(self, listeners: Sequence[Terms], sockets: Mapping[str, Socket]) -> None:
         """Serve exactly `listeners`; `sockets` are those of the new ones. Running sessions keep their terms."""
+        self._forget_empty()
         names = {terms.name for terms in listeners}
         for name in [name for name in self._open if name not in names]:
             server, sessions = self._open.pop(name)
             server.close()
+            self._retired.append(sessions)
             for session in sessions:
                 session.stop()
         for terms in listeners:
@@ -50,18 +57,24 @@ class Doors:
             ssl_handshake_timeout=terms.deadlines.greeting if terms.implicit else None,
         )
         self._open[terms.name] = server, sessions
-        self._watches.append(self._tasks.create_task(sessions.watch()))
+        self._watches[sessions] = self._tasks.create_task(sessions.watch())
 
     async def _reopen(self, terms: Terms) -> None:
         """TLS from the first octet on belongs to the server, not to the session: a new server takes over its socket."""
-        server, _ = self._open[terms.name]
+        server, sessions = self._open[terms.name]
         door = server.sockets[0].dup()
         server.close()
+        self._retired.append(sessions)
         await self._serve(terms, door)
+
+    def _forget_empty(self) -> None:
+        for sessions in [sessions for sessions in self._retired if not len(sessions)]:
+            self._retired.remove(sessions)
+            self._watches.pop(sessions).cancel()
 
     def watches(self) -> list[asyncio.Task[None]]:
         """The tasks that end what is over its time."""
-        return self._watches
+        return list(self._watches.values())
 
     def close(self) -> None:
         """Take no more connections. What the kernel holds for us is for whoever has the socket next."""
@@ -71,5 +84,5 @@ class Doors:
     async def drain(self, seconds: float) -> None:
         """Let what is under way end."""
         async with asyncio.TaskGroup() as tasks:
-            for _, sessions in self._open.values():
+            for sessions in [*(sessions for _, sessions in self._open.values()), *self._retired]:
                 tasks.create_task(sessions.drain(seconds))

@@ -413,8 +413,9 @@ def _forget(db: sqlite3.Connection, id_: str, message: str, records: list[tuple[
     # Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`.
     others = "SELECT 1 FROM deliveries WHERE id > ? AND id < ? LIMIT 1"
     if db.execute(others, (f"{message}.", f"{message}/")).fetchone() is None:
-        gone = db.execute("DELETE FROM messages WHERE id=? RETURNING content IS NULL", (message,)).fetchone()
-        has_file = gone is not None and bool(gone[0])
+        # Not `content IS NULL`: SQLite 3.40 answers that with 0 for every row of a table without row ids.
+        gone = db.execute("DELETE FROM messages WHERE id=? RETURNING typeof(content)", (message,)).fetchone()
+        has_file = gone is not None and gone[0] == "null"
     for record in records:
         db.execute(_RECORD, record)
     return has_file

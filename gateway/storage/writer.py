@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MAX_BATCH = 256  # Works in one commit; with more the first of them would wait too long.
+GATHER = 0.004  # Seconds that a commit waits for more works where the one before had more than one: fewer, larger commits.
 PATIENCE = 0.05  # Seconds that a work without haste waits for others to share its commit.
 
 
@@ -74,6 +75,8 @@ class Writer:
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._closed = False
+        self._company = False  # Whether the last commit had haste for more than one work.
+        self._pause = threading.Event()  # Never set.
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the connection. Raises what opening it raises."""
@@ -140,6 +143,8 @@ class Writer:
         works: list[_Work] = []
         goes_on = True
         work = self._works.get()
+        if self._company and work is not None:
+            self._pause.wait(GATHER)
         while True:
             if work is None:
                 goes_on = False
@@ -151,6 +156,7 @@ class Writer:
                 work = self._works.get_nowait()
             except queue.Empty:
                 break
+        self._company = len(works) > 1
         while self._unhurried and (len(works) < MAX_BATCH or not goes_on):
             works.append(self._unhurried.popleft())
         if works:

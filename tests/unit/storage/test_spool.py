@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,10 +108,6 @@ async def test_a_full_database_stores_nothing(spool: Spool, of: SpoolOf) -> None
     for table in ("messages", "deliveries", "records"):
         assert len(rows(of, f"SELECT * FROM {table}")) == 1
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
-
-
-def test_an_executor_of_a_full_disk_is_no_matter_of_this_file() -> None:
-    assert Future is not None  # See test_content: the file of a large message, and what becomes of it.
 
 
 async def test_room_is_judged_by_what_is_free_on_the_disk(of: SpoolOf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,299 @@
+"""From a session to the spool: who may, loops, where to, the trace, and when delivery may begin."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app.reception import MAX_MESSAGE_ID, Reception
+from gateway.app.terms import policy
+from gateway.delivery.queue import Queue
+from gateway.mail import reply as say
+from gateway.mail.address import parse_address
+from gateway.mail.delivery import Delivery
+from gateway.mail.envelope import Client, Envelope, Recipient, Tls
+from gateway.mail.mail import Mail
+from gateway.mail.message import Content, Held, Message
+from gateway.mail.reply import Refused, Reply
+from gateway.observe.events import CLIENT_GONE, RECEIVED, ROUTED
+from gateway.observe.metrics import Metrics
+from gateway.storage import mover as mover_module
+from gateway.storage.mover import Mover
+from gateway.storage.record import Prepared, Record
+from gateway.storage.spool import Spool
+from gateway.storage.spool_rows import decode_record
+from gateway.storage.writer import StorageFull
+from tests.fakes.log import fake_log
+from tests.fakes.settings import settings_in
+from tests.fakes.spool import SpoolOf, sealer
+from tests.fakes.transport import settle
+
+CLIENT = Client(
+    address="192.0.2.7",
+    port=1,
+    helo="client.example",
+    esmtp=True,
+    listener="127.0.0.1:2525",
+    tls=Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384"),
+)
+
+
+class Traces:
+    """Keeps records once `gate` is open."""
+
+    def __init__(self) -> None:
+        self.kept: list[Record] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def put(self, records: Sequence[Prepared]) -> None:
+        await self.gate.wait()
+        for one in records:
+            plain = sealer().open("trace", f"{one.message}/{one.uid}", one.sealed)
+            self.kept.append(decode_record(plain, one.uid))
+
+
+class Taking:
+    """A reception with a real spool and mover. `offered` are the deliveries that may leave."""
+
+    def __init__(self, folder: Path, of: SpoolOf, spool: Spool) -> None:
+        self.of = of
+        self.spool = spool
+        self.traces = Traces()
+        self.mover = Mover(self.traces, clock=of.clock, tell=lambda *_, **__: None)
+        self.offered: list[Delivery] = []
+        self.contents: list[Content] = []
+        self.log, self.sink = fake_log()
+        self.metrics = Metrics()
+        self.policy = policy(settings_in(folder))
+        self.reception = Reception(
+            self.policy,
+            spool=spool,
+            mover=self.mover,
+            offer=self._offer,
+            clock=of.clock,
+            log=self.log,
+            metrics=self.metrics,
+        )
+
+    def _offer(self, queue: Queue, delivery: Delivery, content: Content) -> None:
+        assert queue is self.spool
+        self.offered.append(delivery)
+        self.contents.append(content)
+
+    async def moved(self) -> None:
+        """Let the mover carry what waits."""
+        clock: Any = self.of.clock
+        await clock.advance(1)
+        await settle()
+
+
+@pytest.fixture
+async def taking(tmp_path: Path) -> AsyncIterator[Taking]:
+    of = SpoolOf(tmp_path / "0")
+    taking = Taking(tmp_path, of, await of.open())
+    running = asyncio.get_running_loop().create_task(taking.mover.run())
+    yield taking
+    running.cancel()
+    await of.close()
+
+
+def mail(
+    *recipients: str,
+    octets: bytes = b"Subject: x\r\n\r\nx\r\n",
+    sender: str | None = "ida@corp.example",
+    client: Client | None = CLIENT,
+) -> Mail:
+    own = b"Received: from client.example\r\n" if client else b""
+    return Mail(
+        id="Q1",
+        received=1_793_700_000.0,
+        envelope=Envelope(
+            sender=None if sender is None else parse_address(sender),
+            recipients=tuple(Recipient(parse_address(one)) for one in recipients or ("otto@partner.example",)),
+        ),
+        message=Message(own + octets, Held(own + octets)),
+        client=client,
+        connector="local" if client else None,
+    )
+
+
+async def refusal(taking: Taking, one: Mail) -> Reply:
+    with pytest.raises(Refused) as caught:
+        await taking.reception.accept(one)
+    assert await taking.spool.deliveries() == []
+    return caught.value.reply
+
+
+# -- asked by sessions ----------------------------------------------------------------------------------------------------
+
+
+async def test_clients_and_recipients_are_judged_by_the_connectors(taking: Taking) -> None:
+    reception = taking.reception
+    sender = parse_address("ida@corp.example")
+    inbound = reception.admit(CLIENT, sender)
+    assert inbound is not None
+    assert inbound.name == "local"
+    reception.may_reach(inbound, parse_address("otto@partner.example"))
+    with pytest.raises(Refused) as caught:
+        reception.may_reach(inbound, parse_address("otto@nowhere.example"))
+    assert caught.value.reply is say.NO_ROUTE
+    stranger = reception.admit(replace(CLIENT, address="198.51.100.1"), sender)
+    with pytest.raises(Refused) as caught:
+        reception.may_reach(stranger, parse_address("otto@partner.example"))
+    assert caught.value.reply.code == 550
+
+
+async def test_a_reload_counts_from_the_next_question_on(taking: Taking) -> None:
+    inbound = taking.reception.admit(CLIENT, None)
+    taking.reception.policy = replace(taking.policy, outbounds=())
+    with pytest.raises(Refused) as caught:
+        taking.reception.may_reach(inbound, parse_address("otto@partner.example"))
+    assert caught.value.reply is say.NO_ROUTE
+
+
+async def test_no_more_mail_is_taken_while_too_much_waits_for_the_trace(
+    taking: Taking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mover_module, "MAX_WAITING", 1)
+    taking.traces.gate.clear()
+    taking.reception.check_room(0)
+    await taking.reception.accept(mail())
+    with pytest.raises(Refused) as caught:
+        taking.reception.check_room(0)
+    assert caught.value.reply is say.INTERNAL
+
+
+async def test_a_full_disk_is_told_before_data(taking: Taking) -> None:
+    with pytest.raises(StorageFull):
+        taking.reception.check_room(1 << 62)
+
+
+# -- taking ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_delivery_begins_after_the_trace_is_stored(taking: Taking) -> None:
+    taking.traces.gate.clear()
+    assert await taking.reception.accept(mail()) == "Q1"
+    await taking.moved()
+    assert taking.offered == []
+    assert taking.spool.is_leased("Q1.1")  # So that nobody else takes it meanwhile.
+    taking.traces.gate.set()
+    await settle()
+    assert [one.id for one in taking.offered] == ["Q1.1"]
+    assert taking.contents[0].inline is not None
+
+
+async def test_recipients_of_several_destinations_become_several_deliveries(taking: Taking) -> None:
+    await taking.reception.accept(mail("otto@partner.example", "ida@corp.example", "olga@partner.example"))
+    await taking.moved()
+    assert [(one.id, one.connector, len(one.targets)) for one in taking.offered] == [
+        ("Q1.1", "partner", 2),
+        ("Q1.2", "ours", 1),
+    ]
+
+
+async def test_the_trace_tells_who_gave_it_and_where_it_goes(taking: Taking) -> None:
+    await taking.reception.accept(
+        mail("Otto@partner.example", octets=b"Message-ID: <a@b>\r\nSubject: secret\r\n\r\nsecret\r\n")
+    )
+    await taking.moved()
+    (record,) = taking.traces.kept
+    received, routed = record.events
+    assert (received.event, routed.event) == (RECEIVED, ROUTED)
+    assert received.facts == {
+        "from": "ida@corp.example",
+        "recipients": ["Otto@partner.example"],
+        "connector": "local",
+        "size": mail(octets=b"Message-ID: <a@b>\r\nSubject: secret\r\n\r\nsecret\r\n").message.size,
+        "message_id": "<a@b>",
+        "client": "192.0.2.7",
+        "helo": "client.example",
+        "listener": "127.0.0.1:2525",
+        "tls": {"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384"},
+    }
+    assert routed.facts == {"delivery": "Q1.1", "connector": "partner", "destination": "partner.example"}
+    assert record.found is not None
+    assert (record.found.sender, record.found.message_id) == ("ida@corp.example", "<a@b>")
+    assert "secret" not in json.dumps([one.facts for one in record.events])
+
+
+async def test_the_log_has_the_id_and_no_content_or_address(taking: Taking) -> None:
+    await taking.reception.accept(mail(octets=b"Subject: secret\r\n\r\nsecret\r\n"))
+    ((level, event, facts),) = taking.sink.lines
+    assert (level, event, facts["id"], facts["recipients"]) == ("info", "received", "Q1", 1)
+    assert "secret" not in repr(facts)
+
+
+async def test_a_message_of_ours_has_no_client(taking: Taking) -> None:
+    await taking.reception.accept(mail("otto@partner.example", sender=None, client=None))
+    await taking.moved()
+    (record,) = taking.traces.kept
+    assert record.events[0].facts["from"] == ""
+    assert "client" not in record.events[0].facts
+    assert taking.metrics.snapshot()["messages_received_total"] == []
+
+
+async def test_numbers_are_counted(taking: Taking) -> None:
+    one = mail()
+    await taking.reception.accept(one)
+    numbers = taking.metrics.snapshot()
+    assert numbers["messages_received_total"] == [[["127.0.0.1:2525", "local"], 1]]
+    assert numbers["octets_received_total"] == [[[], one.message.size]]
+    assert len(numbers["accept_seconds"]) == 1
+
+
+@pytest.mark.parametrize("octets", [b"Message-ID: " + b"x" * (MAX_MESSAGE_ID + 1) + b"\r\n\r\n", b"\r\n", b""])
+async def test_a_message_id_that_is_none_is_left_out(taking: Taking, octets: bytes) -> None:
+    await taking.reception.accept(mail(octets=octets))
+    await taking.moved()
+    assert taking.traces.kept[0].events[0].facts["message_id"] == ""
+
+
+async def test_a_message_id_of_odd_octets_is_no_fault(taking: Taking) -> None:
+    await taking.reception.accept(mail(octets=b"Message-ID: <\xff\xfe@x>\r\n\r\n"))
+    await taking.moved()
+    assert taking.traces.kept[0].events[0].facts["message_id"] == "<\ufffd\ufffd@x>"
+
+
+# -- refused --------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_with_one_received_line_too_many_is_a_loop(taking: Taking) -> None:
+    # max_received = 10; our own line does not count.
+    await taking.reception.accept(mail(octets=b"received: x\r\n" * 9 + b"\r\nReceived: body\r\n"))
+    await taking.spool.done((await taking.spool.deliveries())[0], [])
+    assert await refusal(taking, mail(octets=b"Received: x\r\n" * 10 + b"\r\n")) is say.LOOP
+
+
+async def test_a_message_of_ours_in_a_loop_is_found_too(taking: Taking) -> None:
+    assert await refusal(taking, mail(octets=b"Received: x\r\n" * 10 + b"\r\n", client=None)) is say.LOOP
+
+
+async def test_a_way_that_a_reload_took_between_rcpt_and_data_is_refused(taking: Taking) -> None:
+    taking.reception.policy = replace(taking.policy, outbounds=())
+    assert await refusal(taking, mail()) is say.NO_ROUTE
+
+
+async def test_a_full_spool_offers_nothing(taking: Taking) -> None:
+    pages = await taking.spool._writer.do(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+    await taking.spool._writer.do(lambda db: db.execute(f"PRAGMA max_page_count={pages}").fetchone())
+    with pytest.raises(StorageFull):
+        await taking.reception.accept(mail(octets=b"x" * 100_000))
+    await taking.moved()
+    assert taking.offered == []
+    assert taking.traces.kept == []
+    assert taking.sink.lines == []
+
+
+async def test_a_client_that_does_not_know_of_its_250_is_noted_in_the_trace(taking: Taking) -> None:
+    await taking.reception.gone("Q1")
+    (record,) = taking.of.moved
+    plain = sealer().open("trace", f"Q1/{record.uid}", record.sealed)
+    assert [one.event for one in decode_record(plain, record.uid).events] == [CLIENT_GONE]
