@@ -1,16 +1,19 @@
-"""Fulfils storage's `Sealer`: AES-256-GCM (NIST SP 800-38D) under a key of its own for each record.
+"""Fulfils storage's `Sealer`: AES-256-GCM (NIST SP 800-38D).
 
-    version mark (1 octet) | domain key version (4) | salt (16) | ciphertext | tag (16)
+    a record:           version mark (1 octet) | domain key version (4) | salt (16) | number (8) | ciphertext | tag (16)
+    content in pieces:  version mark (1) | domain key version (4) | salt (16), then each piece: ciphertext | tag (16)
 
-The content key comes from the domain key by the counter-mode KDF of NIST SP 800-108 4.1 with HMAC-SHA256, over a label
-(what kind of sealing), the purpose and the random salt. As every record has its own key, no limit on nonces of one key
-matters, and the nonce may be fixed. Purpose, record and key version are associated data.
+Content keys come from the domain key by the counter-mode KDF of NIST SP 800-108 4.1 with HMAC-SHA256, over a label (what
+kind of sealing), the purpose and a random salt. Records share a content key for an epoch, so that not each of them pays
+for its own; the number counts them and is the nonce (SP 800-38D 8.2.1), so no nonce is used twice with a key. A content
+in pieces has a key of its own. Purpose, record and key version are associated data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import count
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -25,12 +28,14 @@ from gateway.world.chance import Chance
 
 OVERHEAD: Final = 16  # The tag behind each piece.
 REMEMBERED: Final = 4096  # Tokens.
-START: Final = 21  # Octets in front: version mark, key version, salt.
+START: Final = 21  # Octets in front of pieces: version mark, key version, salt.
+START_RECORD: Final = START + 8  # Of a record: the number too.
+EPOCH: Final = 1 << 20  # Records under one content key; at most 128 GiB, far below any limit of GCM.
+EPOCHS_REMEMBERED: Final = 256  # Content keys of earlier epochs that are kept unwrapped for reading.
 
 _MARK: Final = b"\x01"
 _SALT: Final = 16
-# Fixed: 128 random bits of salt give each record its own key, so this nonce is used once with it.
-_NONCE: Final = bytes(12)
+_FIXED: Final = bytes(4)  # The nonce's fixed field (SP 800-38D 8.2.1); its invocation field is the record's number.
 # SP 800-108: the counter [1] in front; behind it 0x00, the context (purpose NUL salt) and the length [256 bits].
 _WHOLE: Final = b"\x00\x00\x00\x01gateway seal whole\x00"
 _PIECES: Final = b"\x00\x00\x00\x01gateway seal pieces\x00"
@@ -51,6 +56,8 @@ class KeySealer:
         for purpose, _ in self._macs:
             version = domain_keys.newest(purpose)
             self._heads[purpose] = (_MARK + version.to_bytes(4, "big"), self._macs[purpose, version])
+        self._epochs: dict[str, _Epoch] = {}
+        self._cipher_of = lru_cache(maxsize=EPOCHS_REMEMBERED)(self._derived)
         # The same partners, day after day: most tokens of a message were just made for another.
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._make_token)
 
@@ -59,16 +66,22 @@ class KeySealer:
 
     def seal(self, purpose: str, record: str, plain: bytes) -> bytes:
         """Octets that only `open` with the same purpose and record can read. Raises Denied for an unknown purpose."""
-        head, mac = self._head(purpose)
-        salt = self._octets(_SALT)
-        cipher = AESGCM(_derive(mac, _WHOLE, purpose, salt))
-        return head + salt + cipher.encrypt(_NONCE, plain, _bound(head, purpose, record))
+        epoch = self._epochs.get(purpose) or self._new_epoch(purpose)
+        number = next(epoch.numbers)  # One step of the interpreter: two threads never get the same.
+        if number >= EPOCH:
+            epoch = self._new_epoch(purpose)
+            number = next(epoch.numbers)
+        place = number.to_bytes(8, "big")
+        return epoch.start + place + epoch.encrypt(_FIXED + place, plain, _bound(epoch.start[:5], purpose, record))
 
     def open(self, purpose: str, record: str, sealed: bytes) -> bytes:
         """The plain octets. Raises SealBroken."""
+        if len(sealed) < START_RECORD:
+            raise _broken(purpose, record, "it is cut off")
         cipher = self._cipher(_WHOLE, purpose, record, sealed)
+        nonce = _FIXED + sealed[START:START_RECORD]
         try:
-            return cipher.decrypt(_NONCE, sealed[START:], _bound(sealed[:5], purpose, record))
+            return cipher.decrypt(nonce, sealed[START_RECORD:], _bound(sealed[:5], purpose, record))
         except InvalidTag as error:
             raise _broken(purpose, record, "it is damaged or belongs to another record") from error
 
@@ -104,9 +117,30 @@ class KeySealer:
         if sealed[:1] != _MARK:
             raise _broken(purpose, record, f"its version mark {sealed[0]} is unknown")
         version = int.from_bytes(sealed[1:5], "big")
-        if (mac := self._macs.get((purpose, version))) is None:
+        if (purpose, version) not in self._macs:
             raise _broken(purpose, record, f"there is no version {version} of its domain key")
-        return AESGCM(_derive(mac, label, purpose, sealed[5:START]))
+        make = self._cipher_of if label is _WHOLE else self._derived
+        return make(label, purpose, version, sealed[5:START])
+
+    def _derived(self, label: bytes, purpose: str, version: int, salt: bytes) -> AESGCM:
+        return AESGCM(_derive(self._macs[purpose, version], label, purpose, salt))
+
+    def _new_epoch(self, purpose: str) -> _Epoch:
+        head, mac = self._head(purpose)
+        salt = self._octets(_SALT)
+        epoch = self._epochs[purpose] = _Epoch(AESGCM(_derive(mac, _WHOLE, purpose, salt)), head + salt)
+        return epoch
+
+
+class _Epoch:
+    """The content key that records of one purpose share for a while."""
+
+    __slots__ = ("encrypt", "numbers", "start")
+
+    def __init__(self, cipher: AESGCM, start: bytes) -> None:
+        self.encrypt: Callable[[bytes, bytes, bytes], bytes] = cipher.encrypt
+        self.numbers = count()
+        self.start = start
 
 
 class KeySegments:

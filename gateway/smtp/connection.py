@@ -120,10 +120,10 @@ class Connection(SMTP):
             if self.transport is None:
                 raise ClientGone
 
-    def _farewell(self, reply: Reply) -> None:
+    def _farewell(self, reply: Reply | None = None) -> None:
         """What is queued, and `reply` behind it, without waiting."""
         if self.transport is not None:
-            self.transport.write(b"".join([*self._out, reply.wire]))
+            self.transport.write(b"".join([*self._out, b"" if reply is None else reply.wire]))
             self._out.clear()
 
     async def _hang_up(self) -> None:

@@ -30,18 +30,28 @@ if TYPE_CHECKING:
     from gateway.smtp.sessions import Sessions
 
 MAX_DROPPED = 64 << 20  # Octets of a message read and dropped behind its limit, before we hang up instead.
+SWIFT = 1024  # Octets of a command that may be answered without waking the session's task.
 BURST = 200  # Commands in one go, before others get their turn: a client may send thousands at once.
+
+
+# Commands that never wait. QUIT ends the task, so the task carries it out.
+_SWIFT = frozenset((b"EHLO", b"HELO", b"MAIL", b"RCPT", b"RSET", b"NOOP", b"VRFY"))
+
+
+class _Over(Exception):
+    """The session is to end; what is to be said stands in `_out`."""
 
 
 class Session(Connection):
     """One client. Made by the listener for each connection."""
 
-    table: ClassVar[dict[bytes, Callable[[Session, str], Awaitable[None]]]]
+    table: ClassVar[dict[bytes, Callable[[Session, str], Awaitable[None] | None]]]
 
     def __init__(self, desk: Desk, terms: Terms, loop: asyncio.AbstractEventLoop, sessions: Sessions) -> None:
         super().__init__(desk, terms, loop, sessions)
         self.id: str | None = None
         self._closing = False
+        self._at_prompt = False  # Whether the task waits for a command and everything was said.
         self._helo: str | None = None
         self._esmtp = False
         self._client: Client | None = None
@@ -85,6 +95,8 @@ class Session(Connection):
             await self._commands()
         except ClientGone:
             pass
+        except _Over:
+            self._farewell()
         except TimeRanOut:
             self._farewell(say.SHUTTING_DOWN if self.stopping else say.TOO_SLOW)
         except Exception as error:  # noqa: BLE001 - a fault of ours ends this session, never the worker
@@ -110,40 +122,86 @@ class Session(Connection):
                 await self.desk.clock.sleep(0)
             self.deadline = min(monotonic() + self.terms.deadlines.command, self.ends)
             try:
+                self._at_prompt = inflow.is_empty and not self._paused
                 line = await inflow.line()
-                await self._command(line)
+                self._at_prompt = False
+                if (work := self._command(line)) is not None:
+                    await self._guarded(work)
             except LineTooLong:
                 self._bad(say.LINE_TOO_LONG)
             except Refused as refused:
                 self._refuse(refused)
         await self._flush()
 
-    async def _command(self, line: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
+        """Octets of the client. A single command for which nobody has to wait is answered at once: the session's task
+        sleeps on, which saves half of such a command's cost.
+        """
+        if self._at_prompt and data[-1:] == b"\n" and len(data) <= SWIFT and data.find(b"\n") == len(data) - 1:
+            if data[:4].upper() in _SWIFT and self.transport is not None:
+                self._swiftly(data)
+                return
+        self._at_prompt = False
+        super().data_received(data)
+
+    def _swiftly(self, line: bytes) -> None:
+        try:
+            self._command(line)
+        except Refused as refused:
+            self._refuse(refused)
+        if self._closing:
+            self._at_prompt = False
+            self.inflow.fail(_Over())
+            return
+        transport = self.transport
+        if transport is not None:
+            transport.write(b"".join(self._out))
+            self._out.clear()
+        if self.stopping and self._mail is None:
+            self._at_prompt = False
+            self.inflow.fail(TimeRanOut())
+            return
+        self._at_prompt = not self._paused
+        self.deadline = min(self.desk.clock.monotonic() + self.terms.deadlines.command, self.ends)
+
+    def _command(self, line: bytes) -> Awaitable[None] | None:
+        """Carry out a command. One that has to wait is given back instead. Raises Refused."""
         octets = line[:-2]
         # Bare CR, LF and NUL have no place in a command (RFC 5321 2.3.8); it is not carried out.
         if line[-2:] != b"\r\n" or b"\r" in octets or b"\0" in octets:
             self._bad(say.BAD_LINE)
-            return
+            return None
         word, _, rest = octets.partition(b" ")
         method = self.table.get(word.upper())
         if method is None:
             self._bad(say.UNKNOWN_COMMAND)
-            return
+            return None
         try:
             argument = rest.decode().strip(" ")
         except UnicodeDecodeError:
             self._bad(say.BAD_SYNTAX)
-            return
+            return None
         try:
-            await method(self, argument)
-        except (ClientGone, TimeRanOut, Refused):
-            raise
-        except StorageFull as error:
-            raise Refused(say.STORAGE_FULL) from error
+            return method(self, argument)
         except Exception as error:  # noqa: BLE001 - DESIGN 12: an unknown error is a passing one
-            self._fault(error)
-            self._reset()
-            self.say(reply_to(error))
+            self._answer_to(error)
+            return None
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - as above
+            self._answer_to(error)
+
+    def _answer_to(self, error: Exception) -> None:
+        """Say what an error in a command means. Raises what is for others: Refused, and the session's end."""
+        if isinstance(error, ClientGone | TimeRanOut | Refused):
+            raise error
+        if isinstance(error, StorageFull):
+            raise Refused(say.STORAGE_FULL) from error
+        self._fault(error)
+        self._reset()
+        self.say(reply_to(error))
 
     def _bad(self, reply: Reply) -> None:
         """A command that is none of ours; too many of them end the session."""
@@ -190,12 +248,12 @@ class Session(Connection):
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    async def smtp_EHLO(self, hostname: str) -> None:
+    def smtp_EHLO(self, hostname: str) -> None:
         """RFC 5321 4.1.1.1."""
         if self._hello(hostname, esmtp=True):
             self._out.append(self.terms.ehlo_over_tls if self.tls else self.terms.ehlo)
 
-    async def smtp_HELO(self, hostname: str) -> None:
+    def smtp_HELO(self, hostname: str) -> None:
         """RFC 5321 4.1.1.1, for clients of RFC 821."""
         if self._hello(hostname, esmtp=False):
             self._out.append(f"250 {self.terms.hostname}\r\n".encode())
@@ -213,33 +271,33 @@ class Session(Connection):
         )
         return True
 
-    async def smtp_NOOP(self, arg: str) -> None:
+    def smtp_NOOP(self, arg: str) -> None:
         """RFC 5321 4.1.1.9."""
         self.say(say.OK)
 
-    async def smtp_QUIT(self, arg: str) -> None:
+    def smtp_QUIT(self, arg: str) -> None:
         """RFC 5321 4.1.1.10."""
         self._closing = True
         self.say(say.BYE)
 
-    async def smtp_RSET(self, arg: str) -> None:
+    def smtp_RSET(self, arg: str) -> None:
         """RFC 5321 4.1.1.5."""
         self._reset()
         self.say(say.FLUSHED)
 
-    async def smtp_HELP(self, arg: str) -> None:
+    def smtp_HELP(self, arg: str) -> None:
         """RFC 5321 4.1.1.8."""
         self.say(say.HELP)
 
-    async def smtp_VRFY(self, arg: str) -> None:
+    def smtp_VRFY(self, arg: str) -> None:
         """RFC 5321 3.5.3: whether somebody is here is told to nobody."""
         self.say(say.NOT_VERIFIED if arg else say.BAD_SYNTAX)
 
-    async def smtp_EXPN(self, arg: str) -> None:
+    def smtp_EXPN(self, arg: str) -> None:  # type: ignore[override]
         """RFC 5321 4.1.1.7."""
         self._bad(say.NOT_IMPLEMENTED)
 
-    async def smtp_AUTH(self, *args: Any) -> None:
+    def smtp_AUTH(self, *args: Any) -> None:
         """RFC 4954: not offered yet."""
         self._bad(say.NOT_IMPLEMENTED)
 
@@ -306,7 +364,7 @@ class Session(Connection):
         self._helo = None
         self._client = None
 
-    async def smtp_MAIL(self, arg: str) -> None:
+    def smtp_MAIL(self, arg: str) -> None:
         """RFC 5321 4.1.1.2."""
         if self._client is None:
             raise Refused(say.HELLO_FIRST)
@@ -322,7 +380,7 @@ class Session(Connection):
         self._mail = command
         self._out.append(say.SENDER_OK.wire)
 
-    async def smtp_RCPT(self, arg: str) -> None:
+    def smtp_RCPT(self, arg: str) -> None:
         """RFC 5321 4.1.1.3."""
         if self._mail is None:
             raise Refused(say.MAIL_FIRST)

@@ -35,6 +35,11 @@ _DELIVERY = (
 _RECORD = "INSERT INTO records(seq, message, kind, sealed) VALUES (?, ?, ?, ?)"
 _COLUMNS = "id, message, connector, state, next_attempt, attempts, created, size, sealed"
 _POSTPONE = "UPDATE deliveries SET connector=?, destination=?, state=?, next_attempt=?, attempts=?, sealed=? WHERE id=?"
+# Whoever accepts a delivery has it leased, and most leave at once: until it is given back it stands in no index.
+NEW = "new"
+_QUEUED = (
+    "state <> 'new' AND state IN ('ready', 'waiting')"  # The first half is how SQLite knows the partial index again.
+)
 _DUE_FIRST = "ORDER BY next_attempt, id LIMIT ?"
 
 DATABASE = "spool.db"
@@ -88,6 +93,7 @@ class Spool:
         self._writer.start(loop)
         # Greater than every number that was given before, also where the clock went back since.
         last = await self._writer.do(lambda db: db.execute("SELECT max(seq) FROM records").fetchone()[0])
+        await self._writer.do(lambda db: db.execute("UPDATE deliveries SET state='ready' WHERE state='new'"))
         self._uid = max(int(self._clock.now() * 1_000_000), last or 0)
         known = set(
             await self._writer.do(
@@ -170,7 +176,7 @@ class Spool:
             delivery.message,
             delivery.connector,
             self._destination(delivery.connector, delivery.destination),
-            delivery.state.value,
+            NEW if delivery.state is State.READY else delivery.state.value,
             int(delivery.next_attempt * 1000),
             delivery.attempts,
             int(delivery.created * 1000),
@@ -213,10 +219,7 @@ class Spool:
         """See Queue."""
         tokens = json.dumps([self._destination(*pair) for pair in busy])
         room = limit + len(self._leased)
-        condition = (
-            "state IN ('ready', 'waiting') AND next_attempt <= ?"
-            " AND destination NOT IN (SELECT value FROM json_each(?))"
-        )
+        condition = f"{_QUEUED} AND next_attempt <= ? AND destination NOT IN (SELECT value FROM json_each(?))"
         query = f"SELECT id FROM deliveries WHERE {condition} {_DUE_FIRST}"  # noqa: S608 - constants alone
         arguments = (int(now * 1000), tokens, room)
 
@@ -240,7 +243,7 @@ class Spool:
         """See Queue."""
         if self._earliest is None:
             room = len(self._leased) + 1
-            query = f"SELECT id, next_attempt FROM deliveries WHERE state IN ('ready', 'waiting') {_DUE_FIRST}"  # noqa: S608
+            query = f"SELECT id, next_attempt FROM deliveries WHERE {_QUEUED} {_DUE_FIRST}"  # noqa: S608
             rows = await self._writer.do(lambda db: db.execute(query, (room,)).fetchall())
             times = [at / 1000 for id_, at in rows if id_ not in self._leased]
             self._earliest = times[0] if times else float("inf")
@@ -299,6 +302,8 @@ class Spool:
 
     async def unlease(self, delivery: Delivery) -> None:
         """See Queue."""
+        sql = "UPDATE deliveries SET state='ready' WHERE id=? AND state='new'"
+        await self._writer.do(lambda db: db.execute(sql, (delivery.id,)))
         self._leased.discard(delivery.id)
         self._earliest = None
 
@@ -364,6 +369,8 @@ class Spool:
 
         def work(db: sqlite3.Connection) -> tuple[dict[str, int], float | None]:
             states = dict(db.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())
+            if fresh := states.pop(NEW, 0):
+                states[State.READY.value] = states.get(State.READY.value, 0) + fresh
             oldest = db.execute("SELECT min(created) FROM deliveries").fetchone()[0]
             return states, None if oldest is None else oldest / 1000
 
@@ -392,7 +399,7 @@ class Spool:
                         id_=id_,
                         message=message,
                         connector=connector,
-                        state=state,
+                        state=State.READY.value if state == NEW else state,
                         next_attempt=next_attempt / 1000,
                         attempts=attempts,
                         created=created / 1000,

@@ -103,13 +103,17 @@ class TraceStore:
     def _tokens(self, found: Found) -> list[int]:
         token = self._sealer.token
         address, domain = _normal(found.sender or _NULL_SENDER)
-        pairs = {(_SENDER, address), (_SENDER_DOMAIN, domain)}
+        tokens = [token(_SENDER, address)]
+        if domain:
+            tokens.append(token(_SENDER_DOMAIN, domain))
+        if found.message_id:
+            tokens.append(token(_MESSAGE_ID, found.message_id))
         for recipient in found.recipients:
             address, domain = _normal(recipient)
-            pairs.add((_RECIPIENT, address))
-            pairs.add((_RECIPIENT_DOMAIN, domain))
-        pairs.add((_MESSAGE_ID, found.message_id))
-        return [token(purpose, value) for purpose, value in pairs if value]
+            tokens.append(token(_RECIPIENT, address))
+            if domain:
+                tokens.append(token(_RECIPIENT_DOMAIN, domain))
+        return tokens if len(found.recipients) == 1 else list(dict.fromkeys(tokens))
 
     def _asked(self, message_id: str | None, sender: str | None, recipient: str | None) -> list[int]:
         token = self._sealer.token

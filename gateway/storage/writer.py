@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MAX_BATCH = 256  # Works in one commit; with more the first of them would wait too long.
-GATHER = 0.004  # Seconds that a commit waits for more works where the one before had more than one: fewer, larger commits.
+GATHER = (
+    0.004  # Seconds that a commit waits for more works where the one before had more than one: fewer, larger commits.
+)
 PATIENCE = 0.05  # Seconds that a work without haste waits for others to share its commit.
 
 

@@ -1,7 +1,7 @@
 """A process that takes mail into a spool until somebody kills it: `python -m tests.fakes.accepting FOLDER [LIMIT]`.
 
-It writes the id of each message to standard output once `accept` has returned, as a session writes its 250. With LIMIT no
-file may grow beyond so many octets; what fails then is written with `!` in front.
+It writes the id of each message to standard output once `accept` has returned, as a session writes its 250. With LIMIT
+no file may grow beyond so many octets; what fails then is written with `!` in front.
 """
 
 from __future__ import annotations

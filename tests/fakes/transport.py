@@ -129,7 +129,7 @@ class FakeClient:
         return octets.decode().split("\r\n")[:-1]
 
     async def asks(self, said: str | bytes, *answers: str) -> list[str]:
-        """Say a line (str) or octets as they are; the answer's lines must begin so. `*` at the end of none: any rest."""
+        """Say a line (str) or octets as they are; the answer's lines must begin so, one by one."""
         __tracebackhide__ = True
         await self.feed(said if isinstance(said, bytes) else said.encode() + b"\r\n")
         return await self.expects(*answers)

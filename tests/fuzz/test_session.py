@@ -1,4 +1,4 @@
-"""Any octets, in any pieces, on a session: proper replies or a closed connection, and the session in step afterwards."""
+"""Any octets, in any pieces, on a session: proper replies or a closed connection, the session in step afterwards."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ TERMS = st.sampled_from(
 
 
 async def heard(octets: bytes, cuts: list[int], fault: Exception | None, terms: dict[str, Any]) -> tuple[bytes, bool]:
-    """All that the gateway says to `octets`, cut at these places, and whether it hung up. Checks what must always hold."""
+    """All that the gateway says to `octets`, cut at these places, and whether it hung up; checks what always holds."""
     desk = FakeDesk()
     desk.accept_raises = fault
     client = connected(desk.desk, **terms)

@@ -87,7 +87,7 @@ async def test_an_unexpected_error_is_told_without_its_words(ends: Ends) -> None
         return "see the log"
 
     channel = await ends.joined(echo, fault=fault)
-    with pytest.raises(Fault, match="^see the log$"):
+    with pytest.raises(Fault, match=r"^see the log$"):
         await channel.ask("fail", {})
     assert [type(one) for one in seen] == [ValueError]
     silent = await ends.joined(echo)
@@ -116,7 +116,8 @@ async def test_both_ends_may_ask(ends: Ends) -> None:
     one, other = Channel(*ours, echo), Channel(*theirs, echo)
     ends.run(one)
     ends.run(other)
-    assert await asyncio.gather(one.ask("a", {}), other.ask("b", {})) == [["a", {}], ["b", {}]]
+    answers: list[Any] = await asyncio.gather(one.ask("a", {}), other.ask("b", {}))
+    assert answers == [["a", {}], ["b", {}]]
 
 
 async def test_an_end_that_answers_nothing_says_so(ends: Ends) -> None:
@@ -187,7 +188,7 @@ async def test_what_is_not_ours_ends_the_channel_and_nothing_else(ends: Ends, li
 
 
 async def test_a_line_that_is_too_long_ends_the_channel(ends: Ends) -> None:
-    reader, writer, running = await ends.raw(echo, limit=1000)
+    _, writer, running = await ends.raw(echo, limit=1000)
     writer.write(b'{"id": 1, "ask": "' + b"x" * 5000)
     async with asyncio.timeout(5):
         await running

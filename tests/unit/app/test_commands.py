@@ -1,4 +1,4 @@
-"""What the command line asks of queue and trace: rows in the contract's form, and changes that leave alone what is sent."""
+"""What the command line asks of queue and trace: rows in the contract's form, changes that leave alone what is sent."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ async def test_hold_and_release(asked: Asked) -> None:
 
 
 async def test_retry_is_at_once_and_leaves_held_ones(asked: Asked) -> None:
-    first, second = await put(asked.spools[0], "Q1", destinations=("a.example", "b.example"), due=NOW + 9000)
+    _, second = await put(asked.spools[0], "Q1", destinations=("a.example", "b.example"), due=NOW + 9000)
     await asked.commands.answer("queue.hold", {"ids": [second.id]})
     assert (await asked.commands.answer("queue.retry", {"ids": ["Q1"]}))["changed"] == ["Q1.1"]
     assert [one.id for one in await asked.spools[0].due(NOW + 100, 9, ())] == ["Q1.1"]
@@ -220,7 +220,8 @@ async def test_a_delete_that_fails_gives_the_delivery_back(asked: Asked, monkeyp
 
 async def test_nothing_is_changed_without_saying_which(asked: Asked) -> None:
     await put(asked.spools[0], "Q1")
-    for nothing in ({}, {"ids": []}, {"domain": ""}):
+    ways: list[dict[str, Any]] = [{}, {"ids": []}, {"domain": ""}]
+    for nothing in ways:
         with pytest.raises(Fault, match="say which"):
             await asked.commands.answer("queue.delete", nothing)
     assert len(await asked.states()) == 1

@@ -131,7 +131,7 @@ async def refusal(taking: Taking, one: Mail) -> Reply:
     return caught.value.reply
 
 
-# -- asked by sessions ----------------------------------------------------------------------------------------------------
+# -- asked by sessions ------------------------------------------------------------------------------------------------
 
 
 async def test_clients_and_recipients_are_judged_by_the_connectors(taking: Taking) -> None:
@@ -175,7 +175,7 @@ async def test_a_full_disk_is_told_before_data(taking: Taking) -> None:
         taking.reception.check_room(1 << 62)
 
 
-# -- taking ---------------------------------------------------------------------------------------------------------------
+# -- taking -----------------------------------------------------------------------------------------------------------
 
 
 async def test_delivery_begins_after_the_trace_is_stored(taking: Taking) -> None:
@@ -262,7 +262,7 @@ async def test_a_message_id_of_odd_octets_is_no_fault(taking: Taking) -> None:
     assert taking.traces.kept[0].events[0].facts["message_id"] == "<\ufffd\ufffd@x>"
 
 
-# -- refused --------------------------------------------------------------------------------------------------------------
+# -- refused ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_message_with_one_received_line_too_many_is_a_loop(taking: Taking) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.keys.domain import DomainKeys
-from gateway.keys.sealer import OVERHEAD, START, KeySealer
+from gateway.keys import sealer as sealer_module
+from gateway.keys.sealer import OVERHEAD, START, START_RECORD, KeySealer
 from gateway.keys.vault import Denied
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.world.chance import SystemChance
@@ -23,7 +24,7 @@ PURPOSES = st.sampled_from(["spool", "trace"])
 def test_open_gives_what_was_sealed(purpose: str, record: str, plain: bytes) -> None:
     sealed = SEALER.seal(purpose, record, plain)
     assert SEALER.open(purpose, record, sealed) == plain
-    assert len(sealed) == START + len(plain) + OVERHEAD
+    assert len(sealed) == START_RECORD + len(plain) + OVERHEAD
     assert sealed[:5] == b"\x01\x00\x00\x00\x01"
 
 
@@ -70,9 +71,20 @@ def test_another_installations_keys_do_not_open() -> None:
 
 def test_two_seals_of_the_same_have_nothing_in_common_behind_the_head() -> None:
     one, other = SEALER.seal("spool", "Q1", bytes(64)), SEALER.seal("spool", "Q1", bytes(64))
-    assert one[:5] == other[:5]
-    assert one[5:START] != other[5:START]
-    assert one[START:] != other[START:]
+    assert one[:START] == other[:START]
+    assert one[START:START_RECORD] != other[START:START_RECORD]
+    assert all(one[at : at + 4] != other[at : at + 4] for at in range(START_RECORD, len(one) - 4, 4))
+
+
+def test_no_number_is_used_twice_with_a_content_key_and_a_full_epoch_is_followed_by_one_with_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sealer_module, "EPOCH", 3)
+    sealer = KeySealer(DomainKeys({("spool", 1): b"o" * 32}), FakeChance())
+    sealed = [sealer.seal("spool", "Q1", b"plain") for _ in range(8)]
+    assert len({one[5:START_RECORD] for one in sealed}) == 8
+    assert len({one[5:START] for one in sealed}) == 3
+    assert all(sealer.open("spool", "Q1", one) == b"plain" for one in sealed)
 
 
 def test_purposes_do_not_share_content_keys_even_where_salt_and_domain_key_are_the_same() -> None:
@@ -81,8 +93,8 @@ def test_purposes_do_not_share_content_keys_even_where_salt_and_domain_key_are_t
     chance.stuck = True
     sealer = KeySealer(DomainKeys({("spool", 1): b"s" * 32, ("trace", 1): b"s" * 32}), chance)
     one, other = sealer.seal("spool", "1", bytes(32)), sealer.seal("trace", "1", bytes(32))
-    assert one[:START] == other[:START]
-    assert one[START : START + 32] != other[START : START + 32]
+    assert one[:START_RECORD] == other[:START_RECORD]
+    assert one[START_RECORD : START_RECORD + 32] != other[START_RECORD : START_RECORD + 32]
 
 
 def test_unknown_purpose_is_denied() -> None:

@@ -103,7 +103,7 @@ def test_a_mailbox_is_read(text: str, local: str, domain: str) -> None:
         "ida@(comment)corp.example",
         "ida@corp.example..",
         f"ida@{'a' * 64}.example",
-        "ida@a．．example",
+        "ida@a\uff0e\uff0eexample",
     ],
 )
 def test_what_is_no_mailbox_is_refused(text: str) -> None:
@@ -111,7 +111,7 @@ def test_what_is_no_mailbox_is_refused(text: str) -> None:
         parse_address(text)
 
 
-@pytest.mark.parametrize("letter", ["℀", "＠", "＞", "\u00a0", "；", "\u2028"])
+@pytest.mark.parametrize("letter", ["\u2100", "\uff20", "\uff1e", "\u00a0", "\uff1b", "\u2028"])
 def test_a_letter_that_turns_into_ascii_signs_makes_no_domain(letter: str) -> None:
     # RFC 3491 maps each of these to signs such as `a/c`, `@` or a blank, which would then stand in a domain of ours.
     with pytest.raises(BadAddress):
@@ -182,7 +182,7 @@ def test_domains_are_compared_in_one_form() -> None:
 
 
 @given(ANY_TEXT | NEARLY)
-@example("ida@℀.example")
+@example("ida@\u2100.example")
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     try:
         address = parse_address(text)

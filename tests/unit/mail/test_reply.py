@@ -26,7 +26,7 @@ ALL = [(name, value) for name, value in vars(say).items() if isinstance(value, R
     ],
 )
 def test_a_reply_that_the_rfcs_do_not_allow_can_not_be_made(code: int, enhanced: str | None) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         Reply(code, enhanced, "x")
 
 

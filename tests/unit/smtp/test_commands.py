@@ -156,15 +156,13 @@ PIECES = st.lists(
             "=",
             "12",
             "BODY=8BITMIME",
-        ]
-        + [
             "SMTPUTF8",
             "RET=FULL",
             "ENVID=",
             "NOTIFY=NEVER",
             "ORCPT=rfc822;",
             "é",
-            "\u00a0",
+            "\xa0",
             "\u2028",
             "+2B",
             "[",

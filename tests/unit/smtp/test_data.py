@@ -36,7 +36,7 @@ def read(
 
 
 def model(octets: bytes) -> tuple[bytes, bytes] | None:
-    """What RFC 5321 4.1.1.4 and 4.5.2 say, as simply as it can be: content and rest; None where the end is not there."""
+    """What RFC 5321 4.1.1.4 and 4.5.2 say, as simply as it can be: content and rest; None where there is no end."""
     if octets.startswith(b".\r\n"):
         return b"", octets[3:]
     end = octets.find(b"\r\n.\r\n")

@@ -200,7 +200,7 @@ async def test_a_refusal_that_closes_ends_the_session_after_its_reply() -> None:
     assert client.closed
 
 
-# -- BDAT (RFC 3030), which is not offered ------------------------------------------------------------------------------
+# -- BDAT (RFC 3030), which is not offered ----------------------------------------------------------------------------
 
 
 async def test_bdat_is_refused_and_its_chunk_never_run() -> None:

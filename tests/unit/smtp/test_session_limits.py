@@ -40,7 +40,7 @@ async def listen(desk: FakeDesk) -> AsyncIterator[Callable[..., Sessions]]:
         watch.cancel()
 
 
-# -- counts -------------------------------------------------------------------------------------------------------------
+# -- counts -----------------------------------------------------------------------------------------------------------
 
 
 async def test_one_bad_command_too_many_ends_the_session(listen: Callable[..., Sessions]) -> None:
@@ -112,7 +112,7 @@ async def test_whoever_guesses_recipients_is_cut_off(listen: Callable[..., Sessi
     assert client.closed
 
 
-# -- time ---------------------------------------------------------------------------------------------------------------
+# -- time -------------------------------------------------------------------------------------------------------------
 
 DEADLINES = Deadlines(greeting=10, command=100, data=50, message=200, session=1000)
 
@@ -209,7 +209,7 @@ async def test_a_session_that_is_over_its_time_while_it_works_ends_after_its_ans
     assert client.closed
 
 
-# -- clients that do not read, or read nothing at all ----------------------------------------------------------------------
+# -- clients that do not read, or read nothing at all -----------------------------------------------------------------
 
 
 async def test_a_client_that_sends_thousands_of_commands_at_once_lets_others_have_their_turn(

@@ -93,7 +93,7 @@ class Wire:
         """One reply over TLS, or "" at the end."""
         while not (reply := re.match(rb"(?:[0-9]{3}-.*\r\n)*[0-9]{3} .*\r\n", self._text)):
             try:
-                piece = self.tls.read(65536)
+                piece: bytes | None = self.tls.read(65536)
             except ssl.SSLWantReadError:
                 octets = await self._reader.read(65536)
                 self._in.write(octets)

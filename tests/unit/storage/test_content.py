@@ -1,4 +1,4 @@
-"""Octets on their way into a spool and out again: sealed in segments, bounded in memory, gone when they are forgotten."""
+"""Octets on their way into a spool and out again: sealed in segments, bounded in memory, gone when forgotten."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from gateway.mail.message import MAX_HEAD, Message
-from gateway.storage import content as content_module
 from gateway.storage.content import INLINE, OVERHEAD, SEGMENT, START, Incoming, SealedFile
 from gateway.storage.sealer import SealBroken, Sealer, Segments
 from gateway.storage.writer import StorageFull
@@ -99,7 +98,7 @@ async def test_what_is_abandoned_leaves_no_file(
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-# -- what was damaged or moved ---------------------------------------------------------------------------------------------
+# -- what was damaged or moved ----------------------------------------------------------------------------------------
 
 
 async def opened_after(
@@ -171,7 +170,7 @@ async def test_reading_that_is_broken_off_closes_its_file(tmp_path: Path, execut
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-# -- a disk that fails -------------------------------------------------------------------------------------------------------
+# -- a disk that fails ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -186,7 +185,7 @@ async def test_a_full_disk_is_told_as_such_and_leaves_nothing(
     incoming = Incoming("Q1", tmp_path, sealer(), executor)
     incoming.write(octets(INLINE + 1))
     with monkeypatch.context() as patched:
-        patched.setattr(content_module.os, call, fails)
+        patched.setattr(os, call, fails)
         with pytest.raises(StorageFull):
             await incoming.finish()
     await incoming.abandon()
@@ -200,7 +199,7 @@ async def test_any_other_fault_of_the_disk_stays_what_it_is(
     def fails(*_: object) -> int:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(content_module.os, "fdatasync", fails)
+    monkeypatch.setattr(os, "fdatasync", fails)
     with pytest.raises(OSError, match="Input/output"):
         await taken(tmp_path, executor, octets(INLINE + 1), SEGMENT)
 
@@ -250,8 +249,8 @@ async def test_a_file_is_on_disk_with_its_name_before_finish_returns(
         synced.append("folder")
         real(descriptor)
 
-    monkeypatch.setattr(content_module.os, "fdatasync", data)
-    monkeypatch.setattr(content_module.os, "fsync", folder)
+    monkeypatch.setattr(os, "fdatasync", data)
+    monkeypatch.setattr(os, "fsync", folder)
     await taken(tmp_path, executor, octets(INLINE + 1), SEGMENT)
     assert synced == ["file", "folder"]
     await asyncio.sleep(0)

@@ -53,7 +53,7 @@ def ids(deliveries: list[Delivery]) -> list[str]:
     return [delivery.id for delivery in deliveries]
 
 
-# -- accepting ------------------------------------------------------------------------------------------------------------
+# -- accepting --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [b"", b"Subject: x\r\n\r\nx\r\n", LARGE], ids=["empty", "small", "large"])
@@ -135,7 +135,7 @@ async def test_room_is_judged_by_what_is_free_on_the_disk(of: SpoolOf, monkeypat
         spool.check_room(0)
 
 
-# -- what lies on the disk --------------------------------------------------------------------------------------------------
+# -- what lies on the disk --------------------------------------------------------------------------------------------
 
 
 async def test_nothing_of_a_message_is_readable_in_any_file(spool: Spool, of: SpoolOf) -> None:
@@ -208,7 +208,7 @@ async def test_the_content_folder_is_made_where_it_is_missing(of: SpoolOf) -> No
     assert of.contents == []
 
 
-# -- giving out -------------------------------------------------------------------------------------------------------------
+# -- giving out -------------------------------------------------------------------------------------------------------
 
 
 async def test_what_is_due_is_given_out_once_earliest_first(spool: Spool) -> None:
@@ -287,7 +287,7 @@ async def test_next_due_is_the_earliest_that_nobody_has(spool: Spool) -> None:
     assert await spool.next_due() == NOW + 20
 
 
-# -- settling ---------------------------------------------------------------------------------------------------------------
+# -- settling ---------------------------------------------------------------------------------------------------------
 
 
 async def test_postponing_stores_all_that_is_known(spool: Spool, of: SpoolOf) -> None:
@@ -365,7 +365,7 @@ async def test_the_head_of_a_message_is_its_beginning(spool: Spool, content: byt
     assert await spool.head("Q1") == content[: 256 * 1024]
 
 
-# -- records ----------------------------------------------------------------------------------------------------------------
+# -- records ----------------------------------------------------------------------------------------------------------
 
 
 async def test_records_that_a_process_left_are_found_by_the_next(spool: Spool, of: SpoolOf) -> None:

@@ -1,4 +1,4 @@
-"""A spool whose process is killed, or whose disk refuses, at any moment: what was acknowledged is there, nothing is half."""
+"""A spool whose process is killed or whose disk refuses: what was acknowledged is there, and nothing is half stored."""
 
 from __future__ import annotations
 

@@ -113,12 +113,12 @@ def test_what_was_never_encoded_is_damaged(plain: bytes) -> None:
 def test_a_newer_version_is_named(delivery: Delivery) -> None:
     value = json.loads(encode_delivery(delivery))
     value[0] = 2
-    with pytest.raises(SealBroken, match="newer gateway .version 2"):
+    with pytest.raises(SealBroken, match=r"newer gateway .version 2"):
         decoded(json.dumps(value).encode(), delivery)
 
 
 def test_a_newer_record_is_named() -> None:
     value = json.loads(encode_record(Record(message="Q1", uid=7, events=[])))
     value[0] = 2
-    with pytest.raises(SealBroken, match="newer gateway .version 2"):
+    with pytest.raises(SealBroken, match=r"newer gateway .version 2"):
         decode_record(json.dumps(value).encode(), 7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,10 @@ async def writer(path: Path, commits: Commits) -> AsyncIterator[Writer]:
     writer.start(asyncio.get_running_loop())
     yield writer
     await asyncio.to_thread(writer.close)
+
+
+def insert(number: int) -> Callable[[sqlite3.Connection], int]:
+    return lambda db: db.execute("INSERT INTO t VALUES (?)", (number,)).rowcount
 
 
 def stored(path: Path) -> list[int]:
@@ -83,10 +87,7 @@ async def test_do_returns_when_others_can_see_it(writer: Writer, path: Path) -> 
 
 async def test_works_of_the_same_moment_share_a_commit(writer: Writer, path: Path, commits: Commits) -> None:
     gate, waiting = await held(writer)
-    works = [
-        asyncio.ensure_future(writer.do(lambda db, n=n: db.execute("INSERT INTO t VALUES (?)", (n,))))
-        for n in range(10)
-    ]
+    works = [asyncio.ensure_future(writer.do(insert(n))) for n in range(10)]
     await asyncio.sleep(0)
     assert stored(path) == []
     gate.open()
@@ -97,10 +98,7 @@ async def test_works_of_the_same_moment_share_a_commit(writer: Writer, path: Pat
 
 async def test_a_commit_has_at_most_256_works(writer: Writer, path: Path, commits: Commits) -> None:
     gate, waiting = await held(writer)
-    works = [
-        asyncio.ensure_future(writer.do(lambda db, n=n: db.execute("INSERT INTO t VALUES (?)", (n,))))
-        for n in range(MAX_BATCH + 1)
-    ]
+    works = [asyncio.ensure_future(writer.do(insert(n))) for n in range(MAX_BATCH + 1)]
     await asyncio.sleep(0)
     gate.open()
     await asyncio.gather(waiting, *works)
@@ -114,10 +112,7 @@ async def test_a_work_that_fails_fails_alone(writer: Writer, path: Path) -> None
         db.execute("INSERT INTO t VALUES (99)")
         raise KeyError("of its own")
 
-    good = [
-        asyncio.ensure_future(writer.do(lambda db, n=n: db.execute("INSERT INTO t VALUES (?)", (n,)).rowcount))
-        for n in range(3)
-    ]
+    good = [asyncio.ensure_future(writer.do(insert(n))) for n in range(3)]
     bad = asyncio.ensure_future(writer.do(fails))
     doubled = asyncio.ensure_future(writer.do(lambda db: db.execute("INSERT INTO t VALUES (1)")))
     await asyncio.sleep(0)
@@ -165,12 +160,7 @@ async def test_what_is_done_later_is_done_with_the_next_commit_or_soon(
 async def test_many_works_without_haste_are_all_done_without_anybody_else(writer: Writer, path: Path) -> None:
     count = 2 * MAX_BATCH + 10
     async with asyncio.timeout(10):
-        await asyncio.gather(
-            *(
-                writer.do(lambda db, n=n: db.execute("INSERT INTO t VALUES (?)", (n,)), haste=False)
-                for n in range(count)
-            )
-        )
+        await asyncio.gather(*(writer.do(insert(n), haste=False) for n in range(count)))
     assert stored(path) == list(range(count))
 
 

@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.create_index("deliveries_due", "deliveries", ["state", "next_attempt"])
+    op.create_index("deliveries_due", "deliveries", ["state", "next_attempt"], sqlite_where=sa.text("state <> 'new'"))
     op.create_table(
         "records",
         sa.Column("seq", _Long, primary_key=True, autoincrement=False),
