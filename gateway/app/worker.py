@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -39,6 +40,7 @@ from gateway.world.sockets import adopt, receive_sockets
 
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
 SWITCH = 0.0005  # Seconds until a thread that waits for the interpreter gets it: the writer's wait is every client's.
+GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
 ERASE = 3600.0  # Seconds between two looks for traces that are too old.
 
 
@@ -54,6 +56,7 @@ class Worker:
         self._metrics = Metrics()
         self._policy: Policy = policy(settings)
         self._stopping = asyncio.Event()
+        self._drawn = b""
         self._started = self._clock.now()
 
     async def run(self, control: int, sockets: int) -> None:
@@ -89,7 +92,10 @@ class Worker:
         self._metrics.observe("spool_batch_size", works)
 
     def _new_id(self) -> str:
-        return queue_id(self._clock.now(), self._chance.octets(CHANCE))
+        if len(self._drawn) < CHANCE:
+            self._drawn = self._chance.octets(CHANCE * 200)  # An id is no secret; the kernel is asked once for many.
+        drawn, self._drawn = self._drawn[:CHANCE], self._drawn[CHANCE:]
+        return queue_id(self._clock.now(), drawn)
 
     async def _serve(self, stores: Stores, control: int, loop: asyncio.AbstractEventLoop) -> None:
         self._parts(stores)
@@ -106,6 +112,9 @@ class Worker:
             reader, writer = await asyncio.open_connection(sock=door, limit=256 << 20)  # noqa: TID251 - no new socket
             channel = Channel(reader, writer, self._answer, self._fault)
             steady.append(tasks.create_task(self._converse(channel)))
+            gc.collect()
+            gc.freeze()  # What was made until now stays; looking through it again and again would find nothing.
+            gc.set_threshold(*GARBAGE)
             await self._stopping.wait()
             await self._stop(steady)
             await runner

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_LINE = 8192  # RFC 5321 4.5.3.1.5 says 512; some hosts write long texts.
 MAX_REPLY = 65_536  # All lines of one reply: what is longer is no EHLO, and memory is ours.
@@ -69,20 +70,43 @@ class Said:
     @property
     def enhanced(self) -> str | None:
         """Its enhanced status code, where it has one that goes with the code."""
-        found = _ENHANCED.match(self.text)
-        return found[0] if found and found[1] == str(self.code // 100) else None
+        return _enhanced(self.code, self.text)
 
     @property
     def line(self) -> str:
         """Code and text on one line, fit for log, trace and DSN."""
-        text = self.text
-        if "\n" in text:
-            mark = self.enhanced
-            lines = text.split("\n")
-            # Each line repeats the enhanced code (RFC 2034 4); told once it reads better.
-            rest = (line.removeprefix(mark) if mark else line for line in lines[1:])
-            text = " ".join(part for part in (lines[0], *(line.strip() for line in rest)) if part)
-        return f"{self.code} {text}"[:MAX_TOLD].translate(_CONTROLS).rstrip()
+        return _line(self.code, self.text)
+
+
+# A host says the same again and again.
+
+
+@lru_cache(maxsize=1024)
+def _enhanced(code: int, text: str) -> str | None:
+    found = _ENHANCED.match(text)
+    return found[0] if found and found[1] == str(code // 100) else None
+
+
+@lru_cache(maxsize=1024)
+def _line(code: int, text: str) -> str:
+    if "\n" in text:
+        mark = _enhanced(code, text)
+        lines = text.split("\n")
+        # Each line repeats the enhanced code (RFC 2034 4); told once it reads better.
+        rest = (line.removeprefix(mark) if mark else line for line in lines[1:])
+        text = " ".join(part for part in (lines[0], *(line.strip() for line in rest)) if part)
+    return f"{code} {text}"[:MAX_TOLD].translate(_CONTROLS).rstrip()
+
+
+@lru_cache(maxsize=1024)
+def _simple(octets: bytes) -> Said | None:
+    """The reply, where `octets` are one reply of one line: nearly always, and mostly the same. None: read on."""
+    if len(octets) > 512 or octets.find(b"\n") != len(octets) - 1 or octets[3:4] != b" ":
+        return None
+    code = octets[:3]
+    if not code.isdigit() or not b"200" <= code < b"600":
+        return None
+    return Said(int(code), octets[4:].decode("utf-8", "replace").rstrip())
 
 
 class Ear:
@@ -95,6 +119,8 @@ class Ear:
 
     def hear(self, octets: bytes) -> tuple[list[Said], HopOdd | None]:
         """The replies that `octets` complete, and the fault that follows them: then nothing more means anything."""
+        if not self._rest and not self._lines and (said := _simple(octets)) is not None:
+            return [said], None
         heard: list[Said] = []
         rest = self._rest
         rest += octets

@@ -116,8 +116,8 @@ async def test_both_ends_may_ask(ends: Ends) -> None:
     one, other = Channel(*ours, echo), Channel(*theirs, echo)
     ends.run(one)
     ends.run(other)
-    answers: list[Any] = await asyncio.gather(one.ask("a", {}), other.ask("b", {}))
-    assert answers == [["a", {}], ["b", {}]]
+    answers = await asyncio.gather(one.ask("a", {}), other.ask("b", {}))
+    assert list(answers) == [["a", {}], ["b", {}]]
 
 
 async def test_an_end_that_answers_nothing_says_so(ends: Ends) -> None:
