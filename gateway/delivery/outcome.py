@@ -19,7 +19,8 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """`reply` is the next hop's own words (code first) or a sentence of ours, `enhanced` a code of RFC 3463,
-    `reason` a word of RFC 8460 4.3 where TLS is the cause, else None or a short sentence; `host` who said it, if anybody.
+    `reason` a word of RFC 8460 4.3 where TLS is the cause, else None or a short sentence; `host` who said it, if
+    anybody.
     """
 
     address: Address

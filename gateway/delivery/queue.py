@@ -11,7 +11,7 @@ from gateway.observe.events import Event
 
 
 class Queue(Protocol):
-    """Deliveries that lie in storage. A leased delivery is given to nobody else until `done`, `postpone` or `unlease`."""
+    """Deliveries that lie in storage. A leased one is given to nobody else until `done`, `postpone` or `unlease`."""
 
     async def due(self, now: float, limit: int, busy: Collection[tuple[str, str]]) -> list[Delivery]:
         """Lease at most `limit` deliveries that are ready or waiting with next_attempt <= now, earliest first.
@@ -26,7 +26,7 @@ class Queue(Protocol):
         """The octets of the delivery. Raises SealBroken or OSError."""
 
     async def done(self, delivery: Delivery, events: Sequence[Event]) -> None:
-        """Everything about it is settled: forget it. Durable when this returns (its octets go with the last delivery)."""
+        """Everything about it is settled: forget it. Durable on return; its octets go with the last delivery."""
 
     async def postpone(self, delivery: Delivery, events: Sequence[Event]) -> None:
         """Store targets, state, attempts and next_attempt as `delivery` has them. Durable when this returns."""

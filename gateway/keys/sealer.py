@@ -3,10 +3,10 @@
     a record:           version mark (1 octet) | domain key version (4) | salt (16) | number (8) | ciphertext | tag (16)
     content in pieces:  version mark (1) | domain key version (4) | salt (16), then each piece: ciphertext | tag (16)
 
-Content keys come from the domain key by the counter-mode KDF of NIST SP 800-108 4.1 with HMAC-SHA256, over a label (what
-kind of sealing), the purpose and a random salt. Records share a content key for an epoch, so that not each of them pays
-for its own; the number counts them and is the nonce (SP 800-38D 8.2.1), so no nonce is used twice with a key. A content
-in pieces has a key of its own. Purpose, record and key version are associated data.
+Content keys come from the domain key by the counter-mode KDF of NIST SP 800-108 4.1 with HMAC-SHA256, over a label
+(what kind of sealing), the purpose and a random salt. Records share a content key for an epoch, so that not each of
+them pays for its own; the number counts them and is the nonce (SP 800-38D 8.2.1), so no nonce is used twice with a
+key. A content in pieces has a key of its own. Purpose, record and key version are associated data.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def normal_domain(text: str) -> str:
             text = text.encode("idna").decode("ascii").lower()
         except UnicodeError as error:
             raise BadAddress("the domain is no internationalised domain name") from error
-        # Its preparation (RFC 3491) makes ASCII of many letters, such as `/`, `@` or a blank, that no domain may hold.
+        # Its preparation (nameprep) makes ASCII of many letters, such as `/`, `@` or a blank, that no domain may hold.
         if not _DOMAIN.fullmatch(text):
             raise BadAddress("the domain is no internationalised domain name")
     if not text or len(text) > MAX_DOMAIN or any(not 0 < len(label) < 64 for label in text.split(".")):

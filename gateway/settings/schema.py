@@ -68,7 +68,8 @@ class Inbound(Section):
 
     name: str = Field(min_length=1, max_length=64, description="Its name in log, trace and queue.")
     type: Literal["partner", "on_premises"] = Field(
-        description="`partner`: from outside, to accepted domains only; `on_premises`: our own servers, may relay outward."
+        description="`partner`: from outside, to accepted domains only; "
+        "`on_premises`: our own servers, may relay outward."
     )
     enabled: bool = Field(True, description="Whether it counts at all.")
     comment: str = Field("", description="For people.")

@@ -235,9 +235,7 @@ class Session(Connection):
     def _fault(self, error: Exception) -> None:
         if self.id is None:
             self.id = self.desk.new_id()
-        self.desk.tell(
-            "error", "session_fault", id=self.id, client=self.peer[0], error=type(error).__name__, where=_where(error)
-        )
+        self.desk.tell("error", "session_fault", id=self.id, client=self.peer[0], error=error)
 
     def _reset(self) -> None:
         self._mail = None
@@ -488,16 +486,6 @@ class Session(Connection):
             # The message is ours now, and the client does not know: it may send it again (RFC 1047).
             await self.desk.gone(id_)
             raise
-
-
-def _where(error: BaseException) -> str:
-    """File and line where `error` arose, without any of its words: they might hold content."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f"{trace.tb_frame.f_code.co_filename.rpartition('/gateway/')[2]}:{trace.tb_lineno}"
 
 
 Session.table = {

@@ -1,4 +1,4 @@
-"""Records: what a message leaves elsewhere, written with it in one commit of the spool and moved on from there (DESIGN 4).
+"""Records: what a message leaves elsewhere, written with it in one commit of the spool and moved on (DESIGN 4).
 
 Their first kind is the trace: events and what a message can be found by.
 """

@@ -20,7 +20,7 @@ from sqlalchemy.pool import StaticPool
 from gateway.storage import tables
 from gateway.storage.engine import READ, WRITE, meaning, open_engine
 from gateway.storage.keyrows import KeyRow
-from gateway.storage.writer import StorageBroken, Writer, open_database
+from gateway.storage.writer import StorageBroken, Writer, open_for_writing
 
 T = TypeVar("T")
 
@@ -28,7 +28,8 @@ T = TypeVar("T")
 class Shared:
     """Two connections, each on a thread of its own: one for what is written for every message, one for all else.
 
-    Each call is one transaction; calls of a kind are done in their order. Opening happens with the first call. Calls raise StorageFull, StorageBroken, or what their function raises.
+    Each call is one transaction; calls of a kind are done in their order. Opening happens with the first call. Calls
+    raise StorageFull, StorageBroken, or what their function raises.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,14 +51,14 @@ class Shared:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, run, read)
 
     async def write(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        """The result of `run`, once it is on disk: the way of what happens for each message, without SQLAlchemy's share.
+        """The result of `run`, once it is on disk: the way of what happens for each message, without SQLAlchemy.
 
         Whatever is asked for at the same moment shares one commit. Raises StorageFull, StorageBroken.
         """
         self._check_open()
         if self._writer is None:
             self._writer = Writer(
-                lambda: open_database(str(self._path.absolute())),
+                lambda: open_for_writing(str(self._path.absolute())),
                 name="shared-writer",
                 monotonic=lambda: 0.0,
                 observe=lambda works, seconds: None,

@@ -24,7 +24,7 @@ from gateway.storage.content import PURPOSE, Incoming, SealedFile
 from gateway.storage.record import TRACE, Keeper, Prepared, Record
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.spool_rows import decode_delivery, encode_delivery
-from gateway.storage.writer import StorageFull, Writer, open_database
+from gateway.storage.writer import StorageBroken, StorageFull, Writer, open_for_writing
 from gateway.world.clock import Clock
 
 _MESSAGE = "INSERT INTO messages(id, received, size, content) VALUES (?, ?, ?, ?)"
@@ -41,6 +41,8 @@ _QUEUED = (
     "state <> 'new' AND state IN ('ready', 'waiting')"  # The first half is how SQLite knows the partial index again.
 )
 _DUE_FIRST = "ORDER BY next_attempt, id LIMIT ?"
+
+AGAIN = 1.0  # Seconds until a database that takes nothing is asked again.
 
 DATABASE = "spool.db"
 CONTENT = "content"
@@ -75,12 +77,13 @@ class Spool:
         self._min_free = min_free
         self._moved = moved
         self._writer = Writer(
-            lambda: open_database(str(folder / DATABASE)),
+            lambda: open_for_writing(str(folder / DATABASE)),
             name=f"spool-{name}",
             monotonic=clock.monotonic,
             observe=observe,
         )
         self._leased: set[str] = set()
+        self._given_back: set[str] = set()  # Of those that were accepted here: not to be found in the index yet.
         self._uid = 0
         self._earliest: float | None = None  # A lower bound of when something in the table is due; None: unknown.
         self._free = 0  # Octets free on the disk, as of at most a second ago.
@@ -217,9 +220,10 @@ class Spool:
 
     async def due(self, now: float, limit: int, busy: Collection[tuple[str, str]]) -> list[Delivery]:
         """See Queue."""
+        await self._put_in_index()
         tokens = json.dumps([self._destination(*pair) for pair in busy])
         room = limit + len(self._leased)
-        condition = f"{_QUEUED} AND next_attempt <= ? AND destination NOT IN (SELECT value FROM json_each(?))"
+        condition = f"{_QUEUED} AND next_attempt <= ? AND destination NOT IN (SELECT value FROM json_each(?))"  # noqa: S608
         query = f"SELECT id FROM deliveries WHERE {condition} {_DUE_FIRST}"  # noqa: S608 - constants alone
         arguments = (int(now * 1000), tokens, room)
 
@@ -242,11 +246,14 @@ class Spool:
     async def next_due(self) -> float | None:
         """See Queue."""
         if self._earliest is None:
+            await self._put_in_index()
             room = len(self._leased) + 1
             query = f"SELECT id, next_attempt FROM deliveries WHERE {_QUEUED} {_DUE_FIRST}"  # noqa: S608
             rows = await self._writer.do(lambda db: db.execute(query, (room,)).fetchall())
             times = [at / 1000 for id_, at in rows if id_ not in self._leased]
             self._earliest = times[0] if times else float("inf")
+        if self._given_back:  # The disk took no word of them: ask again soon.
+            return min(self._earliest, self._clock.now() + AGAIN)
         return None if self._earliest == float("inf") else self._earliest
 
     async def content(self, delivery: Delivery) -> Content:
@@ -302,10 +309,21 @@ class Spool:
 
     async def unlease(self, delivery: Delivery) -> None:
         """See Queue."""
-        sql = "UPDATE deliveries SET state='ready' WHERE id=? AND state='new'"
-        await self._writer.do(lambda db: db.execute(sql, (delivery.id,)))
         self._leased.discard(delivery.id)
+        self._given_back.add(delivery.id)
         self._earliest = None
+
+    async def _put_in_index(self) -> None:
+        """What was accepted and given back is to be found from now on. A disk that is full now may take it later."""
+        ids = [(id_,) for id_ in self._given_back]
+        if not ids:
+            return
+        sql = "UPDATE deliveries SET state='ready' WHERE id=? AND state='new'"
+        try:
+            await self._writer.do(lambda db: db.executemany(sql, ids))
+        except (StorageFull, StorageBroken):
+            return
+        self._given_back.difference_update(id_ for (id_,) in ids)
 
     # -- administration -----------------------------------------------------------------------------------------------
 
@@ -382,8 +400,8 @@ class Spool:
         query = f"SELECT {_COLUMNS} FROM deliveries WHERE id IN (SELECT value FROM json_each(:ids))"  # noqa: S608
         if messages:  # Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`.
             query += (
-                f" UNION ALL SELECT {_COLUMNS} FROM (SELECT value AS message_id FROM json_each(:ids)) AS wanted"  # noqa: S608
-                " JOIN deliveries ON deliveries.id > wanted.message_id || '.' AND deliveries.id < wanted.message_id || '/'"
+                f" UNION SELECT {_COLUMNS} FROM (SELECT value AS name FROM json_each(:ids)) AS wanted"  # noqa: S608
+                " JOIN deliveries ON deliveries.id > wanted.name || '.' AND deliveries.id < wanted.name || '/'"
             )
         return db.execute(f"{query} ORDER BY next_attempt, id", {"ids": names}).fetchall()
 

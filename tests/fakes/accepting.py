@@ -43,7 +43,7 @@ async def take(spool: Spool, numbers: range) -> None:
     """One session: a message after the other."""
     for number in numbers:
         try:
-            await put(spool, f"Q{number}", content_of(number))
+            await put(spool, f"Q{number}", content_of(number), lease=True)
         except (StorageFull, StorageBroken) as error:
             os.write(1, b"!Q%d %s\n" % (number, type(error).__name__.encode()))
         else:

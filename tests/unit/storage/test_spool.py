@@ -261,6 +261,28 @@ async def test_what_is_accepted_is_leased_to_whoever_accepted_it(spool: Spool) -
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
 
 
+async def test_what_is_given_back_while_the_disk_is_full_is_given_out_afterwards(spool: Spool) -> None:
+    (delivery,) = await put(spool, "Q1", lease=True)
+    refusing = "CREATE TEMP TRIGGER full BEFORE UPDATE ON deliveries BEGIN SELECT RAISE(ABORT, 'full'); END"
+    await spool._writer.do(lambda db: db.execute(refusing))
+    await spool.unlease(delivery)
+    assert await spool.due(NOW, 10, ()) == []
+    soon = await spool.next_due()
+    assert soon is not None
+    assert soon <= spool._clock.now() + 1
+    await spool._writer.do(lambda db: db.execute("DROP TRIGGER full"))
+    assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
+    assert await spool.next_due() is None
+
+
+async def test_what_was_given_back_and_held_stays_held(spool: Spool) -> None:
+    (delivery,) = await put(spool, "Q1", lease=True)
+    await spool.unlease(delivery)
+    await spool.change([replace(delivery, state=State.HELD)], lambda d: event_of(d.message, HELD))
+    assert await spool.due(NOW, 10, ()) == []
+    assert [one.state for one in await spool.deliveries()] == [State.HELD]
+
+
 async def test_leases_end_with_the_process(spool: Spool, of: SpoolOf) -> None:
     await put(spool, "Q1", lease=True)
     spool = await of.reopen()
@@ -348,6 +370,7 @@ async def test_deliveries_are_found_by_message_and_by_their_own_id(spool: Spool)
     assert ids(await spool.deliveries()) == ["Q1.1", "Q1.2", "Q2.1"]
     assert ids(await spool.deliveries(["Q1"])) == ["Q1.1", "Q1.2"]
     assert ids(await spool.deliveries(["Q1.2", "Q2", "Q9"])) == ["Q1.2", "Q2.1"]
+    assert ids(await spool.deliveries(["Q1", "Q1.1", "Q1"])) == ["Q1.1", "Q1.2"]
     assert ids(await spool.deliveries([])) == []
 
 
