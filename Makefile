@@ -6,7 +6,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-PYTHON ?= python3
+# The distribution's own Python where it will do: it is built with profile-guided optimisation, which others often are
+# not, and relays about a fifth faster.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo /usr/bin/python3 || echo python3)
 VAR ?= var
 UNIT_JOBS ?= 2
 FUZZ_SECONDS ?= 15
