@@ -1,4 +1,4 @@
-"""`make bench`: everything in one run on one machine, the gateway and Postfix in turn into the same sink. Needs root."""
+"""`make bench`: all in one run on one machine, the gateway and Postfix in turn into the same sink. Needs root."""
 
 from __future__ import annotations
 

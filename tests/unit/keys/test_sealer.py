@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.keys.domain import DomainKeys
 from gateway.keys import sealer as sealer_module
+from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import OVERHEAD, START, START_RECORD, KeySealer
 from gateway.keys.vault import Denied
 from gateway.storage.sealer import SealBroken, Sealer
