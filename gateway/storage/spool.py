@@ -96,7 +96,10 @@ class Spool:
         self._writer.start(loop)
         # Greater than every number that was given before, also where the clock went back since.
         last = await self._writer.do(lambda db: db.execute("SELECT max(seq) FROM records").fetchone()[0])
-        await self._writer.do(lambda db: db.execute("UPDATE deliveries SET state='ready' WHERE state='new'"))
+        # Leases ended with the process that had them.
+        query = "SELECT id FROM deliveries WHERE state='new'"
+        self._given_back.update(await self._writer.do(lambda db: [row[0] for row in db.execute(query)]))
+        await self._put_in_index()
         self._uid = max(int(self._clock.now() * 1_000_000), last or 0)
         known = set(
             await self._writer.do(

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -250,7 +251,8 @@ def lengthen_log(connection: sqlite3.Connection, path: str) -> None:
         connection.execute("DROP TABLE lengthening")
         connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
     except sqlite3.Error:
-        connection.execute("DROP TABLE IF EXISTS lengthening")
+        with suppress(sqlite3.Error):  # On a full disk too we must start: what we deliver makes room.
+            connection.execute("DROP TABLE IF EXISTS lengthening")
 
 
 def _quoted(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -165,3 +166,17 @@ async def put(
         for delivery in deliveries:
             await spool.unlease(delivery)
     return deliveries
+
+
+async def fill(spool: Spool) -> None:
+    """Let the database have no page more than a few that are free now, as on a full disk."""
+
+    def work(db: sqlite3.Connection) -> None:
+        db.execute("CREATE TABLE filler(octets BLOB)")
+        free: int = db.execute("PRAGMA freelist_count").fetchone()[0]
+        if free > 4:
+            db.execute("INSERT INTO filler VALUES (zeroblob(?))", ((free - 4) * 4092,))
+        pages: int = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count={pages}").fetchone()
+
+    await spool._writer.do(work)

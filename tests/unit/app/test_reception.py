@@ -31,7 +31,7 @@ from gateway.storage.spool_rows import decode_record
 from gateway.storage.writer import StorageFull
 from tests.fakes.log import fake_log
 from tests.fakes.settings import settings_in
-from tests.fakes.spool import SpoolOf, sealer
+from tests.fakes.spool import SpoolOf, fill, sealer
 from tests.fakes.transport import settle
 
 CLIENT = Client(
@@ -282,8 +282,7 @@ async def test_a_way_that_a_reload_took_between_rcpt_and_data_is_refused(taking:
 
 
 async def test_a_full_spool_offers_nothing(taking: Taking) -> None:
-    pages = await taking.spool._writer.do(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
-    await taking.spool._writer.do(lambda db: db.execute(f"PRAGMA max_page_count={pages}").fetchone())
+    await fill(taking.spool)
     with pytest.raises(StorageFull):
         await taking.reception.accept(mail(octets=b"x" * 100_000))
     await taking.moved()

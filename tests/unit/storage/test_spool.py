@@ -18,7 +18,7 @@ from gateway.storage.spool import DATABASE, Spool
 from gateway.storage.spool_rows import decode_record
 from gateway.storage.writer import StorageBroken, StorageFull, open_database
 from tests.fakes.clock import FakeClock
-from tests.fakes.spool import SpoolOf, delivery_of, event_of, mail_of, message_of, put, sealer
+from tests.fakes.spool import SpoolOf, delivery_of, event_of, fill, mail_of, message_of, put, sealer
 
 LARGE = b"0123456789ABCDE\n" * 10_000  # 160,000 octets: a file.
 NOW = 1_793_700_000.0
@@ -99,8 +99,7 @@ async def test_an_id_that_is_there_already_fails_alone_and_stores_nothing(spool:
 
 async def test_a_full_database_stores_nothing(spool: Spool, of: SpoolOf) -> None:
     await put(spool, "Q1")
-    pages = await spool._writer.do(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
-    await spool._writer.do(lambda db: db.execute(f"PRAGMA max_page_count={pages + 1}").fetchone())
+    await fill(spool)
     mail = mail_of("Q2", await message_of(spool, "Q2", b"x" * 100_000))
     with pytest.raises(StorageFull):
         await spool.accept(mail, [delivery_of(mail)], [spool.new_record("Q2", [event_of("Q2")])])
@@ -273,6 +272,18 @@ async def test_what_is_given_back_while_the_disk_is_full_is_given_out_afterwards
     await spool._writer.do(lambda db: db.execute("DROP TRIGGER full"))
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
     assert await spool.next_due() is None
+
+
+async def test_a_spool_opens_though_nothing_can_be_written(spool: Spool, of: SpoolOf) -> None:
+    # What is delivered makes room again; a gateway that did not start on a full disk would never get there.
+    await put(spool, "Q1", lease=True)
+    refusing = "CREATE TRIGGER full BEFORE UPDATE ON deliveries BEGIN SELECT RAISE(ABORT, 'full'); END"
+    await spool._writer.do(lambda db: db.execute(refusing))
+    spool = await of.reopen()
+    assert [one.id for one in await spool.deliveries()] == ["Q1.1"]
+    assert await spool.due(NOW, 10, ()) == []
+    await spool._writer.do(lambda db: db.execute("DROP TRIGGER full"))
+    assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
 
 
 async def test_what_was_given_back_and_held_stays_held(spool: Spool) -> None:
