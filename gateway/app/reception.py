@@ -123,7 +123,7 @@ class Reception:
         if client is not None:
             facts |= {"client": client.address, "helo": client.helo, "listener": client.listener, "tls": tls}
         told = [Event(message=mail.id, time=mail.received, event=events.RECEIVED, facts=facts)]
-        told += [_routed(mail, delivery) for delivery in deliveries]
+        told += [_routed(mail, delivery, alone=len(deliveries) == 1) for delivery in deliveries]
         record = spool.new_record(
             mail.id, told, found=Found(sender=sender.lower(), recipients=tuple(recipients), message_id=message_id)
         )
@@ -146,13 +146,15 @@ class Reception:
             self._offer(spool, delivery, content)
 
 
-def _routed(mail: Mail, delivery: Delivery) -> Event:
-    return Event(
-        message=mail.id,
-        time=mail.received,
-        event=events.ROUTED,
-        facts={"delivery": delivery.id, "connector": delivery.connector, "destination": delivery.destination},
-    )
+def _routed(mail: Mail, delivery: Delivery, *, alone: bool) -> Event:
+    facts: dict[str, object] = {
+        "delivery": delivery.id,
+        "connector": delivery.connector,
+        "destination": delivery.destination,
+    }
+    if not alone:  # Else they are those of the message.
+        facts["recipients"] = [target.address.text for target in delivery.targets]
+    return Event(message=mail.id, time=mail.received, event=events.ROUTED, facts=facts)
 
 
 def _message_id(mail: Mail) -> str:

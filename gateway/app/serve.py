@@ -57,7 +57,7 @@ def _serve(path: Path, settings: Loaded, faults: Sequence[Fault]) -> int:
     log_path = None if file is None else settings.resolve(file)
     log = configure(settings.settings.log.level, log_path, "supervisor", clock)
     try:
-        return asyncio.run(Supervisor(path, settings, clock=clock, log=log, say=say).run())
+        return asyncio.run(Supervisor(path, settings, faults, clock=clock, log=log, say=say).run())
     except* (OSError, WorkerFailed) as group:
         for error in _leaves(group):
             _refuse(str(error))

@@ -95,7 +95,10 @@ class Status:
         found = [warning("settings", str(fault)) for fault in self._faults]
         if restarts := sum(at > now - RECENT for at in self._restarts):
             found.append(
-                warning("worker_restarted", f"{restarts} worker(s) ended by themselves in the last hour; see the log")
+                warning(
+                    "worker_restarted",
+                    f"{_counted(restarts, 'worker', 'workers')} ended unasked in the last hour; see the log",
+                )
             )
         if trace_failing:
             found.append(warning("trace_not_written", "the shared database takes no trace, so mail waits; see the log"))
@@ -106,7 +109,12 @@ def queue_warnings(settings: Loaded, queue: dict[str, int], oldest: float | None
     """What can be told of the queue and the disk, whether the gateway serves or not."""
     found = []
     if queue.get("held"):
-        found.append(warning("held", f"{queue['held']} deliveries are held; gateway queue list shows them"))
+        found.append(
+            warning(
+                "held",
+                f"{_counted(queue['held'], 'delivery is', 'deliveries are')} held; gateway queue list shows them",
+            )
+        )
     if oldest is not None and now - oldest > OLD and queue.get("waiting"):
         found.append(warning("old_mail", f"a delivery waits since {rfc3339(oldest)}; gateway queue list says why"))
     free = _free(Places.of(settings).data)
@@ -116,6 +124,10 @@ def queue_warnings(settings: Loaded, queue: dict[str, int], oldest: float | None
             warning("disk", f"{free >> 20} MiB are free for the data; below {least >> 20} MiB mail is answered 452")
         )
     return found
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _free(folder: Path) -> int | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.app.channel import Channel, Closed, Fault
+from gateway.app.channel import Channel, Closed
+from gateway.app.channel import Fault as Refusal
 from gateway.app.check import check
 from gateway.app.child import Child, WorkerFailed
 from gateway.app.health import Health
@@ -22,7 +23,7 @@ from gateway.app.places import Places
 from gateway.app.status import Status
 from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics, lasting, merge, render
-from gateway.settings.fault import errors
+from gateway.settings.fault import Fault, errors
 from gateway.settings.load import Loaded, loaded
 from gateway.settings.place import listening
 from gateway.world.clock import Clock
@@ -37,10 +38,20 @@ SAMPLE = 10.0  # Seconds between two looks at the workers' numbers.
 class Supervisor:
     """One gateway. `run` lasts as long as it serves."""
 
-    def __init__(self, path: Path, settings: Loaded, *, clock: Clock, log: Log, say: Callable[[str], None]) -> None:
-        """`say` tells the person at the terminal."""
+    def __init__(
+        self,
+        path: Path,
+        settings: Loaded,
+        faults: Sequence[Fault],
+        *,
+        clock: Clock,
+        log: Log,
+        say: Callable[[str], None],
+    ) -> None:
+        """`faults` are the settings' warnings; `say` tells the person at the terminal."""
         self._path = path
         self._settings = settings
+        self._faults = faults
         self._clock = clock
         self._log = log
         self._say = say
@@ -61,10 +72,20 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        self.status.settings(self._settings, self._faults)
+        # Before the workers take mail, so that nobody finds a gateway that greets and cannot be asked or stopped.
+        control = await control_server(self._places.control, self._converse)
+        try:
+            return await self._serve(control)
+        finally:
+            control.close()
+            self._places.control.unlink(missing_ok=True)
+
+    async def _serve(self, control: asyncio.AbstractServer) -> int:
+        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             if not await self._started(tasks):
                 return 0
-            control = await control_server(self._places.control, self._converse)
             health = await self._serve_health()
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_by_signal()))
             keepers = [tasks.create_task(self._keep(slot, tasks)) for slot in range(self._count)]
@@ -73,7 +94,6 @@ class Supervisor:
             await self._stopping.wait()
             self._say("stopping; what is in hand is finished first")
             control.close()
-            self._places.control.unlink(missing_ok=True)
             for keeper in keepers:
                 keeper.cancel()
             await self._end_workers()
@@ -193,24 +213,24 @@ class Supervisor:
     async def _reload_by_signal(self) -> None:
         try:
             await self.reload()
-        except Fault as fault:
+        except Refusal as fault:
             self._log.tell("error", "reload_refused", faults=str(fault))
         except Closed:
             self._log.tell("error", "reload_failed", reason="a worker ended meanwhile; it starts with the new settings")
 
     async def reload(self) -> dict[str, Any]:
-        """Validate everything, then swap. Raises Fault with every fault; then nothing has changed."""
+        """Validate everything, then swap. Raises Refusal with every fault; then nothing has changed."""
         async with self._reloading:
             faults = await asyncio.to_thread(check, self._path)
             if bad := errors(faults):
-                raise Fault("\n".join(map(str, bad)))
+                raise Refusal("\n".join(map(str, bad)))
             new = loaded(self._path)
             self._check_lasting(new)
             before = set(self._doors)
             try:
                 self._bind(new)
             except OSError as error:
-                raise Fault(f"{self._path}: {error}") from error
+                raise Refusal(f"{self._path}: {error}") from error
             self._settings = new
             self.status.settings(new, faults)
             for slot, child in enumerate(self._children):
@@ -239,7 +259,7 @@ class Supervisor:
             if was != is_
         ]
         if needs:
-            raise Fault(
+            raise Refusal(
                 "\n".join(
                     f"{self._path}: {key} has changed, which takes a restart; nothing was reloaded" for key in needs
                 )
@@ -273,7 +293,7 @@ class Supervisor:
                     "missing": sorted(missing),
                     "sending": [id_ for one in answers for id_ in one["sending"]],
                 }
-        raise Fault(f"there is no command {command!r}")
+        raise Refusal(f"there is no command {command!r}")
 
     async def _ask_all(self, command: str, arguments: dict[str, Any]) -> list[Any]:
         answers = []
@@ -293,7 +313,7 @@ class Supervisor:
                     return await child.ask(command, arguments)
                 except Closed:
                     continue
-        raise Fault("no worker answers now; the log says why")
+        raise Refusal("no worker answers now; the log says why")
 
     # -- numbers ------------------------------------------------------------------------------------------------------
 
@@ -308,7 +328,7 @@ class Supervisor:
                 try:
                     async with self._clock.timeout(ASK):
                         self._samples[slot] = await child.ask("metrics", {})
-                except (Closed, TimeoutError, Fault):
+                except (Closed, TimeoutError, Refusal):
                     continue
 
     async def _render(self) -> bytes:
@@ -329,7 +349,6 @@ class Supervisor:
         return await asyncio.start_server(health.serve, sock=door)  # noqa: TID251 - the socket comes from world
 
     def _announce(self) -> None:
-        self.status.settings(self._settings, check(self._path))
         for listener in self._settings.settings.listeners:
             tls = {"none": "no TLS", "starttls": "STARTTLS offered", "implicit": "TLS at once"}[listener.tls]
             self._say(f"listening on {listener.listen} ({listener.kind}, {tls})")

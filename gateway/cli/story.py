@@ -127,6 +127,8 @@ def _notified(event: Facts) -> str:
 
 def _by_hand(word: str) -> Callable[[Facts], str]:
     def teller(event: Facts) -> str:
+        if reason := event.get("reason"):
+            return f"{_delivery(event)} was {word}: {reason}"
         return f"{_delivery(event)} was {word} by an administrator"
 
     return teller

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -22,6 +23,7 @@ from gateway.storage.sealer import Sealer
 from gateway.storage.shared import Shared
 from gateway.storage.spool import CONTENT, DATABASE, Spool
 from gateway.storage.traces import TraceStore
+from gateway.storage.writer import LOG_PAGES
 from gateway.world.clock import Clock
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -67,6 +69,10 @@ class SpoolOf:
         return sorted(path.name for path in (self.folder / CONTENT).iterdir())
 
     async def open(self) -> Spool:
+        log = self.folder / f"{DATABASE}-wal"
+        if not log.exists():  # Zeros, which SQLite takes for an empty log, so that none is written to its length.
+            log.touch(0o600)
+            os.truncate(log, LOG_PAGES * 4096)
         spool = Spool(
             self.folder,
             sealer=self.sealer,
