@@ -99,7 +99,7 @@ class Console:
                 mover = tasks.create_task(stores.mover.run())
                 if command == "trace":
                     for spool in stores.spools:
-                        stores.mover.move(spool, await spool.records())
+                        await stores.mover.recover(spool)
                     await stores.mover.finish(10.0)
                 if command == "status":
                     answer = await self._status(stores.spools, clock.now())

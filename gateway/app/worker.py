@@ -186,10 +186,7 @@ class Worker:
     async def _carry_leftovers(self) -> None:
         """Records that a former process left in the spools go first."""
         for spool in self._stores.spools:
-            after = 0
-            while records := await spool.records(after):
-                self._stores.mover.move(spool, records)
-                after = records[-1].uid
+            await self._stores.mover.recover(spool)
 
     async def _converse(self, channel: Channel) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -79,11 +79,6 @@ def _received(event: Facts) -> str:
     return "; ".join(words)
 
 
-def _refused(event: Facts) -> str:
-    client = f" to {plain(event['client'])}" if event.get("client") else ""
-    return f"Refused{client}: {plain(event.get('reply', '-'))}"
-
-
 def _routed(event: Facts) -> str:
     where = f" towards {plain(event['destination'])}" if event.get("destination") else ""
     whom = f" for {_addresses(event['recipients'])}" if event.get("recipients") else ""
@@ -140,7 +135,6 @@ def _client_gone(event: Facts) -> str:
 
 _TELLERS: Final[dict[str, Callable[[Facts], str]]] = {
     events.RECEIVED: _received,
-    events.REFUSED: _refused,
     events.ROUTED: _routed,
     events.ATTEMPT: _attempt,
     events.RECIPIENT: _recipient,

@@ -14,7 +14,7 @@ from typing import Protocol
 MAX_HEAD = 256 * 1024  # What views see of the header section; a longer one travels whole but is read in part.
 
 _FIELD = re.compile(
-    rb"(?:\A|(?<=\r\n))([\x21-\x39\x3b-\x7e]+)[ \t]*:((?:[^\r\n]++|\r\n[ \t]|\r(?!\n)|\n)*+)(?:\r\n|\Z)"
+    rb"(?:\A|(?<=\r\n))([\x21-\x39\x3b-\x7e]+)[ \t]*:([^\r\n]*(?:(?:\r\n[ \t]|\r(?!\n)|\n)[^\r\n]*)*)(?:\r\n|\Z)"
 )
 
 
@@ -98,5 +98,5 @@ def _named(name: bytes) -> re.Pattern[bytes]:
 
 @lru_cache(maxsize=64)
 def _valued(name: bytes) -> re.Pattern[bytes]:
-    value = rb"((?:[^\r\n]++|\r\n[ \t]|\r(?!\n)|\n)*+)(?:\r\n|\Z)"
+    value = rb"([^\r\n]*(?:(?:\r\n[ \t]|\r(?!\n)|\n)[^\r\n]*)*)(?:\r\n|\Z)"
     return re.compile(rb"\r\n" + re.escape(name) + rb"[ \t]*:" + value, re.IGNORECASE)

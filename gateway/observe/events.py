@@ -11,7 +11,6 @@ from typing import Final
 RECEIVED: Final = (
     "received"  # from, recipients, client, helo, listener, connector, tls {version, cipher}, size, message_id
 )
-REFUSED: Final = "refused"  # reply; the session's id stands for the queue id
 ROUTED: Final = "routed"  # delivery, connector, destination, recipients
 ATTEMPT: Final = "attempt"  # delivery, host, address, tls {version, cipher, authenticated, fallback}, outcome, seconds
 RECIPIENT: Final = "recipient"  # delivery, address, status, reply, reason, enhanced

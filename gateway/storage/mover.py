@@ -58,6 +58,13 @@ class Mover:
         elif self._nudge is None:
             self._nudge = asyncio.get_running_loop().call_later(PATIENCE, self._hurry)
 
+    async def recover(self, spool: Spool) -> None:
+        """Carry what a former process left in `spool`."""
+        after = 0
+        while records := await spool.records(after):
+            self.move(spool, records)
+            after = records[-1].uid
+
     def _hurry(self) -> None:
         self._nudge = None
         self._more.set()

@@ -438,8 +438,7 @@ class Spool:
 def _forget(db: sqlite3.Connection, id_: str, message: str, records: list[tuple[Any, ...]]) -> bool:
     """Drop a delivery, and its message with the last one. Whether a file has to go too."""
     db.execute("DELETE FROM deliveries WHERE id=?", (id_,))
-    # Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`. And not `content IS NULL`:
-    # SQLite 3.40 answers that with 0 for every row of a table without row ids.
+    # Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`.
     last = (
         "DELETE FROM messages WHERE id=? AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id > ? AND id < ?)"
         # Not `content IS NULL`: SQLite 3.40 answers that with 0 for every row of a table without row ids.

@@ -21,6 +21,7 @@ from gateway.world.clock import Clock
 Socket = socket.socket  # So that others can name the type without importing the module.
 
 BACKLOG = 1024  # Connections that the kernel holds for us while a worker is restarted.
+MAX_CONTROL_LINE = 16 << 20  # Octets that a command may have: a hundred thousand ids.
 MAX_PASSED = 250  # Descriptors in one message; Linux takes 253 (SCM_MAX_FD).
 MAX_HANDED = 1 << 20  # Octets that go with them.
 _UNIX_PATH = 100  # sun_path has 108 octets; longer paths go by way of /proc/self/fd.
@@ -192,7 +193,7 @@ async def control_server(
     path: Path, answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ) -> asyncio.AbstractServer:
     """Serve `answer` on a unix socket of mode 0600. Who closes the server may remove the path. Raises OSError."""
-    return await asyncio.start_unix_server(answer, sock=bind_control(path))
+    return await asyncio.start_unix_server(answer, sock=bind_control(path), limit=MAX_CONTROL_LINE)
 
 
 async def control_connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
