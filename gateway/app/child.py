@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app.channel import Channel, Closed, Fault
+from gateway.settings.load import Loaded
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket, pair, send_sockets
 
@@ -41,8 +42,8 @@ class Child:
         """Its process id."""
         return 0 if self._process is None else self._process.pid
 
-    async def start(self, sockets: Mapping[str, Socket], tasks: asyncio.TaskGroup) -> None:
-        """Start it on these listening sockets and wait until it serves. Raises WorkerFailed, OSError."""
+    async def start(self, settings: Loaded, sockets: Mapping[str, Socket], tasks: asyncio.TaskGroup) -> None:
+        """Start it and wait until it serves. Raises WorkerFailed, OSError."""
         ours, theirs = pair()
         hand, taken = pair()
         # No shell, and nothing but our own interpreter and arguments.
@@ -74,7 +75,7 @@ class Child:
         self._channel = Channel(reader, writer)
         tasks.create_task(self._channel.run())
         try:
-            self.hand(sockets)
+            await asyncio.to_thread(self.hand, settings, sockets)
             async with self._clock.timeout(START):
                 await self.ask("ready", {})
         except (Closed, Fault, OSError) as error:
@@ -82,12 +83,16 @@ class Child:
             raise WorkerFailed(f"worker {self.number} did not start") from error
         self.ready = True
 
-    def hand(self, sockets: Mapping[str, Socket]) -> None:
-        """Hand it listening sockets; it takes them at its start and at a reload. Raises Closed."""
+    def hand(self, settings: Loaded, sockets: Mapping[str, Socket]) -> None:
+        """Hand it settings and listening sockets; it takes them at its start and at a reload. Blocks; raises Closed.
+
+        The settings as they were validated: what stands in the file when a worker is started again may be anything.
+        """
         if self._handover is None:
             raise Closed
         self._handover.setblocking(True)
-        send_sockets(self._handover, json.dumps(list(sockets)).encode(), list(sockets.values()))
+        note = {"listeners": list(sockets), "settings": settings.octets.decode("utf-8")}
+        send_sockets(self._handover, json.dumps(note).encode(), list(sockets.values()))
 
     async def ask(self, command: str, arguments: dict[str, Any]) -> Any:
         """Its answer. Raises Fault, Closed."""

@@ -14,7 +14,8 @@ from gateway.app.parts import open_stores
 from gateway.app.places import Places
 from gateway.app.status import queue_warnings
 from gateway.keys.vault import KeyFault
-from gateway.settings.load import Loaded, loaded
+from gateway.settings.fault import BadSettings
+from gateway.settings.load import Loaded, loaded, read
 from gateway.storage.writer import StorageBroken
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock, rfc3339
@@ -38,12 +39,15 @@ class Console:
     @staticmethod
     def open(path: Path) -> Console:
         """The gateway whose settings stand at `path`. Raises BadSettings, ConsoleFault."""
-        settings = loaded(path)
+        reading = read(path)
+        if reading.loaded is None:
+            raise BadSettings(reading.faults)
+        settings = reading.loaded  # With faults it will still do to find the gateway that runs on what was good.
         places = Places.of(settings)
         try:
             control_socket(places.control, timeout=5).close()
         except (FileNotFoundError, ConnectionRefusedError):
-            return Console(settings, serving=False)
+            return Console(loaded(path), serving=False)
         except OSError as error:
             raise ConsoleFault(f"the gateway can't be reached: {error}; run this as the gateway's user") from error
         return Console(settings, serving=True)

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.app.channel import Channel, Closed
 from gateway.app.channel import Fault as Refusal
 from gateway.app.check import check
-from gateway.app.child import Child, WorkerFailed
+from gateway.app.child import START, Child, WorkerFailed
 from gateway.app.health import Health
 from gateway.app.migrate import workers
 from gateway.app.places import Places
@@ -60,6 +60,8 @@ class Supervisor:
         self._doors: dict[str, list[Socket]] = {}
         self._children: list[Child | None] = [None] * self._count
         self._stopping = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._hangup = asyncio.Event()
         self._metrics = Metrics()
         self._samples: dict[int, Any] = {}
         self._gone: list[Any] = []
@@ -72,6 +74,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
         self.status.settings(self._settings, self._faults)
         # Before the workers take mail, so that nobody finds a gateway that greets and cannot be asked or stopped.
         control = await control_server(self._places.control, self._converse)
@@ -82,14 +85,13 @@ class Supervisor:
             self._places.control.unlink(missing_ok=True)
 
     async def _serve(self, control: asyncio.AbstractServer) -> int:
-        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             if not await self._started(tasks):
                 return 0
             health = await self._serve_health()
-            loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_by_signal()))
             keepers = [tasks.create_task(self._keep(slot, tasks)) for slot in range(self._count)]
-            keepers.append(tasks.create_task(self._sample()))
+            keepers += [tasks.create_task(self._sample()), tasks.create_task(self._heed_hangups())]
+            self._ready.set()
             self._announce()
             await self._stopping.wait()
             self._say("stopping; what is in hand is finished first")
@@ -157,7 +159,7 @@ class Supervisor:
     async def _start(self, slot: int, tasks: asyncio.TaskGroup) -> None:
         child = Child(slot, self._path, self._clock)
         self._children[slot] = child
-        await child.start(self._sockets(slot), tasks)
+        await child.start(self._settings, self._sockets(slot), tasks)
         self._log.tell("info", "worker_started", worker=slot, pid=child.pid)
 
     async def _keep(self, slot: int, tasks: asyncio.TaskGroup) -> None:
@@ -210,6 +212,12 @@ class Supervisor:
 
     # -- reload -------------------------------------------------------------------------------------------------------
 
+    async def _heed_hangups(self) -> None:
+        while True:
+            await self._hangup.wait()
+            self._hangup.clear()
+            await self._reload_by_signal()
+
     async def _reload_by_signal(self) -> None:
         try:
             await self.reload()
@@ -235,8 +243,11 @@ class Supervisor:
             self.status.settings(new, faults)
             for slot, child in enumerate(self._children):
                 if child is not None and child.ready:
-                    child.hand({name: door for name, door in self._sockets(slot).items() if name not in before})
-                    await child.ask("reload", {})
+                    fresh = {name: door for name, door in self._sockets(slot).items() if name not in before}
+                    # Asked first: what is handed over may be more than fits between the two of us.
+                    asked = asyncio.ensure_future(child.ask("reload", {}))
+                    await asyncio.to_thread(child.hand, new, fresh)
+                    await asked
             self._unbind(new)
             self._log.set_level(new.settings.log.level)
             self._log.tell("info", "reloaded")
@@ -276,6 +287,8 @@ class Supervisor:
         return "something failed here; the log says what"
 
     async def _answer(self, command: str, arguments: dict[str, Any]) -> Any:
+        async with self._clock.timeout(START):  # A gateway that is just starting is asked a moment too early.
+            await self._ready.wait()
         match command:
             case "status":
                 return self.status.told(await self._ask_all("status", {}))

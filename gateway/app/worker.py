@@ -36,7 +36,7 @@ from gateway.storage.writer import StorageBroken
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 from gateway.world.dns import SystemNames
-from gateway.world.sockets import adopt, receive_sockets
+from gateway.world.sockets import Socket, adopt, receive_sockets
 
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
 SWITCH = 0.0001  # Seconds until a thread that waits for the interpreter gets it: the writer waits with each client.
@@ -47,7 +47,10 @@ ERASE = 3600.0  # Seconds between two looks for traces that are too old.
 class Worker:
     """The parts of one process, joined."""
 
-    def __init__(self, settings: Loaded, number: int, log: Log) -> None:
+    def __init__(
+        self, settings: Loaded, number: int, log: Log, handover: Socket, listening: Mapping[str, Socket]
+    ) -> None:
+        """`handover` brings what a reload changes; `listening` are the sockets of the listeners by their names."""
         self._settings = settings
         self._number = number
         self._log = log
@@ -55,13 +58,14 @@ class Worker:
         self._chance = SystemChance()
         self._metrics = Metrics()
         self._policy: Policy = policy(settings)
+        self._handover = handover
+        self._listening = listening
         self._stopping = asyncio.Event()
         self._drawn = b""
         self._started = self._clock.now()
 
-    async def run(self, control: int, sockets: int) -> None:
+    async def run(self, control: int) -> None:
         """Until told to stop. Raises KeyFault, StorageBroken, OSError, InUse."""
-        self._handover = adopt(sockets)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
         loop.add_signal_handler(signal.SIGINT, lambda: None)
@@ -104,9 +108,7 @@ class Worker:
             runner = tasks.create_task(self._runner.run())
             await self._carry_leftovers()
             self._doors = Doors(self._desk, loop, tasks)
-            note, received = receive_sockets(self._handover)
-            await self._doors.arrange(self._policy.listeners, dict(zip(json.loads(note), received, strict=True)))
-            self._handover.setblocking(True)
+            await self._doors.arrange(self._policy.listeners, self._listening)
             door = adopt(control)
             door.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=door, limit=256 << 20)  # noqa: TID251 - no new socket
@@ -238,14 +240,13 @@ class Worker:
         return await self._commands.answer(command, arguments)
 
     async def _reload(self) -> bool:
-        new = loaded(self._settings.path)
+        new, sockets = taken_over(self._handover, self._settings.path)
         terms = policy(new)
-        note, received = receive_sockets(self._handover)
         self._settings, self._policy = new, terms
         self._reception.policy = terms
         self._desk.contact = terms.contact
         self._runner.reconfigure(terms.outbounds, terms.retry, hostname=terms.hostname, contact=terms.contact)
-        await self._doors.arrange(terms.listeners, dict(zip(json.loads(note), received, strict=True)))
+        await self._doors.arrange(terms.listeners, sockets)
         self._log.set_level(new.settings.log.level)
         return True
 
@@ -286,6 +287,13 @@ class Worker:
         }
 
 
+def taken_over(handover: Socket, path: Path) -> tuple[Loaded, dict[str, Socket]]:
+    """Settings and listening sockets from the supervisor. Blocks; raises BadSettings, EOFError, OSError."""
+    octets, sockets = receive_sockets(handover)
+    note = json.loads(octets)
+    return loaded(path, note["settings"].encode()), dict(zip(note["listeners"], sockets, strict=True))
+
+
 def main(argv: list[str]) -> int:
     """The process. Its exit status tells the supervisor nothing but that it ended."""
     parser = argparse.ArgumentParser(prog="gateway worker")
@@ -294,13 +302,15 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--sockets", type=int, required=True)
     options = parser.parse_args(argv)
-    settings = loaded(options.config)
+    handover = adopt(options.sockets)
+    handover.setblocking(True)
+    settings, listening = taken_over(handover, options.config)
     file = settings.settings.log.file
     path = None if file is None else settings.resolve(file)
     log = configure(settings.settings.log.level, path, f"worker-{options.number}", SystemClock())
     sys.setswitchinterval(SWITCH)
     try:
-        uvloop.run(Worker(settings, options.number, log).run(options.control, options.sockets))
+        uvloop.run(Worker(settings, options.number, log, handover, listening).run(options.control))
     except (KeyFault, StorageBroken, InUse, OSError) as error:
         log.tell("error", "worker_failed", error=str(error))
         return 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Loaded:
     path: Path
     folder: Path
     warnings: tuple[Fault, ...] = ()
+    octets: bytes = field(default=b"", repr=False, compare=False)  # What stands in the file.
 
     def resolve(self, text: str) -> Path:
         """A path as gateway.toml has it, as one that can be opened."""
@@ -108,18 +109,26 @@ def load(path: Path) -> Settings:
     return loaded(path).settings
 
 
-def loaded(path: Path) -> Loaded:
-    """The settings with the folder from which their paths count. Raises BadSettings; warnings alone come back in it."""
-    reading = read(path)
+def loaded(path: Path, octets: bytes | None = None) -> Loaded:
+    """The settings with the folder from which their paths count. Raises BadSettings; warnings alone come back in it.
+
+    `octets`: what stood in the file when it was good, instead of what stands there now.
+    """
+    reading = read(path, octets)
     if reading.loaded is None or errors(reading.faults):
         raise BadSettings(reading.ordered(reading.faults))
     return reading.loaded
 
 
-def read(path: Path) -> Reading:
+def read(path: Path, octets: bytes | None = None) -> Reading:
     """Like `load`, but a file with faults is given back as far as it can be understood."""
     file = str(path)
-    data = _parse(path)
+    if octets is None:
+        found_octets = _octets(path)
+        if isinstance(found_octets, Fault):
+            return Reading(None, (found_octets,))
+        octets = found_octets
+    data = _parse(path, octets)
     if isinstance(data, Fault):
         return Reading(None, (data,))
     later = unbuilt(data, file)
@@ -134,10 +143,10 @@ def read(path: Path) -> Reading:
         loaded = None if repair is None else Loaded(repair.settings, path, folder)
         return Reading(loaded, tuple(fault for _, fault in found) + tuple(later), keys, repair)
     warnings = tuple(fault for fault in later if fault.severity == "warning")
-    return Reading(Loaded(settings, path, folder, warnings), tuple(later), keys)
+    return Reading(Loaded(settings, path, folder, warnings, octets), tuple(later), keys)
 
 
-def _parse(path: Path) -> dict[str, Any] | Fault:
+def _octets(path: Path) -> bytes | Fault:
     file = str(path)
     try:
         with path.open("rb") as stream:
@@ -146,6 +155,11 @@ def _parse(path: Path) -> dict[str, Any] | Fault:
         return Fault(file, "", f"that it can't be read: {error.strerror}", "a file that the gateway may read")
     if len(octets) > MAX_FILE:
         return Fault(file, "", f"more than {MAX_FILE} octets", "a settings file")
+    return octets
+
+
+def _parse(path: Path, octets: bytes) -> dict[str, Any] | Fault:
+    file = str(path)
     try:
         return tomllib.loads(octets.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

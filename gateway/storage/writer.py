@@ -6,6 +6,7 @@ Leaves out: several connections; a second writer of the same database waits for 
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+PLENTY = 512 << 20  # Octets free on the disk; with less, room counts more than speed.
 LOG_PAGES = 2000  # Of the write-ahead log, 4 KiB each, before they are carried into the database.
 MAX_BATCH = 256  # Works in one commit; with more the first of them would wait too long.
 GATHER = (
@@ -243,6 +245,9 @@ def lengthen_log(connection: sqlite3.Connection, path: str) -> None:
     """
     log = Path(f"{path}-wal")
     if log.exists() and log.stat().st_size >= LOG_PAGES * 4096:
+        return
+    disk = os.statvfs(log.parent)
+    if disk.f_bavail * disk.f_frsize < PLENTY:
         return
     try:
         connection.execute("DROP TABLE IF EXISTS lengthening")
