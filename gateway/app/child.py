@@ -7,12 +7,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.app.channel import Channel, Closed, Fault
+from gateway.app.interpreter import command, environment
 from gateway.settings.load import Loaded
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket, pair, send_sockets
@@ -46,21 +46,12 @@ class Child:
         """Start it and wait until it serves. Raises WorkerFailed, OSError."""
         ours, theirs = pair()
         hand, taken = pair()
-        # No shell, and nothing but our own interpreter and arguments.
-        command = [
-            sys.executable,
-            "-m",
-            "gateway",
-            "worker",
-            "--config",
-            str(self._config),
-            "--number",
-            str(self.number),
-        ]
-        command += ["--control", str(theirs.fileno()), "--sockets", str(taken.fileno())]
+        options = ["--config", str(self._config), "--number", str(self.number)]
+        options += ["--control", str(theirs.fileno()), "--sockets", str(taken.fileno())]
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *command,
+                *command("worker", *options),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), taken.fileno()),
                 # Ctrl-C goes to the whole group: the supervisor alone shall hear it, and end us in order.

@@ -12,7 +12,7 @@ from gateway.app.commands import Commands
 from gateway.app.lock import FileLock, InUse
 from gateway.app.parts import open_stores
 from gateway.app.places import Places
-from gateway.app.status import queue_warnings
+from gateway.app.status import NOT_RUNNING, queue_warnings
 from gateway.keys.vault import KeyFault
 from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded, loaded, read
@@ -140,14 +140,14 @@ class Console:
             "listeners": [],
             "queue": queue,
             "oldest_waiting": None if oldest is None else rfc3339(oldest),
-            "warnings": queue_warnings(self._settings, queue, oldest, now),
+            "warnings": [NOT_RUNNING, *queue_warnings(self._settings, queue, oldest, now)],
         }
 
     def _nothing_yet(self, command: str) -> Any:
         """Before the first start there are no databases, and so no mail."""
         if command == "status":
             queue = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
-            return {"processes": [], "listeners": [], "queue": queue, "oldest_waiting": None, "warnings": []}
+            return {"processes": [], "listeners": [], "queue": queue, "oldest_waiting": None, "warnings": [NOT_RUNNING]}
         if command.startswith("queue.") and command not in ("queue.list", "queue.show"):
             return {"changed": [], "missing": [], "sending": []}
         return []

@@ -36,9 +36,7 @@ class Doors:
         for name in [name for name in self._open if name not in names]:
             server, sessions = self._open.pop(name)
             server.close()
-            self._retired.append(sessions)
-            for session in sessions:
-                session.stop()
+            self._retired.append(sessions)  # Those who are connected stay until they go by themselves.
         for terms in listeners:
             if (entry := self._open.get(terms.name)) is not None:
                 if entry[1].terms.implicit == terms.implicit and not terms.implicit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 from gateway.app.keyring import make_keys
@@ -11,6 +12,7 @@ from gateway.settings.load import Loaded, loaded
 from gateway.storage.migrate import MigrationFault, migrate_shared, migrate_spool
 from gateway.storage.shared import Shared
 from gateway.storage.spool import CONTENT, DATABASE
+from gateway.storage.writer import open_database
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 
@@ -43,8 +45,23 @@ def migrate(path: Path) -> list[str]:
         raise MigrationFault(f"{error.filename or places.data}: {error.strerror}") from error
     shared = Shared(places.shared)
     try:
+        if not shared.keys():
+            _check_empty(places)
         make_keys(settings, shared, SystemChance(), SystemClock())
     finally:
         shared.close()
     told.append("domain keys: ready")
     return told
+
+
+def _check_empty(places: Places) -> None:
+    """New keys are for a new gateway. Made beside mail that is sealed under others, they would bury it."""
+    for number in places.spools():
+        path = places.spool(number) / DATABASE
+        with closing(open_database(str(path))) as connection:
+            count = connection.execute("SELECT count(*) FROM messages").fetchone()[0]
+        if count:
+            raise MigrationFault(
+                f"{places.shared} holds no keys, but {path} holds {count} sealed message(s), which no other keys open. "
+                f"Restore {places.shared} from its copy; to give that mail up, move {places.spool(number)} away"
+            )

@@ -72,6 +72,7 @@ async def open_stores(
             moved=moved,
             observe=observe,
             name=str(number),
+            tell=tell,
         )
         for number in numbers
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.app.check import check
 from gateway.app.child import WorkerFailed
+from gateway.app.interpreter import command, environment
 from gateway.app.lock import FileLock, InUse
 from gateway.app.places import Places
 from gateway.app.supervisor import Supervisor
@@ -47,8 +48,9 @@ def serve(path: Path) -> int:
 
 def _serve(path: Path, settings: Loaded, faults: Sequence[Fault]) -> int:
     # In a process of its own: what migrations need is large, and this process stays. Ctrl-C is ours to hear.
-    command = [sys.executable, "-m", "gateway", "migrate", "--config", str(path)]
-    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False, start_new_session=True).returncode:
+    migration = command("migrate", "--config", str(path))
+    quiet = subprocess.DEVNULL
+    if subprocess.run(migration, env=environment(), stdout=quiet, check=False, start_new_session=True).returncode:
         return _refuse("the databases are not ready; nothing was started")
     for fault in faults:
         print(f"gateway: {fault}", file=sys.stderr)  # noqa: T201

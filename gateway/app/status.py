@@ -35,6 +35,9 @@ def warning(code: str, text: str) -> dict[str, str]:
     return {"code": code, "text": text}
 
 
+NOT_RUNNING = warning("not_running", "nothing serves with these settings, so no mail moves; gateway serve starts it")
+
+
 class Status:
     """Gathers what the supervisor knows and joins it with what the workers say."""
 

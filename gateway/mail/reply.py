@@ -106,6 +106,7 @@ TLS_NOT_OFFERED = Reply(502, "5.5.1", "STARTTLS is not offered here")
 
 # Limits
 TOO_MANY_BAD_COMMANDS = Reply(421, "4.7.0", "Too many bad commands")
+TOO_MANY_REFUSED = Reply(421, "4.7.0", "Too many refused recipients")
 TOO_MANY_CONNECTIONS = Reply(421, "4.7.0", "Too many connections; please try again later")
 TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages in one session; please connect again")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")  # RFC 5321 4.5.3.1.10

@@ -390,7 +390,7 @@ class Session(Connection):
         except Refused:
             self._refused_recipients += 1
             if self._refused_recipients > self.terms.max_bad_commands + len(self._recipients):
-                raise Refused(say.TOO_MANY_BAD_COMMANDS, close=True) from None
+                raise Refused(say.TOO_MANY_REFUSED, close=True) from None
             raise
         self._recipients.append(recipient)
         self._out.append(say.RECIPIENT_OK.wire)

@@ -46,7 +46,11 @@ class SealedFile:
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """The octets in pieces of 1 MiB. Raises SealBroken, or OSError where the file can't be read."""
         loop = asyncio.get_running_loop()
-        descriptor = await loop.run_in_executor(self._executor, os.open, self._path, os.O_RDONLY | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        try:
+            descriptor = await loop.run_in_executor(self._executor, os.open, self._path, flags)
+        except FileNotFoundError as error:
+            raise SealBroken(f"the content file of {self._record} is gone") from error
         try:
             start = await loop.run_in_executor(self._executor, os.pread, descriptor, START, 0)
             segments = self._sealer.segments(PURPOSE, f"content {self._record}", start)

@@ -16,7 +16,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from gateway.mail.delivery import Delivery, State
+from gateway.mail.address import Address
+from gateway.mail.delivery import Delivery, State, Target
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Content, Held
 from gateway.observe.events import Event, Found
@@ -63,11 +64,13 @@ class Spool:
         moved: Callable[[Spool, Sequence[Prepared]], None],
         observe: Callable[[int, float], None],
         name: str,
+        tell: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
         """`moved` is told, after their commit, which records of `done`, `postpone`, `note` and `change` are to be
         moved; `observe` works and seconds of each commit.
         """
         self.name = name
+        self._tell = tell
         self._folder = folder
         self._content = folder / CONTENT
         self._sealer = sealer
@@ -93,7 +96,12 @@ class Spool:
 
     async def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the database and clear away what a crash left. Raises StorageBroken, OSError."""
-        self._writer.start(loop)
+        try:
+            self._writer.start(loop)
+        except sqlite3.Error as error:
+            raise StorageBroken(
+                f"{self._folder / DATABASE} can't be opened: {error}. Restore it from a copy"
+            ) from error
         # Greater than every number that was given before, also where the clock went back since.
         last = await self._writer.do(lambda db: db.execute("SELECT max(seq) FROM records").fetchone()[0])
         # Leases ended with the process that had them.
@@ -350,7 +358,7 @@ class Spool:
                 return db.execute(f"SELECT {_COLUMNS} FROM deliveries ORDER BY id LIMIT ?", (limit,)).fetchall()  # noqa: S608
             return self._select(db, ids, messages=True)
 
-        return await self._open_rows(await self._writer.do(work))
+        return await self._open_rows(await self._writer.do(work), broken_too=True)
 
     async def change(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
         """Store state and next_attempt of those that nobody has in hand; the ids of these."""
@@ -409,8 +417,11 @@ class Spool:
             )
         return db.execute(f"{query} ORDER BY next_attempt, id", {"ids": names}).fetchall()
 
-    async def _open_rows(self, rows: Sequence[tuple[Any, ...]]) -> list[Delivery]:
-        """Rows as deliveries. One that does not open is held where it lies, so that it never stops the others."""
+    async def _open_rows(self, rows: Sequence[tuple[Any, ...]], *, broken_too: bool = False) -> list[Delivery]:
+        """Rows as deliveries. One that does not open is held where it lies, so that it never stops the others.
+
+        With `broken_too` it comes as a delivery of which no more is known than its columns, for people to see.
+        """
         found: list[Delivery] = []
         broken: list[tuple[str]] = []
         for id_, message, connector, state, next_attempt, attempts, created, size, sealed in rows:
@@ -430,9 +441,29 @@ class Spool:
                 )
             except SealBroken:
                 broken.append((id_,))
+                if broken_too:
+                    found.append(_unreadable(id_, message, connector, attempts, created / 1000, size))
         if broken:
+            self._tell("error", "deliveries_do_not_open", spool=self.name, deliveries=[row[0] for row in broken])
             await self._writer.do(lambda db: db.executemany("UPDATE deliveries SET state='held' WHERE id=?", broken))
         return found
+
+
+def _unreadable(id_: str, message: str, connector: str, attempts: int, created: float, size: int) -> Delivery:
+    nobody = Target(address=Address("", ""), reason="its sealed row does not open", enhanced="4.3.0")
+    return Delivery(
+        id=id_,
+        message=message,
+        connector=connector,
+        destination="",
+        sender=None,
+        targets=(nobody,),
+        size=size,
+        created=created,
+        next_attempt=created,
+        attempts=attempts,
+        state=State.HELD,
+    )
 
 
 def _forget(db: sqlite3.Connection, id_: str, message: str, records: list[tuple[Any, ...]]) -> bool:

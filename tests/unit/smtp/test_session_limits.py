@@ -108,7 +108,7 @@ async def test_whoever_guesses_recipients_is_cut_off(listen: Callable[..., Sessi
     await client.asks(MAIL, "250 ")
     for number in range(3):
         await client.asks(f"RCPT TO:<{number}@partner.example>", "550 5.4.4")
-    await client.asks("RCPT TO:<4@partner.example>", "421 4.7.0 Too many bad commands")
+    await client.asks("RCPT TO:<4@partner.example>", "421 4.7.0 Too many refused recipients")
     assert client.closed
 
 

@@ -154,10 +154,12 @@ async def test_a_content_that_is_said_to_be_shorter_does_not_open(tmp_path: Path
         _ = [block async for block in shorter.blocks()]
 
 
-async def test_a_file_that_is_gone_is_an_os_error(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+async def test_a_file_that_is_gone_counts_as_content_that_does_not_open(
+    tmp_path: Path, executor: ThreadPoolExecutor
+) -> None:
     message = await taken(tmp_path, executor, octets(INLINE + 1), SEGMENT)
     (tmp_path / "Q1").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(SealBroken, match="is gone"):
         await read(message)
 
 

@@ -1,0 +1,22 @@
+"""How one process of ours starts another: the same interpreter and the same code, wherever it is started from."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import gateway
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of `gateway` with these arguments. No shell."""
+    # -P: without it, whatever lies in the folder in which somebody typed `gateway serve` would be imported before us.
+    return [sys.executable, "-P", "-m", "gateway", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """The environment for `command`: it finds this very package, installed or not."""
+    ours = str(Path(gateway.__file__).absolute().parents[1])
+    others = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != ours]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([ours, *others])}

@@ -1,0 +1,48 @@
+"""Making databases and keys ready: keys are made for a new gateway, never beside mail that is sealed under others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.app.migrate import migrate
+from gateway.keys.file import create
+from gateway.storage.migrate import MigrationFault
+from gateway.storage.writer import open_database
+from gateway.world.chance import SystemChance
+
+SETTINGS = """\
+[server]
+workers = 1
+[[listeners]]
+listen = "127.0.0.1:2525"
+tls = "none"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    create(tmp_path / "vault", ("default",), SystemChance())
+    path = tmp_path / "gateway.toml"
+    path.write_text(SETTINGS)
+    return path
+
+
+def test_what_is_missing_is_made_and_a_second_time_changes_nothing(config: Path) -> None:
+    assert migrate(config)[-1] == "domain keys: ready"
+    assert all("up to date" in line for line in migrate(config)[:-1])
+
+
+def test_no_keys_are_made_beside_mail_that_is_sealed_under_others(config: Path) -> None:
+    migrate(config)
+    data = config.parent / "data"
+    spool = open_database(str(data / "spool" / "0" / "spool.db"))
+    spool.execute("INSERT INTO messages(id, received, size, content) VALUES ('Q1', 0, 1, x'00')")
+    spool.close()
+    for path in data.glob("gateway.db*"):
+        path.unlink()
+    with pytest.raises(MigrationFault, match="holds no keys, but .* holds 1 sealed message"):
+        migrate(config)
+    with pytest.raises(MigrationFault, match="Restore"):  # Nor by trying again.
+        migrate(config)
