@@ -14,11 +14,12 @@ from cryptography import x509
 from gateway.connectors import patterns, pem
 from gateway.connectors.inbound import read_inbounds
 from gateway.connectors.outbound import read_outbounds
+from gateway.keys.file import FILE as VAULT_FILE
 from gateway.keys.file import FileVault
 from gateway.keys.vault import KeyFault
 from gateway.settings.fault import Fault, shown
 from gateway.settings.load import Loaded, read
-from gateway.settings.place import BadPlace, listening, place, written
+from gateway.settings.place import BadPlace, listening, overlap, place, written
 from gateway.settings.schema import Listener
 from gateway.world.clock import Clock, SystemClock, rfc3339
 
@@ -46,11 +47,11 @@ def _judge(loaded: Loaded, now: float) -> list[Fault]:
         faults.append(loaded.warning("accepted_domains", "nothing", right))
     read_inbounds(loaded, accepted, faults)
     read_outbounds(loaded, faults)
-    return [*faults, *_listeners(loaded, now), *_names(loaded), *_places(loaded), *_disk(loaded)]
+    return [*faults, *_listeners(loaded, now), *_names(loaded), *_places(loaded), *_retry(loaded), *_disk(loaded)]
 
 
 def _listeners(loaded: Loaded, now: float) -> Iterator[Fault]:
-    taken: dict[str, str] = {}
+    taken: dict[tuple[str, int], str] = {}
     for number, listener in enumerate(loaded.settings.listeners):
         key = f"listeners[{number}]"
         yield from _free(loaded, f"{key}.listen", listener.listen, taken)
@@ -59,15 +60,22 @@ def _listeners(loaded: Loaded, now: float) -> Iterator[Fault]:
         yield from _free(loaded, "metrics.listen", loaded.settings.metrics.listen, taken)
 
 
-def _free(loaded: Loaded, key: str, text: str, taken: dict[str, str]) -> Iterator[Fault]:
+def _free(loaded: Loaded, key: str, text: str, taken: dict[tuple[str, int], str]) -> Iterator[Fault]:
     try:
-        here = written(*listening(text))
+        here = listening(text)
     except BadPlace as error:
         yield loaded.fault(key, shown(text), str(error))
         return
-    first = taken.setdefault(here, key)
-    if first != key:
-        yield loaded.fault(key, f"{shown(text)}, which {first} has already", "another address or port")
+    for there, first in taken.items():
+        if here == there:
+            yield loaded.fault(key, f"{shown(text)}, which {first} has already", "another address or port")
+        elif overlap(here, there):
+            found = f"{shown(text)} beside {shown(written(*there))} of {first}, one of which holds the other"
+            yield loaded.fault(key, found, "another port, or one of the two alone")
+        else:
+            continue
+        return
+    taken[here] = key
 
 
 def _certificate(loaded: Loaded, key: str, listener: Listener, now: float) -> Iterator[Fault]:
@@ -133,6 +141,19 @@ def _places(loaded: Loaded) -> Iterator[Fault]:
             yield loaded.fault(f"dns.resolvers[{number}]", shown(text), right)
 
 
+def _retry(loaded: Loaded) -> Iterator[Fault]:
+    """The first wait must not be longer than the longest, nor end after the delivery has expired."""
+    retry = loaded.settings.retry
+    for name, bound in (("longest", retry.longest), ("expire", retry.expire)):
+        if retry.first <= bound:
+            continue
+        if "first" in retry.model_fields_set:
+            yield loaded.fault("retry.first", f"{retry.first:.10g}, more than {name}", f"at most {name}, {bound:.10g}")
+        else:
+            found = f"{bound:.10g}, less than first, which is {retry.first:.10g} by default"
+            yield loaded.fault(f"retry.{name}", found, "more than that, or a smaller first beside it")
+
+
 def _disk(loaded: Loaded) -> Iterator[Fault]:
     settings = loaded.settings
     url = settings.storage.url
@@ -150,23 +171,33 @@ def _disk(loaded: Loaded) -> Iterator[Fault]:
 
 def _writable(loaded: Loaded, key: str, folder: Path) -> Iterator[Fault]:
     """A folder that is there, or can be made, and takes files. What is missing is made at the start, not by a check."""
-    if folder.exists() and not folder.is_dir():
-        yield loaded.fault(key, f"{folder}, which is a file", "a folder")
-        return
     there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    try:
+        if folder.exists() and not folder.is_dir():
+            yield loaded.fault(key, f"{folder}, which is a file", "a folder")
+            return
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        good = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    except PermissionError:  # A folder above may not be entered.
+        good = False
+    if not good:
         right = "a folder that belongs to the gateway's user"
         yield loaded.fault(key, f"{there}, where the gateway may not write", right)
 
 
 def _log(loaded: Loaded, file: Path) -> Iterator[Fault]:
-    if file.is_dir():
-        yield loaded.fault("log.file", f"{file}, which is a folder", "a file")
-    elif not file.parent.is_dir():
-        yield loaded.fault("log.file", f"no folder {file.parent}", "a file in a folder that is there")
-    elif not os.access(file if file.exists() else file.parent, os.W_OK):
+    try:
+        if file.is_dir():
+            yield loaded.fault("log.file", f"{file}, which is a folder", "a file")
+            return
+        if not file.parent.is_dir():
+            yield loaded.fault("log.file", f"no folder {file.parent}", "a file in a folder that is there")
+            return
+        good = os.access(file if file.exists() else file.parent, os.W_OK)
+    except PermissionError:  # A folder above may not be entered.
+        good = False
+    if not good:
         yield loaded.fault("log.file", f"{file}, where the gateway may not write", "a file that belongs to its user")
 
 
@@ -183,5 +214,12 @@ def _vaults(loaded: Loaded) -> Iterator[Fault]:
         try:
             FileVault(vault.name, loaded.resolve(vault.path))
         except KeyFault as error:
-            right = "a vault as `gateway init` makes it, or the backup of this one"
-            yield loaded.fault(f"vaults[{number}].path", str(error), right)
+            yield _no_vault(loaded, f"vaults[{number}].path", loaded.resolve(vault.path), error)
+
+
+def _no_vault(loaded: Loaded, key: str, folder: Path, error: KeyFault) -> Fault:
+    if isinstance(error.__cause__, FileNotFoundError):
+        right = "the folder of the vault that belongs to the data, with its disk mounted, or its backup"
+        return loaded.fault(key, f"no file {folder / VAULT_FILE}", right)
+    right = "the vault as `gateway init` made it, or its backup"
+    return loaded.fault(key, f"a vault that can't be used ({error})", right)

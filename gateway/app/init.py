@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from gateway.app import devcerts
@@ -14,7 +15,7 @@ from gateway.connectors import patterns
 from gateway.connectors.outbound import smart_host
 from gateway.keys import file as file_vault
 from gateway.keys.vault import KeyFault
-from gateway.settings.place import BadPlace, listening, written
+from gateway.settings.place import EVERYWHERE, BadPlace, listening, overlap, written
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
@@ -62,7 +63,7 @@ def init(
     ours = tuple(dict.fromkeys(_domain(text) for text in domains)) or (DOMAIN,)
     doors = tuple(dict.fromkeys(_door(text) for text in listen)) or (LISTEN,)
     hop = None if next_hop is None else _hop(next_hop)
-    _refuse_what_is_there(folder, hop)
+    _apart(doors)
     made = Made(
         folder=folder,
         settings=folder / SETTINGS,
@@ -72,6 +73,7 @@ def init(
         outbox=folder / "outbox" if hop is None else None,
     )
     try:
+        _refuse_what_is_there(folder, hop)
         _place(folder, made, hostname, clock, chance)
     except OSError as error:
         raise Refusal(f"{folder} could not be made: {error.strerror or error}. Nothing was left behind") from error
@@ -92,6 +94,13 @@ def _door(text: str) -> str:
         return written(*listening(text))
     except BadPlace as error:
         raise WrongUse(f"--listen {text!r}: right would be {error}") from error
+
+
+def _apart(doors: tuple[str, ...]) -> None:
+    """Raises WrongUse where one listener takes all addresses of a port and another one of them."""
+    for one, other in combinations(doors, 2):
+        if overlap(listening(one), listening(other)):
+            raise WrongUse(f"--listen {one} and --listen {other} exclude each other; right would be one of the two")
 
 
 def _hop(text: str) -> str:
@@ -168,7 +177,7 @@ def _server_names(made: Made, hostname: str) -> list[str]:
         names.append(name)
     names += ["127.0.0.1", "::1"]
     doors = (listening(text)[0] for text in made.listen)
-    return names + [host for host in doors if host not in ("0.0.0.0", "::")]  # noqa: S104  (not bound, left out)
+    return names + [host for host in doors if host not in EVERYWHERE]
 
 
 def _write(path: Path, octets: bytes, mode: int) -> None:

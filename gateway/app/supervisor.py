@@ -113,7 +113,7 @@ class Supervisor:
                 if listener.listen in self._doors:
                     continue
                 host, port = listening(listener.listen)
-                # Without sharing first: with it a second gateway would get this port too, and clients either of the two.
+                # Without sharing first: with it a second gateway would get this port too, and clients either of them.
                 bind(host, port, reuse_port=False).close()
                 fresh[listener.listen] = doors = []
                 for _ in range(self._count):

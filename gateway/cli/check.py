@@ -6,7 +6,7 @@ import typer
 
 from gateway.cli.complaint import complain
 from gateway.cli.output import Config, Json, say, value
-from gateway.cli.words import plain
+from gateway.cli.words import count, plain
 
 
 def check(config: Config = None, as_json: Json = False) -> None:
@@ -28,9 +28,8 @@ def check(config: Config = None, as_json: Json = False) -> None:
             complain(str(fault))
     if wrong:
         if not as_json:
-            complain(f"{len(wrong)} {'fault' if len(wrong) == 1 else 'faults'}; the gateway can't serve with this file")
+            complain(f"{count(len(wrong), 'fault')}; the gateway can't serve with this file")
         raise typer.Exit(1)
     if not as_json:
-        warnings = len(faults)
-        note = f" {warnings} {'warning' if warnings == 1 else 'warnings'}, on standard error." if warnings else ""
+        note = f" {count(len(faults), 'warning')}, on standard error." if faults else ""
         say(f"{plain(path)} is right: the gateway can serve with it.{note}")

@@ -17,10 +17,11 @@ from gateway.cli.complaint import complain
 from gateway.cli.fate import Fate, judge
 from gateway.cli.output import Config, Json, line, say, value
 from gateway.cli.reach import Console, Reach, console, reach, settings_path, speaking
-from gateway.cli.words import path, plain
+from gateway.cli.words import count, path, plain
 
 if TYPE_CHECKING:
     from gateway.cli.dialogue import Answer, Door
+    from gateway.settings.load import Reading
     from gateway.settings.schema import Listener, Settings
 
 PATIENCE = 10.0  # Seconds in which what became of the message is waited for.
@@ -59,15 +60,13 @@ def send(
     if body is not None and file is not None:
         raise typer.BadParameter("--body and --file exclude each other: the file is the whole message")
     with speaking():
-        from gateway.settings.load import load
-
         found = settings_path(config)
-        settings = load(found)
-        mine = sender or f"ida@{_domain(settings)}"
-        theirs = recipients or ["otto@partner.example"]
+        reading, settings = _understood(found)
+        mine = _address("--from", sender) if sender else f"ida@{_domain(reading, settings)}"
+        theirs = [_address("--to", one) for one in recipients or ["otto@partner.example"]]
         here = reach(context)
         octets = _read(file) if file else _compose(here, mine, theirs, subject, TEXT if body is None else body)
-        answer = _hand_in(_door(settings, found.parent, listen, tls), mine, theirs, octets, found)
+        answer = _hand_in(_door(reading, settings, found.parent, listen, tls), mine, theirs, octets, found)
         if not answer.taken:
             _tell_refusal(answer, as_json)
             raise typer.Exit(1)
@@ -84,9 +83,44 @@ def send(
             raise typer.Exit(1)
 
 
-def _domain(settings: Settings) -> str:
+def _understood(found: Path) -> tuple[Reading, Settings]:
+    """The settings, as far as they can be understood: the gateway may well run on what was good. Raises BadSettings."""
+    from gateway.settings.fault import BadSettings, errors
+    from gateway.settings.load import read
+
+    reading = read(found)
+    if reading.loaded is None:
+        raise BadSettings(reading.faults)
+    if wrong := errors(reading.faults):
+        complain(f"{count(len(wrong), 'fault')} in {found}, which gateway check names; sending nevertheless")
+    return reading, reading.loaded.settings
+
+
+def _doubtful(reading: Reading, key: str) -> bool:
+    """Whether the value at `key` was at fault, so that what stands in the settings is a filling."""
+    bad = () if reading.repair is None else reading.repair.faulty
+    return any(key == one or key.startswith((f"{one}.", f"{one}[")) for one in bad)
+
+
+def _address(option: str, text: str) -> str:
+    """`text`, where it is a mailbox. Raises typer.BadParameter, with the option's name."""
+    from gateway.mail.address import BadAddress, parse_address
+
+    try:
+        parse_address(text)
+    except BadAddress as error:
+        raise typer.BadParameter(
+            f"{option} {plain(repr(text))} is no address ({error}); right would be one such as otto@partner.example"
+        ) from error
+    return text
+
+
+def _domain(reading: Reading, settings: Settings) -> str:
     """The first accepted domain, a subdomain where only those are accepted."""
-    for one in settings.accepted_domains:
+    for number, one in enumerate(settings.accepted_domains):
+        key = f"accepted_domains[{number}]"
+        if _doubtful(reading, f"{key}.name"):
+            continue
         name = one if isinstance(one, str) else one.name
         return name.replace("*.", "mail.", 1)
     return "corp.example"
@@ -116,14 +150,20 @@ def _compose(here: Reach, sender: str, recipients: list[str], subject: str, body
     return message.as_bytes()
 
 
-def _door(settings: Settings, folder: Path, listen: str | None, tls: str | None) -> Door:
-    """Which listener is spoken to, and how. A listener of the settings also says what TLS it has."""
+def _door(reading: Reading, settings: Settings, folder: Path, listen: str | None, tls: str | None) -> Door:
+    """Which listener is spoken to, and how. A listener of the settings also says what TLS it has.
+
+    Raises BadSettings where the first listener is meant, and its address or TLS can't be understood.
+    """
     from gateway.cli.dialogue import Door
+    from gateway.settings.fault import BadSettings
 
     known: Listener | None = next((one for one in settings.listeners if one.listen == listen), None)
     if listen is None:
         known = settings.listeners[0]
         listen = known.listen
+        if _doubtful(reading, "listeners[0].listen") or (tls is None and _doubtful(reading, "listeners[0].tls")):
+            raise BadSettings(reading.faults)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise typer.BadParameter(f"--listen {plain(listen)} is no address; right would be 127.0.0.1:2525 or [::1]:2525")

@@ -10,6 +10,8 @@ from gateway.cli.output import Config, Json, line, say, table, value
 from gateway.cli.reach import console, settings_path, speaking
 from gateway.cli.words import count, moment, octets, plain, span
 
+NOT_RUNNING = "not_running"  # The code of the warning that nothing serves.
+
 
 def status(context: typer.Context, config: Config = None, as_json: Json = False) -> None:
     """Show processes, listeners, the queue and warnings."""
@@ -25,7 +27,7 @@ def status(context: typer.Context, config: Config = None, as_json: Json = False)
             say(f"The gateway is not running. Start it with: gateway serve --config {settings_path(config)}")
         _listeners(answer["listeners"])
         _queue(answer["queue"], answer["oldest_waiting"])
-        _warnings(answer["warnings"])
+        _warnings(answer["warnings"], there.serving)
 
 
 def _processes(processes: list[dict[str, Any]]) -> None:
@@ -68,11 +70,16 @@ def _queue(states: dict[str, int], oldest: str | None) -> None:
         say(f"The oldest that waits came at {moment(oldest)}. To see why: gateway queue list")
 
 
-def _warnings(warnings: list[dict[str, str]]) -> None:
-    print()
+def _warnings(warnings: list[dict[str, str]], serving: bool) -> None:
+    if not serving:
+        # The first line says it already.
+        warnings = [warning for warning in warnings if warning["code"] != NOT_RUNNING]
     if not warnings:
-        say("Nothing needs anyone's attention.")
+        if serving:
+            print()
+            say("Nothing needs anyone's attention.")
         return
+    print()
     say(f"{count(len(warnings), 'warning')}:")
     for warning in warnings:
         line(f"  {plain(warning['code'])}:", plain(warning["text"]))

@@ -102,7 +102,9 @@ def _recipient(event: Facts) -> str:
     start = status.get(event.get("status", ""), plain(event.get("status", "-")) + " for")
     code = f" {plain(event['enhanced'])}" if event.get("enhanced") and event.get("status") != "sent" else ""
     why = f" ({plain(event['reason'])}{code})" if event.get("reason") else f" ({code.strip()})" if code else ""
-    said = f": {plain(event['reply'])}" if event.get("reply") else ""
+    reply, reason = plain(event.get("reply") or ""), plain(event.get("reason") or "")
+    # Where it is a sentence of ours the reply is the same once more, behind its code.
+    said = f": {reply}" if reply and not (reason and reason.casefold() in reply.casefold()) else ""
     return f"{_delivery(event)} {start} {plain(event.get('address', '-'))}{why}{said}"
 
 

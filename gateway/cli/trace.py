@@ -12,7 +12,7 @@ from gateway.cli.complaint import complain
 from gateway.cli.output import Config, Json, line, say, value
 from gateway.cli.reach import console, reach, speaking
 from gateway.cli.story import sentence, spread
-from gateway.cli.words import count, moment, plain
+from gateway.cli.words import moment, plain
 
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -55,7 +55,8 @@ def trace(
         elif stories:
             tell(stories)
             if len(stories) == limit:
-                say(f"These are the newest {count(limit, 'message')}; --limit shows more.")
+                newest = "This is the newest message" if limit == 1 else f"These are the newest {limit} messages"
+                say(f"{newest}; --limit shows more.")
         elif not identity and not message_id:
             say("No message of that is in the trace. To see all of the last days: gateway trace --since 7d")
         if not stories and (identity or message_id):

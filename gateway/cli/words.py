@@ -14,11 +14,11 @@ def plain(text: object) -> str:
     return _CONTROL.sub("?", str(text))
 
 
-def octets(count: int) -> str:
-    """`count` octets, such as `4.1 KiB`."""
-    if count < 1024:
-        return f"{count} octets"
-    size = float(count)
+def octets(number: int) -> str:
+    """`number` octets, such as `4.1 KiB`."""
+    if number < 1024:
+        return count(number, "octet")
+    size = float(number)
     for unit in ("KiB", "MiB", "GiB"):
         size /= 1024
         if size < 1024:

@@ -30,6 +30,11 @@ _KEY = "connectors.inbound"
 
 _REMEMBERED = 4096  # Pairs of client address and sender domain. Forgotten all at once: a flood must not cost more.
 _ALWAYS_TAKEN = frozenset({"postmaster", "abuse"})  # RFC 5321 4.5.1, RFC 2142 4
+_WIDEST = {4: 8, 6: 16}  # Prefix lengths: nobody's own servers have a public network larger than these.
+_PRIVATE = (  # The wide ones: private, loopback, unique local and link-local addresses.
+    *(IPv4Network("10.0.0.0/8"), IPv4Network("127.0.0.0/8")),
+    *(IPv6Network("fc00::/7"), IPv6Network("fe80::/10")),
+)
 _ROUTING = frozenset("%!@")  # `user%other.example`, `other.example!user`, `"user@other.example"`
 
 
@@ -186,6 +191,8 @@ def _read(loaded: Loaded, key: str, section: schema.Inbound, accepted: Domains, 
     on_premises = section.type == "on_premises"
     if on_premises:
         _closed(loaded, f"{key}.sender_ip_addresses", section, networks, faults)
+    else:
+        _within(loaded, f"{key}.recipient_domains", section, accepted, faults)
     if section.restrict_domains_to_ip_addresses and not section.sender_ip_addresses:
         right = "the addresses to which restrict_domains_to_ip_addresses restricts them"
         faults.append(loaded.fault(f"{key}.sender_ip_addresses", "nothing", right))
@@ -216,15 +223,45 @@ def _closed(
     networks: tuple[IPv4Network | IPv6Network, ...],
     faults: list[Fault],
 ) -> None:
-    """An on_premises connector for everybody would be an open relay."""
+    """An on_premises connector for everybody, or for a large part of the internet, would be an open relay."""
     right = "the addresses of your own servers: from anywhere else this would be an open relay"
     if not section.sender_ip_addresses:
         faults.append(loaded.fault(key, "nothing", right))
-    # Also where several networks make up all of them, such as 0.0.0.0/1 and 128.0.0.0/1.
-    four = collapse_addresses(one for one in networks if isinstance(one, IPv4Network))
-    six = collapse_addresses(one for one in networks if isinstance(one, IPv6Network))
-    whole = [str(one) for one in four if one.prefixlen == 0] + [str(one) for one in six if one.prefixlen == 0]
-    faults.extend(loaded.fault(key, f"the whole internet ({one})", right) for one in whole)
+    # Also where several networks make up a larger one, such as 0.0.0.0/1 and 128.0.0.0/1.
+    public = [one for one in networks if not _private(one)]
+    four = collapse_addresses(one for one in public if isinstance(one, IPv4Network))
+    six = collapse_addresses(one for one in public if isinstance(one, IPv6Network))
+    whole: list[IPv4Network | IPv6Network] = [*four, *six]
+    for one in whole:
+        if one.prefixlen == 0:
+            faults.append(loaded.fault(key, f"the whole internet ({one})", right))
+        elif one.prefixlen < (widest := _WIDEST[one.version]):
+            faults.append(loaded.fault(key, f"{one}, a public network larger than /{widest}", right))
+
+
+def _private(network: IPv4Network | IPv6Network) -> bool:
+    return any(
+        network.version == one.version and one.prefixlen <= network.prefixlen and network.network_address in one
+        for one in _PRIVATE
+    )
+
+
+def _within(loaded: Loaded, key: str, section: schema.Inbound, accepted: Domains, faults: list[Fault]) -> None:
+    """Add a warning for each of a partner's recipient_domains that is not ours: it reaches accepted_domains alone."""
+    if not accepted.patterns:
+        return  # Told already.
+    for number, text in enumerate(section.recipient_domains):
+        one = patterns.pattern(text)
+        if one is not None and not _meets(one, accepted):
+            right = "one of accepted_domains: a partner reaches no other, so this has no effect"
+            faults.append(loaded.warning(f"{key}[{number}]", shown(text), right))
+
+
+def _meets(pattern: str, accepted: Domains) -> bool:
+    """Whether any domain fits both `pattern` and `accepted`."""
+    if pattern in accepted.patterns or accepted.closeness(pattern) is not None:
+        return True
+    return any(Domains((pattern,)).closeness(one) is not None for one in accepted.patterns)
 
 
 def _associated(loaded: Loaded, key: str, section: schema.Inbound, accepted: Domains, faults: list[Fault]) -> Domains:

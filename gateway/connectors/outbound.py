@@ -35,9 +35,27 @@ def read_outbounds(loaded: Loaded, faults: list[Fault]) -> tuple[Outbound, ...]:
     patterns.unique(loaded, _KEY, (section.name for section in sections), faults)
     made = (_Reader(loaded, f"{_KEY}[{number}]", section, faults).read() for number, section in enumerate(sections))
     kept = tuple(one for one in made if one is not None)
+    _twice(loaded, faults)
     if not sections:
         faults.append(loaded.warning(_KEY, "no connector", "at least one; until then no mail can go anywhere"))
     return kept
+
+
+def _twice(loaded: Loaded, faults: list[Fault]) -> None:
+    """Add a warning for each pattern that an earlier connector has too: `choose` gives all its mail to that one."""
+    holders: dict[str, int] = {}
+    sections = loaded.settings.connectors.outbound
+    for number, section in enumerate(sections):
+        if not section.enabled:
+            continue
+        for index, text in enumerate(section.recipient_domains):
+            one = patterns.pattern(text)
+            if one is None or (first := holders.setdefault(one, number)) == number:
+                continue
+            here, there = shown(section.name), shown(sections[first].name)
+            found = f"{shown(text)}, which {_KEY}[{first}] has already"
+            right = f"to name it once: as it stands {there} counts, the first in the file, and {here} gets none of it"
+            faults.append(loaded.warning(f"{_KEY}[{number}].recipient_domains[{index}]", found, right))
 
 
 def choose(outbounds: tuple[Outbound, ...], domain: str) -> Outbound | None:
@@ -88,6 +106,8 @@ class _Reader:
         tls = self._tls()
         if tls is None or not self.section.enabled or len(errors(self.faults)) > before:
             return None
+        if self.section.deliver == "mailbox":
+            return None  # Refused by name already.
         return self._made(recipient_domains, folder, smart_hosts, tls)
 
     def _made(

@@ -19,7 +19,7 @@ from gateway.delivery.outcome import Hop, Outcome, Result, Verdict
 from gateway.delivery.pool import IDLE, Key, Link, Pool
 from gateway.delivery.reach import Reach
 from gateway.delivery.said import HopFault, HopLost
-from gateway.delivery.verdicts import of_all, of_host, of_transaction
+from gateway.delivery.verdicts import of_all, of_host, of_ours, of_transaction
 from gateway.mail.delivery import Delivery, Target
 from gateway.mail.message import Content
 from gateway.world.chance import Chance
@@ -96,7 +96,7 @@ class Attempts:
                     if outcome is not None:
                         return outcome
         except NoHost as fault:
-            results = of_all(targets, fault.verdict, fault.enhanced, str(fault))
+            results = of_ours(targets, fault.verdict, fault.code, fault.enhanced, str(fault))
             return Outcome(results=results, hops=tuple(trial.hops), unreachable=fault.verdict is Verdict.LATER)
         failure = trial.failure or HopLost("there was no host to try")
         return Outcome(results=of_host(targets, failure, trial.host), hops=tuple(trial.hops), unreachable=True)
@@ -154,7 +154,9 @@ class Attempts:
 
     async def _give_back(self, key: Key, link: Link, done: Transaction) -> None:
         usable = done.clean
-        if not usable and done.fault is None:
+        if done.closing:
+            usable = False  # Even where it has not closed yet: what is said to it now is lost (RFC 5321 3.8).
+        elif not usable and done.fault is None:
             try:
                 usable = await link.hop.reset()
             except BaseException:
@@ -166,11 +168,10 @@ class Attempts:
             link.hop.abort()
 
     def _outcome(self, results: Sequence[Result], link: Link, started: float, trial: _Trial) -> Outcome:
-        sent = any(result.verdict is Verdict.SENT for result in results)
         hop = Hop(
             host=link.host,
             address=link.address,
-            outcome="delivered" if sent else "refused",
+            outcome=_ending(results),
             seconds=self._clock.monotonic() - started,
             tls_version=link.tls_version,
             tls_cipher=link.tls_cipher,
@@ -203,13 +204,25 @@ class Attempts:
         except OSError as error:
             # The path stays out of it: the reply can reach the sender in a DSN.
             words = f"the folder of connector {outbound.name} can't be written: {error.strerror or 'unknown error'}"
-            results = of_all(targets, Verdict.LATER, "4.3.0", f"451 4.3.0 {words[0].upper()}{words[1:]}")
+            results = of_ours(targets, Verdict.LATER, 451, "4.3.0", words)
         else:
             words = "delivered"
             results = of_all(targets, Verdict.SENT, "2.0.0", f"250 2.0.0 Written to {path.parent.name}/{path.name}")
         name = folder.name if folder else outbound.name
         hop = Hop(host=name, address=None, outcome=words, seconds=self._clock.monotonic() - started)
         return Outcome(results=results, hops=(hop,), unreachable=words != "delivered")
+
+
+def _ending(results: Sequence[Result]) -> str:
+    """How it ended at a host that answered MAIL, or was not asked to, in a few words for the trace."""
+    if any(result.verdict is Verdict.SENT for result in results):
+        return "delivered"
+    fault = next((one.reason for one in results if one.reason is not None and one.verdict is Verdict.LATER), None)
+    if fault is not None:
+        return fault
+    if all(result.reason is not None for result in results):
+        return "its offers do not suffice"
+    return "refused"
 
 
 def _words(failure: Failure) -> str:

@@ -57,6 +57,11 @@ class Transaction:
         """Whether the connection can take the next MAIL at once."""
         return self.fault is None and self.final is not None and self.final.good
 
+    @property
+    def closing(self) -> bool:
+        """Whether the host said 421, to whatever command: it closes the connection (RFC 5321 3.8)."""
+        return any(said is not None and said.code == 421 for said in (self.mail, *self.recipients, self.final))
+
 
 class HostRefused(Exception):
     """The host said no before any transaction: to our connection (greeting) or to EHLO."""

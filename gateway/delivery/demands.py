@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.delivery.outcome import Result, Verdict
 from gateway.delivery.said import Offers
-from gateway.delivery.verdicts import of_all
+from gateway.delivery.verdicts import of_ours
 from gateway.mail.address import Address
 from gateway.mail.delivery import Delivery, Target
 from gateway.mail.envelope import Body
@@ -36,21 +36,21 @@ async def wording(
     Raises what reading `content` raises.
     """
     if offers.size is not None and content.size > offers.size:
-        text = f"552 5.3.4 The message has {content.size} octets, {host} takes {offers.size}"
-        return Wording(b"", (), b"", (), of_all(targets, Verdict.NEVER, "5.3.4", text, host=host))
+        text = f"the message has {content.size} octets, {host} takes {offers.size}"
+        return Wording(b"", (), b"", (), of_ours(targets, Verdict.NEVER, 552, "5.3.4", text, host))
     eight = delivery.body is Body.EIGHT_BIT_MIME
     if eight and not offers.eight_bit and await _any(content, _beyond_ascii, whole=True):
-        text = f"554 5.6.3 The message has 8-bit content, which {host} does not take"
-        return Wording(b"", (), b"", (), of_all(targets, Verdict.NEVER, "5.6.3", text, host=host))
+        text = f"the message has 8-bit content, which {host} does not take"
+        return Wording(b"", (), b"", (), of_ours(targets, Verdict.NEVER, 554, "5.6.3", text, host))
     left_out: tuple[Result, ...] = ()
     utf8 = delivery.smtputf8 or not _ascii(delivery.sender) or not all(_ascii(one.address) for one in targets)
     if utf8 and not offers.smtputf8:
-        text = f"553 5.6.7 Addresses or header fields beyond ASCII, which {host} does not take"
+        text = f"addresses or header fields beyond ASCII, which {host} does not take"
         header = delivery.smtputf8 and await _any(content, _head_beyond_ascii, whole=False)
         refused = (
             targets if header or not _ascii(delivery.sender) else tuple(t for t in targets if not _ascii(t.address))
         )
-        left_out = of_all(refused, Verdict.NEVER, "5.6.7", text, host=host)
+        left_out = of_ours(refused, Verdict.NEVER, 553, "5.6.7", text, host)
         targets = tuple(target for target in targets if target not in refused)
         utf8 = False
     parameters = b" SIZE=%d" % content.size if offers.sized else b""

@@ -7,9 +7,10 @@ relaying; nobody is told that all went well.
 from __future__ import annotations
 
 import binascii
+import ipaddress
 import re
 
-from gateway.delivery.explain import explain, is_tls_word, subject
+from gateway.delivery.explain import explain, repeats, subject
 from gateway.mail.address import Address
 from gateway.mail.date import rfc5322_date
 from gateway.mail.delivery import Delivery, Target
@@ -138,7 +139,7 @@ def _recipient(target: Target, now: float, until: float | None, international: b
         f"Status: {_code(target.enhanced, '5' if until is None else '4')}",
     ]
     if target.host:
-        lines.append(f"Remote-MTA: dns; {_printable(target.host)}")
+        lines.append(f"Remote-MTA: dns; {_name(target.host)}")
     if diagnostic := _diagnostic(target):
         lines.append(f"Diagnostic-Code: {diagnostic}")
     lines.append(f"Last-Attempt-Date: {rfc5322_date(now)}")
@@ -154,13 +155,22 @@ def _code(enhanced: str | None, grade: str) -> str:
 
 
 def _diagnostic(target: Target) -> str:
-    """What the next hop said, or our own words where it is TLS or nobody answered (RFC 3464 2.3.6)."""
+    """What the next hop said itself; our own words, which have a reason, are not passed off as its (RFC 3464 2.3.6)."""
     said = _printable(target.reply or "")[:_LONGEST_FIELD]
     reason = _printable(target.reason or "")[:_LONGEST_FIELD]
-    if said and target.host and not is_tls_word(reason) and _SMTP_REPLY.match(said):
+    if said and target.host and target.reason is None and _SMTP_REPLY.match(said):
         return f"smtp; {said}"
-    words = ": ".join(text for text in (reason, said) if text)
+    words = said if repeats(said, reason) else ": ".join(text for text in (reason, said) if text)
     return f"x-gateway; {words}" if words else ""
+
+
+def _name(host: str) -> str:
+    """A host's name; an address stands in brackets (RFC 5321 4.1.3)."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return _printable(host)
+    return f"[IPv6:{_printable(host)}]" if address.version == 6 else f"[{host}]"
 
 
 def _original_recipient(orcpt: str, international: bool) -> str:

@@ -13,6 +13,8 @@ from gateway.mail.delivery import Delivery, Target
 MOST_SHOWN = 50  # Recipients told of at length; the machine's part names all.
 _LONGEST_REPLY = 600
 _WIDTH = 76
+_SPANS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"))
+_NEARLY = 0.95  # Of a unit: 58 minutes are told as an hour.
 
 _TLS_WORD = re.compile(r"[a-z]+(?:-[a-z]+)+")
 
@@ -38,6 +40,10 @@ _CODES: Final = {
     "2": ("the mailbox did not take it", "Reach the recipient in another way."),
     "3.4": ("the message is too large for the receiving server", "Send less, or share large files in another way."),
     "3": ("the receiving server could not take it", "Try again later."),
+    "4.2": (
+        "the conversation with the receiving server broke off",
+        "Try again later, or reach the recipient in another way.",
+    ),
     "4.4": ("no mail server is known for that domain", "Check the spelling of the part behind the @."),
     "4.6": ("the message goes round in a loop", "Tell the postmaster named below."),
     "4": ("the receiving server could not be reached", "Try again later, or reach the recipient in another way."),
@@ -52,6 +58,11 @@ _CODES: Final = {
 def is_tls_word(reason: str | None) -> bool:
     """Whether `reason` is a word of RFC 8460 4.3, or of that kind, rather than a sentence."""
     return bool(reason) and _TLS_WORD.fullmatch(reason or "") is not None
+
+
+def repeats(reply: str, sentence: str) -> bool:
+    """Whether a reply of ours is a code and the same `sentence` once more."""
+    return bool(sentence) and reply.casefold().endswith(sentence.casefold())
 
 
 def subject(targets: tuple[Target, ...], late: bool) -> str:
@@ -77,9 +88,11 @@ def explain(
     if until is None:
         opening = [f"Your message could not be delivered to {whom},", "and will not be tried again."]
     else:
+        left = until - now
+        time = "for a short time yet" if is_short(left) else f"for {span(left)} at most"
         opening = [
             f"Your message has not been delivered to {whom} yet. You need do nothing:",
-            f"the gateway goes on trying, for {span(until - now)} at most, and tells you if it gives up.",
+            f"the gateway goes on trying, {time}, and tells you if it gives up.",
         ]
     lines = [f"This is the mail gateway {hostname}.", "", *opening]
     for target in targets[:MOST_SHOWN]:
@@ -94,11 +107,16 @@ def explain(
 
 def span(seconds: float) -> str:
     """A duration as people say it, such as `5 days`, `1 hour`, `20 minutes`."""
-    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size * 0.95:
+    for size, name in _SPANS:
+        if seconds >= size * _NEARLY:
             count = max(1, round(seconds / size))
             return f"{count} {name}{'s' if count > 1 else ''}"
     return "less than a minute"
+
+
+def is_short(seconds: float) -> bool:
+    """Whether `span` has no number for it."""
+    return seconds < _SPANS[-1][0] * _NEARLY
 
 
 def _one(delivery: Delivery, target: Target, now: float, late: bool) -> list[str]:
@@ -106,15 +124,16 @@ def _one(delivery: Delivery, target: Target, now: float, late: bool) -> list[str
     expired = (target.enhanced or "").endswith(".4.7") and not late
     lines = [f"  {_visible(target.address.text)}"]
     if expired:
-        took = span(now - delivery.created)
-        lines += _wrapped("Why: ", f"it could not be delivered for {took}. The last problem: {why}.")
+        took = now - delivery.created
+        time = "in the short time that the gateway may try" if is_short(took) else f"for {span(took)}"
+        lines += _wrapped("Why: ", f"it could not be delivered {time}. The last problem: {why}.")
     else:
         lines += _wrapped("Why: ", f"{why}.")
     said = _visible(target.reply or "")[:_LONGEST_REPLY]
-    if said:
-        theirs = target.host and not is_tls_word(target.reason)  # What is wrong with a host's TLS are our own words.
-        where = f"{_visible(target.host or '')} said: " if theirs else "Detail: "
-        lines += _wrapped(where, said)
+    if said and target.host and target.reason is None:
+        lines += _wrapped(f"{_visible(target.host)} said: ", said)
+    elif said and not repeats(said, why):
+        lines += _wrapped("Detail: ", said)
     if not late:
         lines += _wrapped("What to do: ", advice)
     return lines
@@ -139,7 +158,8 @@ def _why(target: Target) -> tuple[str, str]:
             why, advice = _CODES[key]
             break
     else:
-        why, advice = _CODES[""]
+        key = ""
+        why, advice = _CODES[key]
     if reason and (not target.host or not key):
         why = _visible(reason).rstrip(".")
     return why, advice

@@ -28,20 +28,21 @@ class Candidate:
 
 
 class NoHost(Exception):
-    """There is nobody to try. `enhanced` is a code of RFC 3463, the text a reply with its code first."""
+    """There is nobody to try. `code` and `enhanced` (RFC 3463) are those of a reply, the text is a sentence of ours."""
 
-    def __init__(self, verdict: Verdict, enhanced: str, text: str) -> None:
+    def __init__(self, verdict: Verdict, code: int, enhanced: str, text: str) -> None:
         super().__init__(text)
         self.verdict = verdict
+        self.code = code
         self.enhanced = enhanced
 
 
 def _later(enhanced: str, text: str) -> NoHost:
-    return NoHost(Verdict.LATER, enhanced, f"451 {enhanced} {text}")
+    return NoHost(Verdict.LATER, 451, enhanced, text)
 
 
 def _never(code: int, enhanced: str, text: str) -> NoHost:
-    return NoHost(Verdict.NEVER, enhanced, f"{code} {enhanced} {text}")
+    return NoHost(Verdict.NEVER, code, enhanced, text)
 
 
 async def candidates(
@@ -71,8 +72,8 @@ async def candidates(
     if outbound.smart_hosts:
         # A slip in the settings must not bounce the mail of a whole organisation.
         told = ", ".join(host for host, _ in hosts)
-        raise _later("4.4.4", f"No smart host of connector {outbound.name} has an address: {told}")
-    raise _never(550, "5.4.4", f"No mail host of {destination} has an address")
+        raise _later("4.4.4", f"no smart host of connector {outbound.name} has an address: {told}")
+    raise _never(550, "5.4.4", f"no mail host of {destination} has an address")
 
 
 async def _hosts(outbound: Outbound, destination: str, names: Names, chance: Chance) -> list[tuple[str, int]]:
@@ -84,14 +85,14 @@ async def _hosts(outbound: Outbound, destination: str, names: Names, chance: Cha
     try:
         records = await names.mx(destination)
     except NoSuchName as fault:
-        raise _never(550, "5.1.2", f"The domain {destination} does not exist") from fault
+        raise _never(550, "5.1.2", f"the domain {destination} does not exist") from fault
     except NamesUnavailable as fault:
         raise _later("4.4.3", str(fault)) from fault
     if not records:
         return [(destination, outbound.port)]  # The domain is its own mail host (RFC 5321 5.1).
     named = [record for record in records if record.host]
     if not named:  # RFC 7505 3 and 4.1
-        raise _never(556, "5.1.10", f"The domain {destination} takes no mail (null MX)")
+        raise _never(556, "5.1.10", f"the domain {destination} takes no mail (null MX)")
     # Among equals chance decides, so that they share the load (RFC 5321 5.1).
     named.sort(key=lambda record: (record.preference, chance.between(0, 1)))
     return [(record.host, outbound.port) for record in named]

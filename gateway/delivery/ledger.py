@@ -14,7 +14,7 @@ from gateway.delivery.notice import LATE, Notices, hushed, wishing
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.schedule import RetryTerms
 from gateway.delivery.settle import Settled, settle
-from gateway.mail.delivery import Delivery, State, Target
+from gateway.mail.delivery import Delivery, State, Status, Target
 from gateway.mail.message import Content
 from gateway.mail.reply import Refused
 from gateway.observe import events
@@ -28,6 +28,7 @@ Count = Callable[[str, dict[str, str], float], None]  # metric, labels, value
 NOTICE_DEADLINE = 60.0  # Seconds to hand a notice in.
 FIRST_PAUSE = 1.0  # Seconds until a write that failed is tried again; doubled each time.
 LONGEST_PAUSE = 60.0
+NOT_OPENED = "its sealed content does not open"
 
 
 class Ledger:
@@ -78,8 +79,14 @@ class Ledger:
 
     async def hold(self, item: Item) -> None:
         """Its octets do not open: keep it for an administrator to look at; nothing of it is lost or tried."""
-        delivery = replace(item.delivery, state=State.HELD)
-        facts: dict[str, object] = {"delivery": delivery.id, "reason": "its sealed content does not open"}
+        targets = tuple(
+            replace(target, reason=NOT_OPENED, enhanced="4.3.0", reply=None, host=None)
+            if target.status is Status.WAITING
+            else target
+            for target in item.delivery.targets
+        )
+        delivery = replace(item.delivery, state=State.HELD, targets=targets)
+        facts: dict[str, object] = {"delivery": delivery.id, "reason": NOT_OPENED}
         event = Event(message=delivery.message, time=self._clock.now(), event=events.HELD, facts=facts)
         self._tell("error", "content_broken", {"id": delivery.message, "delivery": delivery.id, "state": "held"})
         await self._write(item, False, delivery, [event])

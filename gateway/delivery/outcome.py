@@ -18,9 +18,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """`reply` is the next hop's own words (code first) or a sentence of ours, `enhanced` a code of RFC 3463,
-    `reason` a word of RFC 8460 4.3 where TLS is the cause, else None or a short sentence; `host` who said it, if
-    anybody.
+    """`reply` is the next hop's own words (code first), or ours where it said nothing that counts.
+
+    `reason` tells them apart: None where the host itself replied, a word of RFC 8460 4.3 where TLS is the cause, else a
+    short sentence of ours. `enhanced` is a code of RFC 3463; `host` was tried, if any was.
     """
 
     address: Address
@@ -33,7 +34,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hop:
-    """One host that was tried: for trace and log. `outcome` is `delivered`, `refused`, or what failed, in a few words.
+    """One host that was tried: for trace and log. `outcome` is `delivered`, `refused` (by the host itself), or what
+    failed, in a few words.
 
     `tls_version` and `tls_cipher` are None in clear; `authenticated`: chain and name held; `fallback`: in clear after a
     handshake that failed.

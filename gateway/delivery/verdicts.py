@@ -13,6 +13,7 @@ from gateway.mail.delivery import Target
 NO_TLS = "4.4.317"  # Forced TLS that can't be had, as Exchange has it
 BAD_CERTIFICATE = "4.7.320"
 NOT_TAKING_MAIL = "4.3.2"  # RFC 3463: the system takes no messages now
+_LONGEST_REASON = 200  # It stands in lists; the reply beside it has the whole.
 
 
 def of_reply(target: Target, said: Said, host: str) -> Result:
@@ -54,25 +55,27 @@ def _of_rcpt(target: Target, said: Said, host: str, *, others: bool) -> Result:
 
 
 def _of_fault(target: Target, fault: HopFault, host: str) -> Result:
-    reply = f"451 {fault.enhanced} {_sentence(fault)}"
-    return Result(address=target.address, verdict=Verdict.LATER, reply=reply, enhanced=fault.enhanced, host=host)
+    reason, reply = _ours(451, fault.enhanced, str(fault))
+    return Result(
+        address=target.address, verdict=Verdict.LATER, reply=reply, enhanced=fault.enhanced, reason=reason, host=host
+    )
 
 
 def of_host(targets: Iterable[Target], fault: HopFault | HostRefused | TlsFault, host: str) -> tuple[Result, ...]:
     """What it means for all recipients that no host took as much as MAIL: they wait."""
-    reason = None
+    reason: str | None
     if isinstance(fault, TlsFault):
-        reason = fault.reason
         enhanced = BAD_CERTIFICATE if fault.about_certificate else NO_TLS
-        reply = f"450 {enhanced} {_sentence(fault)}"
+        _, reply = _ours(450, enhanced, str(fault))
+        reason = fault.reason
     elif isinstance(fault, HostRefused):
         # A refused greeting or EHLO is about us or the moment, not about the recipient: it waits even after 5yz.
         said = fault.said
         enhanced = (said.enhanced if 400 <= said.code < 500 else None) or NOT_TAKING_MAIL
-        reply = said.line
+        reason, reply = None, said.line
     else:
         enhanced = fault.enhanced
-        reply = f"451 {enhanced} {_sentence(fault)}"
+        reason, reply = _ours(451, enhanced, str(fault))
     return of_all(targets, Verdict.LATER, enhanced, reply, reason=reason, host=host)
 
 
@@ -85,13 +88,21 @@ def of_all(
     reason: str | None = None,
     host: str | None = None,
 ) -> tuple[Result, ...]:
-    """The same for all."""
+    """The same for all. Without `reason` the reply is the host's own."""
     return tuple(
         Result(address=target.address, verdict=verdict, reply=reply, enhanced=enhanced, reason=reason, host=host)
         for target in targets
     )
 
 
-def _sentence(fault: Exception) -> str:
-    text = str(fault)
-    return text[:1].upper() + text[1:]
+def of_ours(
+    targets: Iterable[Target], verdict: Verdict, code: int, enhanced: str, text: str, host: str | None = None
+) -> tuple[Result, ...]:
+    """The same for all, where no host said it but we do. `text` is a sentence that begins with a small letter."""
+    reason, reply = _ours(code, enhanced, text)
+    return of_all(targets, verdict, enhanced, reply, reason=reason, host=host)
+
+
+def _ours(code: int, enhanced: str, text: str) -> tuple[str, str]:
+    """A sentence of ours as reason and as reply."""
+    return text[:_LONGEST_REASON], f"{code} {enhanced} {text[:1].upper()}{text[1:]}"

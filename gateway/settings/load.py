@@ -97,9 +97,14 @@ def find(option: Path | None) -> Path:
 
 
 def _existing(path: Path, right: str) -> Path:
-    if path.is_dir():
+    try:
+        folder, file = path.is_dir(), path.is_file()
+    except PermissionError as error:
+        found = "that it can't be reached: a folder above it may not be entered"
+        raise BadSettings([Fault(str(path), "", found, "a file that the gateway's user may read")]) from error
+    if folder:
         raise BadSettings([Fault(str(path), "", "a folder", f"the file in it, {path / _NAME}")])
-    if not path.is_file():
+    if not file:
         raise BadSettings([Fault(str(path), "", "no such file", f"{right} (`gateway init DIR` makes one)")])
     return path
 

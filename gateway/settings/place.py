@@ -6,6 +6,8 @@ import ipaddress
 
 _SHAPE = 'HOST:PORT, such as "127.0.0.1:2525"; an IPv6 address stands in brackets, such as "[::1]:2525"'
 
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared, not bound)
+
 
 class BadPlace(ValueError):
     """The text names no place. Its words say what would be right."""
@@ -23,7 +25,7 @@ def place(text: str, port: int | None = None) -> tuple[str, int]:
             raise BadPlace(_SHAPE)
         host, colon, digits = inner, rest[:1], rest[1:]
     elif ":" in host and not host.strip("0123456789abcdefABCDEF:."):
-        raise BadPlace(f'an IPv6 address in brackets, such as "[{_address(text) or "::1"}]:{port or 2525}"')
+        raise BadPlace(f'an IPv6 address in brackets, such as "{_bracketed(text, port)}"')
     elif not colon:
         host = text
     if not host or any(letter.isspace() or letter in "/@[]" for letter in host):
@@ -53,6 +55,22 @@ def listening(text: str) -> tuple[str, int]:
 def written(host: str, port: int) -> str:
     """The two as one text that `place` reads."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether two places of `listening` take the same connections: 0.0.0.0 is every IPv4 address, :: every IPv6 one."""
+    if one[1] != other[1] or (":" in one[0]) != (":" in other[0]):
+        return False
+    return one[0] == other[0] or not {one[0], other[0]}.isdisjoint(EVERYWHERE)
+
+
+def _bracketed(text: str, port: int | None) -> str:
+    """What the bare IPv6 address `text` was probably meant to be; its end may be the port."""
+    host, _, digits = text.rpartition(":")
+    address = _address(host)
+    if address is not None and digits.isdecimal() and len(digits) <= 5 and 0 < int(digits) < 65536:
+        return written(address, int(digits))
+    return written(_address(text) or "::1", port or 2525)
 
 
 def _address(text: str) -> str | None:

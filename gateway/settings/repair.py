@@ -75,5 +75,5 @@ def _filling(name: str, place: Place) -> Any:
     if name == "listeners":
         return [{"listen": "127.0.0.1:1"}]
     if name == "recipient_domains":
-        return ["*"]
+        return ["unknown.invalid"]
     return {"type": "partner", "listen": "127.0.0.1:1"}.get(name, f"unknown {shape.dotted(place)}"[:64])

@@ -1,6 +1,8 @@
 """Carries records from the spools to the shared database, in batches, before their deliveries may leave (DESIGN 4).
 
-What is on the way when a process dies still stands in its spool and is carried again by the next; that changes nothing.
+A record stays in its spool, where it is on disk, until the shared database was brought to the disk too; that happens
+about once a second and not for each message. What is on the way when a process or the power fails still stands in its
+spool and is carried again by the next process; that changes nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ MAX_BATCH = 500  # Records in one transaction of the shared database, which the 
 MAX_WAITING = 20_000  # Records in memory; beyond that no mail is taken until the shared database works again.
 GATHER = 0.005  # Seconds in which records gather for one transaction; the next hop gets its mail so much later.
 PATIENCE = 0.1  # Seconds that records for which nobody waits may wait for others.
+SYNC = 1.0  # Seconds after which the shared database is brought to the disk,
+SYNC_AT = 5000  # or when so many records lie in both.
 RETRY = 1.0  # Seconds between two tries at a shared database that refuses.
 
 
@@ -25,7 +29,10 @@ class Store(Protocol):
     """Where records of the trace are kept."""
 
     async def put(self, records: Sequence[Prepared]) -> None:
-        """Durable when this returns; a record that is there already changes nothing."""
+        """Stored when this returns; a record that is there already changes nothing."""
+
+    async def sync(self) -> None:
+        """What was put before is on disk when this returns. Raises OSError."""
 
 
 class Mover:
@@ -41,6 +48,8 @@ class Mover:
         self._idle = asyncio.Event()
         self._idle.set()
         self._nudge: asyncio.TimerHandle | None = None
+        self._both: dict[Spool, list[int]] = {}  # What lies in both, by uid.
+        self._sync_at = 0.0
         self.failing = False
 
     @property
@@ -80,16 +89,36 @@ class Mover:
             self._more.clear()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             await self._carry([record for _, records, _ in batch for record in records])
-            moved: dict[Spool, list[int]] = {}
             for spool, records, then in batch:
-                moved.setdefault(spool, []).extend(record.uid for record in records)
+                if not self._both:
+                    self._sync_at = self._clock.monotonic() + SYNC
+                self._both.setdefault(spool, []).extend(record.uid for record in records)
+                self._count -= len(records)
                 if then is not None:
                     then()
-            for spool, uids in moved.items():
-                self._count -= len(uids)
-                spool.forget_records(uids)
             if self._waiting:
                 self._more.set()
+            await self._forget()
+
+    async def _forget(self, *, now: bool = False) -> None:
+        """Bring the shared database to the disk, where that is due, and let the spools forget what is there."""
+        if not self._both:
+            return
+        if not now and self._clock.monotonic() < self._sync_at and sum(map(len, self._both.values())) < SYNC_AT:
+            if self._nudge is None:
+                self._nudge = asyncio.get_running_loop().call_later(SYNC, self._hurry)
+            return
+        both, self._both = self._both, {}
+        try:
+            await self._store.sync()
+        except OSError as error:
+            self._tell("error", "trace_not_synced", error=str(error))
+            for spool, uids in both.items():
+                self._both.setdefault(spool, []).extend(uids)
+            self._sync_at = self._clock.monotonic() + SYNC
+            return
+        for spool, uids in both.items():
+            spool.forget_records(uids)
 
     async def _carry(self, records: list[Prepared]) -> None:
         while True:
@@ -111,5 +140,6 @@ class Mover:
         try:
             async with self._clock.timeout(seconds):
                 await self._idle.wait()
+            await self._forget(now=True)
         except TimeoutError:
             self._tell("warning", "trace_left_in_spool", records=self._count)

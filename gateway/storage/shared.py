@@ -6,6 +6,7 @@ It is opened before the domain keys are unwrapped, so it knows no sealer: whoeve
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,7 @@ class Shared:
         self._check_open()
         if self._writer is None:
             self._writer = Writer(
-                lambda: open_for_writing(str(self._path.absolute())),
+                lambda: _open_unsynced(str(self._path.absolute())),
                 name="shared-writer",
                 monotonic=lambda: 0.0,
                 observe=lambda works, seconds: None,
@@ -69,6 +70,10 @@ class Shared:
                 self._writer = None
                 raise StorageBroken(f"{self._path} can't be opened: {error}") from error
         return await self._writer.do(run)
+
+    async def sync(self) -> None:
+        """What was written before is on disk when this returns. Raises OSError."""
+        await asyncio.to_thread(_sync, Path(f"{self._path}-wal"))
 
     async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `run`, which only reads and waits for no writer."""
@@ -130,3 +135,21 @@ class Shared:
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
+
+
+def _open_unsynced(path: str) -> sqlite3.Connection:
+    """With NORMAL SQLite syncs its log before it carries it into the database, and leaves the rest to us."""
+    connection = open_for_writing(path)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
+
+
+def _sync(log: Path) -> None:
+    try:
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # Nothing was written since it was carried into the database, which syncs it.
+        return
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -64,9 +64,13 @@ class TraceStore:
         return Prepared(message, uid, time, tokens, sealed)
 
     async def put(self, records: Sequence[Prepared]) -> None:
-        """Store `records` in one transaction, on disk when this returns. One that is there already changes nothing."""
+        """Store `records` in one transaction; `sync` brings it to disk. One that is there already changes nothing."""
         if records:
             await self._shared.write(lambda db: _put(db, records))
+
+    async def sync(self) -> None:
+        """What was put before is on disk when this returns. Raises OSError."""
+        await self._shared.sync()
 
     async def find(
         self,

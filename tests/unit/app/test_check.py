@@ -73,6 +73,20 @@ LISTENERS = {
         'listeners[1].listen: found "[0::1]:25", which listeners[0].listen has already; '
         "right would be another address or port",
     ),
+    "all addresses beside one of them": (
+        'listen = "127.0.0.1:25"\ntls = "none"\n[[listeners]]\nlisten = "0.0.0.0:25"',
+        'listeners[1].listen: found "0.0.0.0:25" beside "127.0.0.1:25" of listeners[0].listen, one of which holds the '
+        "other; right would be another port, or one of the two alone",
+    ),
+    "all IPv6 addresses beside one of them": (
+        'listen = "[::]:25"\ntls = "none"\n[[listeners]]\nlisten = "[::1]:25"',
+        'listeners[1].listen: found "[::1]:25" beside "[::]:25" of listeners[0].listen, one of which holds the '
+        "other; right would be another port, or one of the two alone",
+    ),
+    "IPv6 without brackets": (
+        'listen = "::1:2620"',
+        'listeners[0].listen: found "::1:2620"; right would be an IPv6 address in brackets, such as "[::1]:2620"',
+    ),
     "a bad host name": (
         'listen = "127.0.0.1:2525"\nhostname = "mail server"',
         'listeners[0].hostname: found "mail server"; right would be a host name, such as "mail.corp.example"',
@@ -151,7 +165,10 @@ def test_a_vault_that_is_not_there(path: Path) -> None:
     (path.parent / "vault/root-keys").unlink()
     (fault,) = check(path, FakeClock())
     assert (fault.key, fault.severity) == ("vaults[0].path", "error")
-    assert "root-keys is missing" in fault.found
+    assert lines(path) == [
+        "vaults[0].path: found no file @/vault/root-keys; "
+        "right would be the folder of the vault that belongs to the data, with its disk mounted, or its backup"
+    ]
 
 
 def test_a_vault_that_others_may_read(path: Path) -> None:
@@ -200,6 +217,63 @@ PLACES = {
         'server.hostname: found "x y"; right would be a host name, such as "mail.corp.example"',
     ),
 }
+
+
+RETRIES = {
+    "first = 30\nlongest = 20": ["retry.first: found 30, more than longest; right would be at most longest, 20"],
+    "first = 30\nexpire = 20": ["retry.first: found 30, more than expire; right would be at most expire, 20"],
+    "longest = 20": [
+        "retry.longest: found 20, less than first, which is 60 by default; "
+        "right would be more than that, or a smaller first beside it"
+    ],
+    "first = 30\nlongest = 30\nexpire = 30": [],
+}
+
+
+@pytest.mark.parametrize("text", RETRIES)
+def test_a_first_wait_above_the_longest_or_the_end_is_an_error(path: Path, text: str) -> None:
+    path.write_text(f"{path.read_text()}\n[retry]\n{text}\n")
+    assert lines(path) == RETRIES[text]
+
+
+def test_every_ipv4_and_every_ipv6_address_may_stand_side_by_side(path: Path) -> None:
+    change(path, 'listen = "127.0.0.1:2525"', 'listen = "0.0.0.0:25"\ntls = "none"\n[[listeners]]\nlisten = "[::]:25"')
+    assert lines(path) == []
+
+
+def test_a_mailbox_connector_is_refused_by_name_only(path: Path) -> None:
+    change(path, 'deliver = "folder"\nfolder = "outbox"', 'deliver = "mailbox"')
+    assert lines(path) == [
+        'connectors.outbound[0].deliver: found "mailbox"; '
+        'right would be "smtp" or "folder": mailboxes are not built yet'
+    ]
+
+
+@pytest.mark.parametrize("key", ["storage.url", "log.file"])
+def test_a_folder_that_may_not_be_entered_is_a_fault_and_no_failure(
+    path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    if key == "log.file":
+        path.write_text(f'{path.read_text()}\n[log]\nfile = "closed/gateway.log"\n')
+    else:
+        change(path, "sqlite:data", "sqlite:closed/data")
+    stat = Path.stat
+
+    def closed(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self.parent.name == "closed":
+            raise PermissionError(13, "Permission denied", str(self))
+        return stat(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    (fault,) = check(path, FakeClock())
+    assert fault.key == key and "may not write" in fault.found
+
+
+def test_a_vault_that_can_t_be_used_is_told_with_its_reason(path: Path) -> None:
+    (path.parent / "vault/root-keys").write_text("x")
+    (line,) = lines(path)
+    assert line.startswith("vaults[0].path: found a vault that can't be used (@/vault/root-keys is not a file of root")
+    assert line.endswith("; right would be the vault as `gateway init` made it, or its backup")
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -293,3 +367,14 @@ def test_what_only_follows_from_a_misspelt_key_is_not_told(path: Path) -> None:
         "connectors.outbound[0].deliver",
         "connectors.outbound[0].foldr",
     ]
+
+
+def test_a_mended_connector_shares_no_pattern_with_another(path: Path) -> None:
+    change(path, 'recipient_domains = ["*"]', 'recipient_domain = ["*"]')
+    text = path.read_text()
+    more = '[[connectors.outbound]]\nname = "more"\nrecipient_domains = ["*"]\nuse_mx = true\n'
+    path.write_text(text.replace("[storage]", f"{more}\n[storage]", 1))
+    assert {fault.key for fault in check(path, FakeClock())} == {
+        "connectors.outbound[0].recipient_domain",
+        "connectors.outbound[0].recipient_domains",
+    }

@@ -211,6 +211,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ({"listen": ["2525"]}, "--listen"),
         ({"listen": ["::1:x"]}, "--listen"),
         ({"listen": ["mail.corp.example:25"]}, "--listen"),
+        ({"listen": ["0.0.0.0:25", "192.0.2.1:25"]}, "--listen 0.0.0.0:25 and --listen 192.0.2.1:25"),
         ({"next_hop": "a b:25"}, "--next-hop"),
         ({"next_hop": '"]\nx'}, "--next-hop"),
         ({"next_hop": "mx.example:0"}, "--next-hop"),

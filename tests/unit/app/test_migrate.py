@@ -42,7 +42,7 @@ def test_no_keys_are_made_beside_mail_that_is_sealed_under_others(config: Path) 
     spool.close()
     for path in data.glob("gateway.db*"):
         path.unlink()
-    with pytest.raises(MigrationFault, match="holds no keys, but .* holds 1 sealed message"):
+    with pytest.raises(MigrationFault, match=r"holds no keys, but .* holds 1 sealed message"):
         migrate(config)
     with pytest.raises(MigrationFault, match="Restore"):  # Nor by trying again.
         migrate(config)

@@ -35,6 +35,20 @@ def test_a_second_init_is_refused(tmp_path: Path) -> None:
     assert ended.stdout == ""
 
 
+def test_a_folder_that_may_not_be_entered_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "exists", closed)
+    ended = CliRunner().invoke(app, ["init", str(tmp_path / "closed" / "var")])
+    assert ended.exit_code == 1
+    assert ended.stderr == (
+        f"gateway: {tmp_path}/closed/var could not be made: Permission denied. Nothing was left behind\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [

@@ -178,6 +178,46 @@ def test_wrong_use(command_line: CommandLine, arguments: list[str]) -> None:
     assert said.code == 2 and said.out == ""
 
 
+def spoil(command_line: CommandLine, old: str, new: str) -> None:
+    assert command_line.settings is not None
+    text = command_line.settings.read_text()
+    assert old in text
+    command_line.settings.write_text(text.replace(old, new, 1))
+
+
+def test_send_works_while_the_settings_have_a_fault_elsewhere(command_line: CommandLine, listener: Gateway) -> None:
+    spoil(command_line, 'deliver = "folder"', 'deliver = "foldr"')
+    spoil(command_line, '["corp.example"]', '[5, "corp.example"]')
+    said = command_line.run(FakeConsole(trace=story(*SENT, connector="out")), "send")
+    assert said.code == 0 and listener.taken[0].mail_from == "ida@corp.example"
+    assert said.err == (
+        f"gateway: 2 faults in {command_line.settings}, which gateway check names; sending nevertheless\n"
+    )
+
+
+def test_send_names_the_faults_of_a_listener_that_it_can_t_understand(
+    command_line: CommandLine, listener: Gateway
+) -> None:
+    spoil(command_line, 'tls = "none"', 'tls = "sometimes"')
+    said = command_line.run(FakeConsole(trace=story(*SENT)), "send")
+    assert said.code == 1 and "listeners[0].tls" in said.err and not listener.taken
+    assert command_line.run(FakeConsole(trace=story(*SENT)), "send", "--tls", "none").code == 0
+
+
+def test_send_names_the_fault_of_a_file_that_is_no_toml(command_line: CommandLine) -> None:
+    assert command_line.settings is not None
+    command_line.settings.write_text("[[")
+    said = command_line.run(FakeConsole(), "send")
+    assert said.code == 1 and "TOML that can't be read" in said.err
+
+
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_a_bad_address_is_told_with_its_option(command_line: CommandLine, option: str) -> None:
+    said = command_line.run(FakeConsole(), "send", option, "a b@c")
+    assert said.code == 2 and said.out == ""
+    assert f"{option} 'a b@c' is no address" in " ".join(said.err.replace("│", " ").split())
+
+
 def test_the_worst_delivery_gives_the_state() -> None:
     events = [
         {"event": "routed", "delivery": "Q.1", "connector": "a"},

@@ -37,11 +37,26 @@ def test_status_json_is_the_answer_as_it_came(command_line: CommandLine) -> None
 
 
 def test_status_works_while_nothing_serves(command_line: CommandLine) -> None:
-    idle = STATUS | {"processes": [], "queue": {"ready": 0}, "oldest_waiting": None, "warnings": []}
+    missing = {"code": "not_running", "text": "nothing serves with these settings"}
+    idle = STATUS | {"processes": [], "queue": {"ready": 0}, "oldest_waiting": None, "warnings": [missing]}
     said = command_line.run(FakeConsole(serving=False, status=idle), "status")
     assert said.code == 0 and "not running" in said.out
     assert f"gateway serve --config {command_line.settings}" in said.out
-    assert "The queue is empty." in said.out and "Nothing needs" in said.out
+    assert "The queue is empty." in said.out and said.out.count("not running") == 1
+    assert "Nothing needs" not in said.out and "warning" not in said.out
+
+
+def test_status_tells_other_warnings_while_nothing_serves(command_line: CommandLine) -> None:
+    missing, disk = {"code": "not_running", "text": "nothing serves"}, {"code": "disk", "text": "3 MiB are free"}
+    idle = STATUS | {"processes": [], "warnings": [missing, disk]}
+    said = command_line.run(FakeConsole(serving=False, status=idle), "status")
+    assert said.code == 0 and "1 warning:" in said.out and "3 MiB are free" in said.out
+    assert command_line.run(FakeConsole(serving=False, status=idle), "status", "--json").json == idle
+
+
+def test_status_never_says_that_all_is_well_while_nothing_serves(command_line: CommandLine) -> None:
+    said = command_line.run(FakeConsole(serving=False, status=STATUS | {"warnings": []}), "status")
+    assert said.code == 0 and "Nothing needs" not in said.out
 
 
 def test_reload_tells_what_changed(command_line: CommandLine) -> None:

@@ -192,3 +192,12 @@ def test_since_takes_times_and_spans(text: str, seconds: float) -> None:
 def test_since_names_what_would_be_right(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="2h"):
         since_when(text, NOW)
+
+
+def test_a_sentence_of_ours_is_not_told_twice() -> None:
+    event = {"event": events.RECIPIENT, "delivery": "Q1.1", "address": "a@x.example", "status": "waiting"}
+    ours = {"enhanced": "4.4.2", "reason": "the host closed the connection"}
+    said = sentence(event | ours | {"reply": "451 4.4.2 The host closed the connection"})
+    assert said == "Delivery Q1.1 not yet delivered to a@x.example (the host closed the connection 4.4.2)"
+    theirs = sentence(event | {"enhanced": "4.2.1", "reason": None, "reply": "451 4.2.1 Busy"})
+    assert theirs.endswith("(4.2.1): 451 4.2.1 Busy")

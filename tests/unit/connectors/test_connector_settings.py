@@ -294,12 +294,31 @@ def test_bad_recipient_domains_are_all_told(folder: Path) -> None:
 
 
 def test_connectors_with_one_name_are_told_apart(folder: Path) -> None:
-    text = '[[connectors.outbound]]\nname = "a"\nrecipient_domains = ["*"]\nuse_mx = true\n'
+    text = '[[connectors.outbound]]\nname = "a"\nrecipient_domains = ["{}.example"]\nuse_mx = true\n'
     with pytest.raises(BadSettings) as caught:
-        outbounds(made(folder, text * 2))
+        outbounds(made(folder, text.format("a") + text.format("b")))
     (fault,) = caught.value.faults
     assert (fault.key, fault.found) == ("connectors.outbound[1].name", '"a"')
     assert fault.right == "a name that connectors.outbound[0] does not have"
+
+
+def test_a_pattern_of_two_connectors_is_a_warning_that_names_both(folder: Path) -> None:
+    text = "".join(
+        f'[[connectors.outbound]]\nname = "{name}"\nrecipient_domains = ["{domain}"]\nuse_mx = true\n{more}\n'
+        for name, domain, more in (
+            ("off", "p.example", "enabled = false"),
+            ("one", "P.example", ""),
+            ("sub", "*.p.example", ""),
+            ("two", "p.example", ""),
+        )
+    )
+    faults: list[Fault] = []
+    assert len(read_outbounds(made(folder, text), faults)) == 3
+    assert [str(fault).removeprefix(f"{folder}/gateway.toml: ") for fault in faults] == [
+        'connectors.outbound[3].recipient_domains[0]: warning: found "p.example", which connectors.outbound[1] has '
+        'already; right would be to name it once: as it stands "one" counts, the first in the file, and "two" gets '
+        "none of it"
+    ]
 
 
 def test_no_outbound_connector_is_a_warning(folder: Path) -> None:
@@ -360,6 +379,36 @@ INBOUND_TABLE = {
     "the whole internet as mapped addresses": (
         'type = "on_premises"\nsender_ip_addresses = ["::ffff:0.0.0.0/96"]',
         [f"sender_ip_addresses: found the whole internet (0.0.0.0/0); right would be {RELAY}"],
+    ),
+    "a large part of the internet": (
+        'type = "on_premises"\nsender_ip_addresses = ["64.0.0.0/7", "2000::/3", "192.0.2.0/24"]',
+        [
+            f"sender_ip_addresses: found 64.0.0.0/7, a public network larger than /8; right would be {RELAY}",
+            f"sender_ip_addresses: found 2000::/3, a public network larger than /16; right would be {RELAY}",
+        ],
+    ),
+    "a large part of the internet in two halves": (
+        'type = "on_premises"\nsender_ip_addresses = ["64.0.0.0/8", "65.0.0.0/8"]',
+        [f"sender_ip_addresses: found 64.0.0.0/7, a public network larger than /8; right would be {RELAY}"],
+    ),
+    "private networks and public ones that are small enough": (
+        'type = "on_premises"\nsender_ip_addresses = ["10.0.0.0/8", "11.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", '
+        '"127.0.0.0/8", "fc00::/7", "fe80::/10", "2001::/16"]',
+        [],
+    ),
+    "a partner's recipient domains that are not ours": (
+        'type = "partner"\nrequire_tls = false\nrecipient_domains = ["corp.example", "*.example", "else.example", '
+        '"a.bücher.example", "*.b.bücher.example", "*", "*.corp.example"]',
+        [
+            'recipient_domains[2]: warning: found "else.example"; right would be one of accepted_domains: a partner '
+            "reaches no other, so this has no effect",
+            'recipient_domains[6]: warning: found "*.corp.example"; right would be one of accepted_domains: a partner '
+            "reaches no other, so this has no effect",
+        ],
+    ),
+    "our own servers' recipient domains": (
+        'type = "on_premises"\nsender_ip_addresses = ["192.0.2.1"]\nrecipient_domains = ["else.example"]',
+        [],
     ),
     "addresses that are none": (
         'type = "on_premises"\nsender_ip_addresses = ["10.0.0.1/8", "mail.example", "10.0.0.1"]',

@@ -238,6 +238,79 @@ async def test_no_answer_from_dns_makes_the_destination_wait() -> None:
     assert outcome.unreachable
 
 
+# Whose words they are
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        ({"MAIL": "451 4.7.1 greylisted"}, None),
+        ({"RCPT": "550 5.1.1 no"}, None),
+        ({".": "552 5.2.2 full"}, None),
+        ({"greeting": "554 5.7.1 go away"}, None),
+        ({"greeting": CLOSE}, "the host closed the connection"),
+        ({".": CLOSE}, "the host closed the connection"),
+        ({".": STALL}, "the host did not answer in time"),
+        ({".": "250 " + "x" * 9000}, "the host's reply is too long"),
+        ({"DATA": "250 what?"}, "the host answered DATA with 250 what?"),
+    ],
+)
+async def test_only_a_sentence_of_ours_has_a_reason(says: dict[str, str], reason: str | None) -> None:
+    async with FakeNextHop(says) as hop:
+        outcome = await once(to(hop), delivery(), timeouts=QUICK)
+    (result,) = outcome.results
+    assert result.reason == reason
+    assert result.host == "127.0.0.1"
+    if reason is not None:
+        assert result.reply == f"451 {result.enhanced} {reason[0].upper()}{reason[1:]}"
+
+
+async def test_what_a_host_cannot_take_is_told_with_a_reason_of_ours() -> None:
+    async with FakeNextHop(offers=("SIZE 5",)) as hop:
+        outcome = await once(to(hop), delivery())
+    assert outcome.results[0].reason == "the message has 24 octets, 127.0.0.1 takes 5"
+    assert outcome.results[0].reply == "552 5.3.4 The message has 24 octets, 127.0.0.1 takes 5"
+
+
+async def test_where_there_is_no_host_or_no_folder_the_reason_says_so(tmp_path: Path) -> None:
+    async with attempts(FakeNames({"x.test": (Mx(0, ""),)})) as made:
+        outcome = await made.attempt(delivery(destination="x.test"), make_outbound(), MESSAGE)
+    assert outcome.results[0].reason == "the domain x.test takes no mail (null MX)"
+    assert outcome.results[0].reply == "556 5.1.10 The domain x.test takes no mail (null MX)"
+    outcome = await once(make_outbound(folder=tmp_path / "not" / "there"), delivery())
+    assert outcome.results[0].reason == outcome.hops[0].outcome
+    assert "can't be written" in outcome.results[0].reason
+
+
+async def test_a_long_reason_is_cut_and_the_reply_beside_it_is_whole() -> None:
+    async with FakeNextHop({"DATA": "250 " + "x" * 500}) as hop:
+        outcome = await once(to(hop), delivery())
+    assert len(outcome.results[0].reason or "") == 200
+    assert outcome.results[0].reply.endswith("x" * 500)
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ({"RCPT": "550 5.1.1 no"}, "refused"),
+        ({".": "451 4.3.0 later"}, "refused"),
+        ({".": CLOSE}, "the host closed the connection"),
+        ({"RCPT": ["550 5.1.1 no", "250 ok"], ".": CLOSE}, "the host closed the connection"),
+        ({".": "999 what"}, "the host answered what is no SMTP reply: 999 what?"),
+    ],
+)
+async def test_the_trace_says_refused_only_where_the_host_refused(says: dict[str, str | list[str]], words: str) -> None:
+    async with FakeNextHop(says) as hop:
+        outcome = await once(to(hop), delivery("a@x.test", "b@x.test"))
+    assert [one.outcome for one in outcome.hops] == [words]
+
+
+async def test_the_trace_says_where_a_hosts_offers_do_not_suffice() -> None:
+    async with FakeNextHop(offers=()) as hop:
+        outcome = await once(to(hop), delivery(body=Body.EIGHT_BIT_MIME), Held(b"a\r\n\r\n\xc3\xa4\r\n"))
+    assert [one.outcome for one in outcome.hops] == ["its offers do not suffice"]
+
+
 # What a message demands
 
 
@@ -343,6 +416,26 @@ async def test_after_a_refused_message_the_connection_is_reset_and_kept() -> Non
         assert (await made.attempt(delivery(), outbound, MESSAGE)).results[0].verdict is SENT
     assert len(hop.commands) == 1
     assert hop.commands[0].count(b"RSET") == 1
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"RCPT": ["421 4.3.2 closing", "250 ok"]},
+        {"RCPT": [b"421 4.3.2 closing\r\n503 5.5.1 no recipients\r\n", "250 ok"], "DATA": [b"", "354 Go on"]},
+        {"DATA": ["421 4.3.2 closing", "354 Go on"]},
+        {".": ["421 4.3.2 closing", "250 ok"]},
+    ],
+    ids=["RCPT", "RCPT with more behind it", "DATA", "final dot"],
+)
+async def test_after_421_the_connection_is_neither_reset_nor_kept(says: dict[str, list[str | bytes]]) -> None:
+    """RFC 5321 3.8: the host closes it."""
+    async with FakeNextHop(says) as hop, attempts() as made:
+        outbound = to(hop)
+        assert (await made.attempt(delivery(), outbound, MESSAGE)).results[0].verdict is LATER
+        assert (await made.attempt(delivery(), outbound, MESSAGE)).results[0].verdict is SENT
+        assert len(hop.commands) == 2
+    assert b"RSET" not in hop.commands[0]
 
 
 @pytest.mark.parametrize("answer", ["421 4.4.2 idle too long", CLOSE, RESET])

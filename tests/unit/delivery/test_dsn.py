@@ -202,6 +202,45 @@ def test_a_delay_says_until_when_it_is_tried() -> None:
     assert "for 2 days at most" in text
 
 
+def test_our_own_words_are_not_put_into_the_next_hops_mouth() -> None:
+    """RFC 3464 2.3.6: `smtp` is for what the host itself replied."""
+    ours = replace(
+        FAILED, enhanced="5.4.7", reason="the host's reply is too long", reply="451 4.5.0 The host's reply is too long"
+    )
+    text, (_, one), _ = parts(notice(ours))
+    assert one["Diagnostic-Code"] == "x-gateway; 451 4.5.0 The host's reply is too long"
+    assert one["Remote-MTA"] == "dns; mx.partner.example"
+    assert " said:" not in text
+    assert "The last problem: the host's reply is too long." in " ".join(text.split())
+    assert "mx.partner.example said: 550 5.1.1 No such user here" in parts(notice())[0]
+
+
+def test_a_refusal_of_ours_is_told_as_a_detail() -> None:
+    size = "he message has 24 octets, mx takes 5"
+    text, (_, one), _ = parts(notice(replace(FAILED, enhanced="5.3.4", reason=f"t{size}", reply=f"552 5.3.4 T{size}")))
+    assert one["Diagnostic-Code"] == f"x-gateway; 552 5.3.4 T{size}"
+    assert "Why: the message is too large" in text
+    assert f"Detail: 552 5.3.4 T{size}" in text
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("127.0.0.1", "[127.0.0.1]"), ("2001:db8::1", "[IPv6:2001:db8::1]"), ("mx.partner.example", "mx.partner.example")],
+)
+def test_an_address_as_remote_mta_stands_in_brackets(host: str, shown: str) -> None:
+    """RFC 5321 4.1.3."""
+    _, (_, one), _ = parts(notice(replace(FAILED, host=host)))
+    assert one["Remote-MTA"] == f"dns; {shown}"
+
+
+def test_a_very_short_expiry_is_told_in_words_that_make_sense() -> None:
+    expired = replace(FAILED, enhanced="5.4.7", reply="451 4.2.1 Busy")
+    text, _, _ = parts(notice(expired, delivery=replace(DELIVERY, created=NOW - 10)))
+    assert "it could not be delivered in the short time that the gateway may try" in " ".join(text.split())
+    text, _, _ = parts(notice(replace(expired, enhanced="4.2.1"), until=NOW + 10))
+    assert "goes on trying, for a short time yet, and tells you" in " ".join(text.split())
+
+
 def test_several_recipients_have_a_group_each() -> None:
     other = replace(FAILED, address=parse_address("eva@partner.example"), orcpt=None)
     mail = notice(FAILED, other)

@@ -162,6 +162,20 @@ async def test_content_that_does_not_open_is_held_and_the_others_go_on(stage: St
         assert stage.attempts.ids == ["Q2.1"]
 
 
+async def test_what_is_held_since_it_does_not_open_says_so_instead_of_an_older_reply(stage: Stage) -> None:
+    stage.make()
+    delivery = stage.delivery(1, "a", "b")
+    sent = replace(delivery.targets[0], status=Status.SENT, reply="250 2.0.0 OK", enhanced="2.0.0")
+    busy = replace(delivery.targets[1], reply="451 4.2.1 Busy", enhanced="4.2.1", host="mx.x.example")
+    stage.queue.put(replace(delivery, targets=(sent, busy)))
+    stage.queue.broken = {"Q1.1"}
+    async with stage.running():
+        first, second = stage.queue.rows["Q1.1"].targets
+        assert first == sent
+        assert (second.status, second.reason) == (Status.WAITING, "its sealed content does not open")
+        assert (second.enhanced, second.reply, second.host) == ("4.3.0", None, None)
+
+
 async def test_a_segment_that_breaks_in_mid_transfer_is_held(stage: Stage) -> None:
     stage.make()
     stage.attempts.raises["x.example"] = SealBroken("segment 3")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from gateway.settings.place import BadPlace, listening, place, written
+from gateway.settings.place import BadPlace, listening, overlap, place, written
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,30 @@ def test_a_port_out_of_bounds_is_refused(text: str) -> None:
 def test_an_ipv6_address_without_brackets_is_told_with_them() -> None:
     with pytest.raises(BadPlace, match=r"\[2001:db8::1\]:2525"):
         place("2001:db8::1")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("::1:2620", "[::1]:2620"), ("2001:db8::5:25", "[2001:db8::5]:25"), ("::1:99999", "[::1]:2525")],
+)
+def test_the_port_behind_an_ipv6_address_without_brackets_is_kept(text: str, meant: str) -> None:
+    with pytest.raises(BadPlace, match=re.escape(f'"{meant}"')):
+        place(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("0.0.0.0:25", "192.0.2.1:25", True),
+        ("[2001:db8::1]:25", "[::]:25", True),
+        ("192.0.2.1:25", "192.0.2.1:25", True),
+        ("0.0.0.0:25", "192.0.2.1:26", False),
+        ("0.0.0.0:25", "[::]:25", False),
+        ("192.0.2.1:25", "192.0.2.2:25", False),
+    ],
+)
+def test_a_wildcard_overlaps_with_the_addresses_of_its_family(one: str, other: str, expected: bool) -> None:
+    assert overlap(listening(one), listening(other)) is expected
 
 
 def test_a_missing_port_is_refused_where_none_is_given() -> None:

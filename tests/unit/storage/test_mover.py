@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.storage import mover as mover_module
-from gateway.storage.mover import MAX_BATCH, RETRY, Mover
+from gateway.storage.mover import MAX_BATCH, RETRY, SYNC, Mover
 from gateway.storage.record import Prepared
 from gateway.storage.spool import Spool
 from gateway.storage.writer import StorageBroken, StorageFull
@@ -24,8 +24,15 @@ class FakeStore:
         self.kept: dict[tuple[str, int], Prepared] = {}
         self.puts: list[int] = []
         self.fails = 0
+        self.syncs = 0
+        self.sync_fails = False
         self.error: Exception = StorageBroken("gateway.db: database is locked")
         self.gate: asyncio.Event | None = None
+
+    async def sync(self) -> None:
+        if self.sync_fails:
+            raise OSError(5, "the disk does not answer")
+        self.syncs += 1
 
     async def put(self, records: Sequence[Prepared]) -> None:
         if self.gate is not None:
@@ -90,6 +97,29 @@ async def test_mail_leaves_after_its_records_are_stored(moving: Moving) -> None:
     moving.store.gate.set()
     await settle()
     assert moving.done == [1]
+
+
+async def test_a_spool_forgets_what_is_on_the_disk_elsewhere_and_not_before(moving: Moving) -> None:
+    moving.move(1)
+    await moving.clock.advance(0.5)
+    moving.move(2)
+    await moving.clock.advance(0.1)
+    assert (moving.done, moving.store.syncs, moving.fake.forgotten) == ([1, 2], 0, [])
+    await moving.clock.advance(SYNC)
+    moving.move(3)
+    await moving.clock.advance(0.1)
+    assert (moving.store.syncs, moving.fake.forgotten) == (1, [1, 2, 3])
+
+
+async def test_what_could_not_be_brought_to_the_disk_stays_in_its_spool(moving: Moving) -> None:
+    moving.store.sync_fails = True
+    moving.move(1)
+    await moving.clock.advance(1)
+    await moving.mover.finish(5)
+    assert moving.fake.forgotten == []
+    assert [event for _, event, _ in moving.told] == ["trace_not_synced"]
+    moving.store.sync_fails = False
+    await moving.mover.finish(5)
     assert moving.fake.forgotten == [1]
 
 
@@ -106,6 +136,7 @@ async def test_a_transaction_has_at_most_500_parts_and_the_rest_follows(moving: 
         moving.move(uid)
     await moving.clock.advance(1)
     assert moving.store.puts == [MAX_BATCH, 1]
+    await moving.mover.finish(5)
     assert moving.fake.forgotten == list(range(MAX_BATCH + 1))
 
 
@@ -114,6 +145,7 @@ async def test_what_nobody_waits_for_is_moved_all_the_same(moving: Moving, monke
     moving.move(1, then=False)
     await asyncio.sleep(0.01)
     await moving.clock.advance(1)
+    await moving.mover.finish(5)
     assert moving.fake.forgotten == [1]
 
 
@@ -123,7 +155,6 @@ async def test_a_record_that_is_moved_twice_is_there_once(moving: Moving) -> Non
     moving.move(1)
     await moving.clock.advance(1)
     assert list(moving.store.kept) == [("Q1", 1)]
-    assert moving.fake.forgotten == [1, 1]
 
 
 @pytest.mark.parametrize("error", [StorageBroken("locked"), StorageFull("full")])
