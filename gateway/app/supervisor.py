@@ -368,4 +368,6 @@ class Supervisor:
             tls = {"none": "no TLS", "starttls": "STARTTLS offered", "implicit": "TLS at once"}[listener.tls]
             self._say(f"listening on {listener.listen} ({listener.kind}, {tls})")
         self._say(f"settings: {self._path}")
-        self._say(f"{self._count} workers, process {os.getpid()}; stop with Ctrl-C, reload with `gateway reload`")
+        self._say(
+            f"{self._count} worker{'' if self._count == 1 else 's'}, process {os.getpid()}; stop with Ctrl-C, reload with `gateway reload`"
+        )

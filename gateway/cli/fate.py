@@ -62,7 +62,9 @@ def _line(recipient: dict[str, Any], next_attempt: Any) -> str:
     if recipient["status"] == "sent":
         return f"delivered to {address}" + (f": {reply}" if reply else "")
     words = [plain(recipient[key]) for key in ("enhanced", "reason") if recipient.get(key)]
-    why = " ".join(word for word in words if word.casefold() not in reply.casefold())  # A reply often names its code itself.
+    why = " ".join(
+        word for word in words if word.casefold() not in reply.casefold()
+    )  # A reply often names its code itself.
     said = "; ".join(text for text in (why, reply) if text) or "no reason was given"
     if recipient["status"] == "failed":
         return f"failed for {address}: {said}"
