@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -23,6 +24,7 @@ from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.storage.mover import Mover
+from gateway.storage.record import Prepared
 from gateway.storage.spool import Spool
 from gateway.world.clock import Clock
 
@@ -128,13 +130,22 @@ class Reception:
             mail.id, told, found=Found(sender=sender.lower(), recipients=tuple(recipients), message_id=message_id)
         )
         await spool.accept(mail, deliveries, [record])
+        # The client's reply goes out first: it waits, and nothing below can fail it any more.
+        asyncio.get_running_loop().call_soon(self._taken, mail, deliveries, record, tls)
+
+    def _taken(
+        self, mail: Mail, deliveries: tuple[Delivery, ...], record: Prepared, tls: dict[str, str] | None
+    ) -> None:
+        """The message is ours: have its record moved, then let it go."""
+        spool = self._spool
         self._mover.move(spool, [record], partial(self._release, spool, deliveries, mail.message.content))
+        client = mail.client
         self._log.tell(
             "info",
             "received",
             id=mail.id,
             size=mail.message.size,
-            recipients=len(recipients),
+            recipients=len(mail.envelope.recipients),
             client=None if client is None else client.address,
             connector=mail.connector,
             tls=None if tls is None else f"{tls['version']} {tls['cipher']}",

@@ -368,6 +368,5 @@ class Supervisor:
             tls = {"none": "no TLS", "starttls": "STARTTLS offered", "implicit": "TLS at once"}[listener.tls]
             self._say(f"listening on {listener.listen} ({listener.kind}, {tls})")
         self._say(f"settings: {self._path}")
-        self._say(
-            f"{self._count} worker{'' if self._count == 1 else 's'}, process {os.getpid()}; stop with Ctrl-C, reload with `gateway reload`"
-        )
+        workers_ = "1 worker" if self._count == 1 else f"{self._count} workers"
+        self._say(f"{workers_}, process {os.getpid()}; stop with Ctrl-C, reload with `gateway reload`")

@@ -39,7 +39,7 @@ from gateway.world.dns import SystemNames
 from gateway.world.sockets import Socket, adopt, receive_sockets
 
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
-SWITCH = 0.0002  # Seconds until a thread that waits for the interpreter gets it: the writer waits with each client.
+SWITCH = 0.0001  # Seconds until a thread that waits for the interpreter gets it: the writer waits with each client.
 GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
 ERASE = 3600.0  # Seconds between two looks for traces that are too old.
 

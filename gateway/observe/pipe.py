@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 import structlog
 
 from gateway.observe.redact import cut, redact
@@ -27,7 +28,10 @@ GATHER: Final = 0.02  # Seconds in which lines gather, so that the thread wakes 
 
 
 def _encode(value: object, default: object = None, **_: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # Numbers beyond 64 bits, keys that are no text: rare enough to be slow.
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
 
 
 class Pipe:

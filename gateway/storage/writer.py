@@ -21,9 +21,8 @@ T = TypeVar("T")
 PLENTY = 512 << 20  # Octets free on the disk; with less, room counts more than speed.
 LOG_PAGES = 2000  # Of the write-ahead log, 4 KiB each, before they are carried into the database.
 MAX_BATCH = 256  # Works in one commit; with more the first of them would wait too long.
-GATHER = (
-    0.004  # Seconds that a commit waits for more works where the one before had more than one: fewer, larger commits.
-)
+# Where the commit before had more than one work, the next waits a little for more: fewer, larger commits.
+GATHER = 0.002  # Seconds.
 PATIENCE = 0.05  # Seconds that a work without haste waits for others to share its commit.
 
 

@@ -165,6 +165,7 @@ async def test_no_more_mail_is_taken_while_too_much_waits_for_the_trace(
     taking.traces.gate.clear()
     taking.reception.check_room(0)
     await taking.reception.accept(mail())
+    await settle()
     with pytest.raises(Refused) as caught:
         taking.reception.check_room(0)
     assert caught.value.reply is say.INTERNAL
@@ -226,6 +227,8 @@ async def test_the_trace_tells_who_gave_it_and_where_it_goes(taking: Taking) -> 
 
 async def test_the_log_has_the_id_and_no_content_or_address(taking: Taking) -> None:
     await taking.reception.accept(mail(octets=b"Subject: secret\r\n\r\nsecret\r\n"))
+    assert taking.sink.lines == []  # The client's reply goes first.
+    await settle()
     ((level, event, facts),) = taking.sink.lines
     assert (level, event, facts["id"], facts["recipients"]) == ("info", "received", "Q1", 1)
     assert "secret" not in repr(facts)
