@@ -9,6 +9,7 @@ from gateway.mail.reply import BARE_NEWLINE, LINE_OVER_LIMIT, TOO_LARGE, Reply
 _END = b"\r\n.\r\n"
 _PREFIXES = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")  # Longest first: what may turn out to be the end.
 _NEWLINES = re.compile(rb"\r\n|\r|\n")
+_TEXT = bytes(octet for octet in range(256) if octet not in b"\r\n")  # All but the two that end lines.
 
 
 class DataReader:
@@ -36,7 +37,9 @@ class DataReader:
     def feed(self, block: bytes) -> bytes:
         """The content in `block`, dots taken out; octets that may belong to the end stay back for the next block."""
         octets = self._carry + block
-        end = octets.find(_END)
+        # Each look at a large message costs; where no line begins with a dot, and at the end of most, one is enough.
+        dot = octets.find(b"\r\n.")
+        end = -1 if dot < 0 else octets.find(_END, dot)
         if end >= 0:
             self.ended = True
             self.rest = octets[end + 5 :]
@@ -52,12 +55,13 @@ class DataReader:
                 piece = octets
         if not piece:
             return b""
-        return self._judge(piece)
+        return self._judge(piece, dotted=0 <= dot < len(piece) - 2)
 
-    def _judge(self, piece: bytes) -> bytes:
-        newlines = piece.count(b"\r\n")
-        bare = piece.count(b"\n") != newlines or piece.count(b"\r") != newlines
-        if b"\r\n." in piece:
+    def _judge(self, piece: bytes, *, dotted: bool) -> bytes:
+        """`dotted`: a line in it begins with a dot."""
+        endings = piece.translate(None, _TEXT)
+        bare = endings != b"\r\n" * (len(endings) // 2)
+        if dotted:
             piece = piece.replace(b"\r\n.", b"\r\n")
         if self._first:
             self._first = False
