@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 from aiosmtpd.smtp import SMTP
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 DRAIN = 60.0  # Seconds that a client may leave our replies unread.
 
 
-class Connection(SMTP):
+class Connection(SMTP, ABC):
     """Made by the listener for each client; aiosmtpd's class is its frame."""
 
     def __init__(self, desk: Desk, terms: Terms, loop: asyncio.AbstractEventLoop, sessions: Sessions) -> None:
@@ -145,9 +146,9 @@ class Connection(SMTP):
         """Whether a message is under way."""
         return False
 
+    @abstractmethod
     async def serve(self, refusal: Reply | None) -> None:
         """The whole session, to the closed connection. `refusal`: say this instead of the banner."""
-        raise NotImplementedError
 
     def expire(self) -> None:
         """The deadline passed: called by the listener's watch."""
