@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 from gateway.storage import tables
 from gateway.storage.engine import READ, WRITE, meaning, open_engine
 from gateway.storage.keyrows import KeyRow
-from gateway.storage.writer import StorageBroken, Writer, open_for_writing
+from gateway.storage.writer import StorageBroken, Writer, open_database
 
 T = TypeVar("T")
 
@@ -139,7 +139,7 @@ class Shared:
 
 def _open_unsynced(path: str) -> sqlite3.Connection:
     """With NORMAL SQLite syncs its log before it carries it into the database, and leaves the rest to us."""
-    connection = open_for_writing(path)
+    connection = open_database(path)
     connection.execute("PRAGMA synchronous=NORMAL")
     return connection
 

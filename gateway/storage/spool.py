@@ -7,49 +7,38 @@ A 250 rests on `accept`: when it returns, message, deliveries and records are on
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gateway.mail.address import Address
-from gateway.mail.delivery import Delivery, State, Target
+from gateway.mail.delivery import Delivery, State
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Content, Held
 from gateway.observe.events import Event, Found
-from gateway.storage.content import PURPOSE, Incoming, SealedFile
+from gateway.storage import spool_sql
+from gateway.storage.alone import Alone
+from gateway.storage.content import PURPOSE, Incoming
+from gateway.storage.front import Front
 from gateway.storage.record import TRACE, Keeper, Prepared, Record
 from gateway.storage.sealer import SealBroken, Sealer
-from gateway.storage.spool_rows import decode_delivery, encode_delivery
-from gateway.storage.writer import StorageBroken, StorageFull, Writer, open_for_writing
+from gateway.storage.shelf import FileShelf, Shelf
+from gateway.storage.spool_rows import decode_delivery, encode_delivery, unreadable
+from gateway.storage.writer import StorageBroken, StorageFull, Writer, open_database
 from gateway.world.clock import Clock
-
-_MESSAGE = "INSERT INTO messages(id, received, size, content) VALUES (?, ?, ?, ?)"
-_DELIVERY = (
-    "INSERT INTO deliveries(id, message, connector, destination, state, next_attempt, attempts, created, size, sealed)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_RECORD = "INSERT INTO records(seq, message, kind, sealed) VALUES (?, ?, ?, ?)"
-_COLUMNS = "id, message, connector, state, next_attempt, attempts, created, size, sealed"
-_POSTPONE = "UPDATE deliveries SET connector=?, destination=?, state=?, next_attempt=?, attempts=?, sealed=? WHERE id=?"
-# Whoever accepts a delivery has it leased, and most leave at once: until it is given back it stands in no index.
-NEW = "new"
-_QUEUED = (
-    "state <> 'new' AND state IN ('ready', 'waiting')"  # The first half is how SQLite knows the partial index again.
-)
-_DUE_FIRST = "ORDER BY next_attempt, id LIMIT ?"
 
 AGAIN = 1.0  # Seconds until a database that takes nothing is asked again.
 
 DATABASE = "spool.db"
 CONTENT = "content"
+JOURNAL = "journal"
 
 
-class Spool:
+class Spool(Alone):
     """One spool. Made, then `open`ed on the loop, then used on that loop alone."""
 
     def __init__(
@@ -65,14 +54,16 @@ class Spool:
         observe: Callable[[int, float], None],
         name: str,
         tell: Callable[..., None] = lambda *_, **__: None,
+        shelf: Shelf | None = None,
     ) -> None:
-        """`moved` is told, after their commit, which records of `done`, `postpone`, `note` and `change` are to be
-        moved; `observe` works and seconds of each commit.
+        """`shelf` keeps what is too large for the database; default: files beside it. `moved` is told, after their
+        commit, which records of `done`, `postpone`, `note` and `change` are to be moved; `observe` works and seconds
+        of each commit.
         """
         self.name = name
         self._tell = tell
         self._folder = folder
-        self._content = folder / CONTENT
+        self._shelf = shelf or FileShelf(folder / CONTENT, sealer, executor)
         self._sealer = sealer
         self._keeper = keeper
         self._clock = clock
@@ -80,10 +71,18 @@ class Spool:
         self._min_free = min_free
         self._moved = moved
         self._writer = Writer(
-            lambda: open_for_writing(str(folder / DATABASE)),
+            lambda: open_database(str(folder / DATABASE)),
             name=f"spool-{name}",
             monotonic=clock.monotonic,
+            observe=lambda works, seconds: None,
+        )
+        self._front = Front(
+            folder / JOURNAL,
+            name=name,
+            writer=self._writer,
+            monotonic=clock.monotonic,
             observe=observe,
+            tell=tell,
         )
         self._leased: set[str] = set()
         self._given_back: set[str] = set()  # Of those that were accepted here: not to be found in the index yet.
@@ -102,36 +101,38 @@ class Spool:
             raise StorageBroken(
                 f"{self._folder / DATABASE} can't be opened: {error}. Restore it from a copy"
             ) from error
-        # Greater than every number that was given before, also where the clock went back since.
-        last = await self._writer.do(lambda db: db.execute("SELECT max(seq) FROM records").fetchone()[0])
         # Leases ended with the process that had them.
-        query = "SELECT id FROM deliveries WHERE state='new'"
-        self._given_back.update(await self._writer.do(lambda db: [row[0] for row in db.execute(query)]))
+        self._given_back.update(await self._front.open(loop, self._executor))
+        self._given_back.update(await self._writer.do(spool_sql.fresh))
+        try:
+            await self._front.carry_records()
+        except (StorageFull, StorageBroken) as error:  # What we deliver makes room; the next start tries again.
+            self._tell("error", "records_left_in_journal", spool=self.name, error=str(error))
         await self._put_in_index()
-        self._uid = max(int(self._clock.now() * 1_000_000), last or 0)
-        known = set(
-            await self._writer.do(
-                lambda db: [row[0] for row in db.execute("SELECT id FROM messages WHERE content IS NULL")]
-            )
-        )
-        await loop.run_in_executor(self._executor, self._clear, known)
+        # Greater than every number that was given before, also where the clock went back since.
+        last = max(await self._writer.do(spool_sql.newest_record), self._front.newest_record())
+        self._uid = max(int(self._clock.now() * 1_000_000), last)
+        await self._shelf.open(await self.shelved())
 
-    def _clear(self, known: set[str]) -> None:
-        """Files that no row knows are of messages that were never answered with 250."""
-        self._content.mkdir(mode=0o700, exist_ok=True)
-        for path in self._content.iterdir():
-            if path.name not in known:
-                path.unlink(missing_ok=True)
+    async def shelved(self) -> set[str]:
+        """The messages whose octets are not in the database but on the shelf."""
+        return self._front.with_files() | await self._writer.do(spool_sql.with_files)
 
     def close(self) -> None:
         """Write what was asked for, then close."""
+        self._front.close()
         self._writer.close()
+
+    async def unload(self) -> None:
+        """Bring everything into the database, for whoever reads that itself. Raises StorageFull, StorageBroken."""
+        await self._front.carry()
+        await self._front.carry_records()
 
     # -- taking mail --------------------------------------------------------------------------------------------------
 
     def begin(self, id_: str) -> Incoming:
         """Room for the octets of message `id_`."""
-        return Incoming(id_, self._content, self._sealer, self._executor)
+        return self._shelf.begin(id_)
 
     def check_room(self, size: int) -> None:
         """Raises StorageFull where `size` octets more would leave less than min_free on the disk."""
@@ -159,16 +160,10 @@ class Spool:
         rows = [self._row(delivery) for delivery in deliveries]
         record_rows = self._record_rows(records)
 
-        def work(db: sqlite3.Connection) -> None:
-            db.execute(_MESSAGE, message)
-            for row in rows:
-                db.execute(_DELIVERY, row)
-            for row in record_rows:
-                db.execute(_RECORD, row)
-
         self._leased.update(delivery.id for delivery in deliveries)
         try:
-            await self._writer.do(work)
+            if not await self._front.take(message, rows, record_rows):
+                await self._writer.do(lambda db: spool_sql.store(db, message, rows, record_rows))
         except BaseException:
             self._leased.difference_update(delivery.id for delivery in deliveries)
             raise
@@ -176,12 +171,7 @@ class Spool:
     async def note(self, records: Sequence[Prepared]) -> None:
         """Store records that go with no message."""
         rows = self._record_rows(records)
-
-        def work(db: sqlite3.Connection) -> None:
-            for row in rows:
-                db.execute(_RECORD, row)
-
-        await self._writer.do(work)
+        await self._writer.do(lambda db: spool_sql.store_records(db, rows))
         self._moved(self, records)
 
     def _row(self, delivery: Delivery) -> tuple[Any, ...]:
@@ -190,7 +180,7 @@ class Spool:
             delivery.message,
             delivery.connector,
             self._destination(delivery.connector, delivery.destination),
-            NEW if delivery.state is State.READY else delivery.state.value,
+            spool_sql.NEW if delivery.state is State.READY else delivery.state.value,
             int(delivery.next_attempt * 1000),
             delivery.attempts,
             int(delivery.created * 1000),
@@ -212,8 +202,7 @@ class Spool:
 
         Damaged ones are left where they are.
         """
-        query = "SELECT message, seq, sealed FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
-        rows = await self._writer.do(lambda db: db.execute(query, (after, limit)).fetchall())
+        rows = await self._writer.do(lambda db: spool_sql.records(db, after, limit))
         found = []
         for message, uid, sealed in rows:
             try:
@@ -224,24 +213,20 @@ class Spool:
 
     def forget_records(self, uids: Sequence[int]) -> None:
         """They are elsewhere now. A crash before the commit moves them once more, which changes nothing."""
-        numbers = json.dumps(uids)
-        sql = "DELETE FROM records WHERE seq IN (SELECT value FROM json_each(?))"
-        self._writer.later(lambda db: db.execute(sql, (numbers,)))
+        if inside := self._front.forget_records(uids):
+            self._writer.later(lambda db: spool_sql.forget_records(db, inside))
 
     # -- the queue (gateway.delivery.queue.Queue) ---------------------------------------------------------------------
 
     async def due(self, now: float, limit: int, busy: Collection[tuple[str, str]]) -> list[Delivery]:
         """See Queue."""
         await self._put_in_index()
-        tokens = json.dumps([self._destination(*pair) for pair in busy])
+        tokens = [self._destination(*pair) for pair in busy]
         room = limit + len(self._leased)
-        condition = f"{_QUEUED} AND next_attempt <= ? AND destination NOT IN (SELECT value FROM json_each(?))"  # noqa: S608
-        query = f"SELECT id FROM deliveries WHERE {condition} {_DUE_FIRST}"  # noqa: S608 - constants alone
-        arguments = (int(now * 1000), tokens, room)
 
         def work(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
-            ids = [row[0] for row in db.execute(query, arguments) if row[0] not in self._leased][:limit]
-            return self._select(db, ids)
+            found = spool_sql.due(db, int(now * 1000), room, tokens)
+            return spool_sql.select(db, [id_ for id_ in found if id_ not in self._leased][:limit])
 
         rows = await self._writer.do(work)
         self._earliest = None
@@ -260,8 +245,7 @@ class Spool:
         if self._earliest is None:
             await self._put_in_index()
             room = len(self._leased) + 1
-            query = f"SELECT id, next_attempt FROM deliveries WHERE {_QUEUED} {_DUE_FIRST}"  # noqa: S608
-            rows = await self._writer.do(lambda db: db.execute(query, (room,)).fetchall())
+            rows = await self._writer.do(lambda db: spool_sql.next_due(db, room))
             times = [at / 1000 for id_, at in rows if id_ not in self._leased]
             self._earliest = times[0] if times else float("inf")
         if self._given_back:  # The disk took no word of them: ask again soon.
@@ -270,14 +254,13 @@ class Spool:
 
     async def content(self, delivery: Delivery) -> Content:
         """See Queue."""
-        row = await self._writer.do(
-            lambda db: db.execute("SELECT size, content FROM messages WHERE id=?", (delivery.message,)).fetchone()
-        )
+        await self._front.carry([delivery.message])
+        row = await self._writer.do(lambda db: spool_sql.content(db, delivery.message))
         if row is None:
             raise SealBroken(f"the octets of {delivery.message} are gone")
         size, sealed = row
         if sealed is None:
-            return SealedFile(self._content / delivery.message, delivery.message, size, self._sealer, self._executor)
+            return self._shelf.content(delivery.message, size)
         return Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed))
 
     async def done(self, delivery: Delivery, events: Sequence[Event]) -> None:
@@ -285,10 +268,12 @@ class Spool:
         records = [self.new_record(delivery.message, events)] if events else []
         rows = self._record_rows(records)
         # Without haste: what a crash undoes here is sent once more, as RFC 5321 4.2.5 lets it.
-        if await self._writer.do(lambda db: _forget(db, delivery.id, delivery.message, rows), haste=False):
-            await asyncio.get_running_loop().run_in_executor(
-                self._executor, (self._content / delivery.message).unlink, True
-            )
+        is_shelved = await self._front.end(delivery.id, delivery.message, rows)
+        if is_shelved is None:
+            forget = partial(spool_sql.forget, delivery=delivery.id, message=delivery.message, records=rows)
+            is_shelved = await self._writer.do(forget, haste=False)
+        if is_shelved:
+            await self._shelf.forget(delivery.message)
         self._leased.discard(delivery.id)
         if records:
             self._moved(self, records)
@@ -306,13 +291,8 @@ class Spool:
             self._sealer.seal(PURPOSE, f"delivery {delivery.id}", encode_delivery(delivery)),
             delivery.id,
         )
-
-        def work(db: sqlite3.Connection) -> None:
-            db.execute(_POSTPONE, row)
-            for record in rows:
-                db.execute(_RECORD, record)
-
-        await self._writer.do(work)
+        await self._front.carry([delivery.message], strict=True)
+        await self._writer.do(lambda db: spool_sql.postpone(db, row, rows))
         self._leased.discard(delivery.id)
         if self._earliest is not None and delivery.state is not State.HELD:
             self._earliest = min(self._earliest, delivery.next_attempt)
@@ -327,15 +307,14 @@ class Spool:
 
     async def _put_in_index(self) -> None:
         """What was accepted and given back is to be found from now on. A disk that is full now may take it later."""
-        ids = [(id_,) for id_ in self._given_back]
-        if not ids:
+        if not (ids := list(self._given_back)):
             return
-        sql = "UPDATE deliveries SET state='ready' WHERE id=? AND state='new'"
         try:
-            await self._writer.do(lambda db: db.executemany(sql, ids))
+            await self._front.carry([id_.rpartition(".")[0] for id_ in ids])
+            await self._writer.do(lambda db: spool_sql.put_in_index(db, ids))
         except (StorageFull, StorageBroken):
             return
-        self._given_back.difference_update(id_ for (id_,) in ids)
+        self._given_back.difference_update(ids)
 
     # -- administration -----------------------------------------------------------------------------------------------
 
@@ -352,11 +331,11 @@ class Spool:
 
     async def deliveries(self, ids: Sequence[str] | None = None, limit: int = 10_000) -> list[Delivery]:
         """All deliveries, oldest first, or those of `ids`, which may name messages (Q) or deliveries (Q.1)."""
+        named = None if ids is None else [name for id_ in ids for name in (id_, id_.rpartition(".")[0])]
+        await self._front.carry(named)
 
         def work(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
-            if ids is None:
-                return db.execute(f"SELECT {_COLUMNS} FROM deliveries ORDER BY id LIMIT ?", (limit,)).fetchall()  # noqa: S608
-            return self._select(db, ids, messages=True)
+            return spool_sql.select_all(db, limit) if ids is None else spool_sql.select(db, ids, messages=True)
 
         return await self._open_rows(await self._writer.do(work), broken_too=True)
 
@@ -366,14 +345,9 @@ class Spool:
         records = [self.new_record(delivery.message, [events(delivery)]) for delivery in free]
         rows = self._record_rows(records)
         changes = [(d.state.value, int(d.next_attempt * 1000), d.id) for d in free]
-
-        def work(db: sqlite3.Connection) -> None:
-            db.executemany("UPDATE deliveries SET state=?, next_attempt=? WHERE id=?", changes)
-            for row in rows:
-                db.execute(_RECORD, row)
-
         try:
-            await self._writer.do(work)
+            await self._front.carry([delivery.message for delivery in free], strict=True)
+            await self._writer.do(lambda db: spool_sql.change(db, changes, rows))
         finally:
             self._leased.difference_update(delivery.id for delivery in free)
             self._earliest = None
@@ -382,40 +356,24 @@ class Spool:
 
     async def head(self, message: str) -> bytes:
         """The beginning of a message's octets, long enough to hold its header section. Raises SealBroken, OSError."""
-        row = await self._writer.do(
-            lambda db: db.execute("SELECT size, content FROM messages WHERE id=?", (message,)).fetchone()
-        )
+        await self._front.carry([message])
+        row = await self._writer.do(lambda db: spool_sql.content(db, message))
         if row is None:
             raise SealBroken(f"the octets of {message} are gone")
         size, sealed = row
         if sealed is not None:
             return self._sealer.open(PURPOSE, f"content {message}", sealed)[:MAX_HEAD]
-        file = SealedFile(self._content / message, message, size, self._sealer, self._executor)
-        async with aclosing(file.blocks()) as blocks:
+        async with aclosing(self._shelf.content(message, size).blocks()) as blocks:
             return (await anext(blocks))[:MAX_HEAD]
 
     async def counts(self) -> tuple[dict[str, int], float | None]:
         """Deliveries by state, and when the oldest of them was taken (seconds since 1970)."""
-
-        def work(db: sqlite3.Connection) -> tuple[dict[str, int], float | None]:
-            states = dict(db.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())
-            if fresh := states.pop(NEW, 0):
-                states[State.READY.value] = states.get(State.READY.value, 0) + fresh
-            oldest = db.execute("SELECT min(created) FROM deliveries").fetchone()[0]
-            return states, None if oldest is None else oldest / 1000
-
-        return await self._writer.do(work)
-
-    @staticmethod
-    def _select(db: sqlite3.Connection, ids: Sequence[str], *, messages: bool = False) -> list[tuple[Any, ...]]:
-        names = json.dumps(list(ids))
-        query = f"SELECT {_COLUMNS} FROM deliveries WHERE id IN (SELECT value FROM json_each(:ids))"  # noqa: S608
-        if messages:  # Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`.
-            query += (
-                f" UNION SELECT {_COLUMNS} FROM (SELECT value AS name FROM json_each(:ids)) AS wanted"  # noqa: S608
-                " JOIN deliveries ON deliveries.id > wanted.name || '.' AND deliveries.id < wanted.name || '/'"
-            )
-        return db.execute(f"{query} ORDER BY next_attempt, id", {"ids": names}).fetchall()
+        states, oldest = await self._writer.do(spool_sql.counts)
+        fresh, oldest_fresh = self._front.counts()
+        if fresh:
+            states[State.READY.value] = states.get(State.READY.value, 0) + fresh
+        times = [time for time in (oldest, oldest_fresh) if time is not None]
+        return states, min(times) / 1000 if times else None
 
     async def _open_rows(self, rows: Sequence[tuple[Any, ...]], *, broken_too: bool = False) -> list[Delivery]:
         """Rows as deliveries. One that does not open is held where it lies, so that it never stops the others.
@@ -423,7 +381,7 @@ class Spool:
         With `broken_too` it comes as a delivery of which no more is known than its columns, for people to see.
         """
         found: list[Delivery] = []
-        broken: list[tuple[str]] = []
+        broken: list[str] = []
         for id_, message, connector, state, next_attempt, attempts, created, size, sealed in rows:
             try:
                 found.append(
@@ -432,7 +390,7 @@ class Spool:
                         id_=id_,
                         message=message,
                         connector=connector,
-                        state=State.READY.value if state == NEW else state,
+                        state=State.READY.value if state == spool_sql.NEW else state,
                         next_attempt=next_attempt / 1000,
                         attempts=attempts,
                         created=created / 1000,
@@ -440,43 +398,10 @@ class Spool:
                     )
                 )
             except SealBroken:
-                broken.append((id_,))
+                broken.append(id_)
                 if broken_too:
-                    found.append(_unreadable(id_, message, connector, attempts, created / 1000, size))
+                    found.append(unreadable(id_, message, connector, attempts, created / 1000, size))
         if broken:
-            self._tell("error", "deliveries_do_not_open", spool=self.name, deliveries=[row[0] for row in broken])
-            await self._writer.do(lambda db: db.executemany("UPDATE deliveries SET state='held' WHERE id=?", broken))
+            self._tell("error", "deliveries_do_not_open", spool=self.name, deliveries=broken)
+            await self._writer.do(lambda db: spool_sql.hold(db, broken))
         return found
-
-
-def _unreadable(id_: str, message: str, connector: str, attempts: int, created: float, size: int) -> Delivery:
-    nobody = Target(address=Address("", ""), reason="its sealed row does not open", enhanced="4.3.0")
-    return Delivery(
-        id=id_,
-        message=message,
-        connector=connector,
-        destination="",
-        sender=None,
-        targets=(nobody,),
-        size=size,
-        created=created,
-        next_attempt=created,
-        attempts=attempts,
-        state=State.HELD,
-    )
-
-
-def _forget(db: sqlite3.Connection, id_: str, message: str, records: list[tuple[Any, ...]]) -> bool:
-    """Drop a delivery, and its message with the last one. Whether a file has to go too."""
-    db.execute("DELETE FROM deliveries WHERE id=?", (id_,))
-    # Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`.
-    last = (
-        "DELETE FROM messages WHERE id=? AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id > ? AND id < ?)"
-        # Not `content IS NULL`: SQLite 3.40 answers that with 0 for every row of a table without row ids.
-        " RETURNING typeof(content)"
-    )
-    gone = db.execute(last, (message, f"{message}.", f"{message}/")).fetchone()
-    has_file = gone is not None and gone[0] == "null"
-    for record in records:
-        db.execute(_RECORD, record)
-    return has_file

@@ -10,15 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.storage.writer import (
-    LOG_PAGES,
-    MAX_BATCH,
-    StorageBroken,
-    StorageFull,
-    Writer,
-    lengthen_log,
-    open_database,
-)
+from gateway.storage.group import MAX_BATCH
+from gateway.storage.writer import StorageBroken, StorageFull, Writer, open_database
 
 
 class Commits(list[int]):
@@ -214,32 +207,6 @@ def test_odd_file_names_are_taken_as_they_are(tmp_path: Path, name: str) -> None
     database.execute("CREATE TABLE t(x)")
     database.close()
     assert (tmp_path / name).stat().st_size > 0
-
-
-def test_a_log_is_written_to_its_length_once_and_leaves_nothing_behind(path: Path) -> None:
-    database = open_database(str(path))
-    log = path.parent / f"{path.name}-wal"
-    lengthen_log(database, str(path))
-    length = log.stat().st_size
-    assert length >= LOG_PAGES * 4096
-    assert database.execute("SELECT name FROM sqlite_schema").fetchall() == [("t",)]
-    written = log.stat().st_mtime_ns
-    lengthen_log(database, str(path))
-    assert log.stat().st_mtime_ns == written
-    database.execute("INSERT INTO t VALUES (1)")
-    assert log.stat().st_size == length
-    assert stored(path) == [1]
-    database.close()
-
-
-def test_a_log_that_can_not_be_lengthened_keeps_nobody_from_starting(path: Path) -> None:
-    database = open_database(str(path))
-    pages = database.execute("PRAGMA page_count").fetchone()[0]
-    database.execute(f"PRAGMA max_page_count={pages + 1}").fetchone()
-    lengthen_log(database, str(path))
-    database.execute("INSERT INTO t VALUES (1)")
-    assert stored(path) == [1]
-    database.close()
 
 
 def test_every_commit_is_synchronous(path: Path) -> None:

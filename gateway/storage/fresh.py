@@ -1,0 +1,91 @@
+"""Which messages and records stand in the journal alone, and which of its segments count for their sake. Pure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from gateway.storage.segments import Place
+
+
+class Fresh:
+    """A message that was taken and is not in the database.
+
+    `live` are its deliveries that are not done; `ending` those of them whose end is being written.
+    `carried` is there while somebody carries it into the database; its result is whether that came to pass.
+    """
+
+    __slots__ = ("carried", "created", "ending", "has_file", "live", "message", "place")
+
+    def __init__(self, message: str, place: Place, live: Iterable[str], created: int, *, has_file: bool) -> None:
+        self.message = message
+        self.place = place
+        self.live = set(live)
+        self.ending: set[str] = set()
+        self.created = created
+        self.has_file = has_file
+        self.carried: asyncio.Future[bool] | None = None
+
+
+class Freshness:
+    """All of them, of one spool."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, Fresh] = {}
+        self._records: dict[int, Place] = {}
+        self._held: Counter[int] = Counter()  # Of each segment: how many count in it.
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __iter__(self) -> Iterator[Fresh]:
+        return iter(list(self._messages.values()))
+
+    def get(self, message: str) -> Fresh | None:
+        """The message, if it stands in the journal alone."""
+        return self._messages.get(message)
+
+    def add(self, fresh: Fresh) -> None:
+        """One more."""
+        self._messages[fresh.message] = fresh
+        self._held[fresh.place.segment] += 1
+
+    def drop(self, fresh: Fresh) -> None:
+        """It is done, or carried."""
+        del self._messages[fresh.message]
+        self._release(fresh.place.segment)
+
+    def add_records(self, uids: Iterable[int], place: Place) -> None:
+        """Records that stand in the entry at `place`."""
+        for uid in uids:
+            self._records[uid] = place
+            self._held[place.segment] += 1
+
+    def drop_records(self, uids: Iterable[int]) -> list[int]:
+        """They are elsewhere now; those of them that were never here."""
+        others = []
+        for uid in uids:
+            place = self._records.pop(uid, None)
+            if place is None:
+                others.append(uid)
+            else:
+                self._release(place.segment)
+        return others
+
+    def records(self, segment: int | None = None) -> dict[int, Place]:
+        """The records that stand in `segment`, or all, by uid."""
+        return {uid: place for uid, place in self._records.items() if segment is None or place.segment == segment}
+
+    def oldest(self) -> int | None:
+        """The first segment in which something counts, or None where none does."""
+        return min(self._held, default=None)
+
+    def segments(self) -> int:
+        """In how many segments something counts."""
+        return len(self._held)
+
+    def _release(self, segment: int) -> None:
+        self._held[segment] -= 1
+        if not self._held[segment]:
+            del self._held[segment]
