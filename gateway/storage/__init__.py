@@ -1,4 +1,5 @@
-"""Where mail and its story lie: spool, shared database, migrations. SQLite; everything with content is sealed.
+"""Where mail and its story lie: spool, shared database, migrations; everything with content is sealed.
 
-Owns the `Sealer` protocol that keys fulfil. Leaves out: PostgreSQL, blobs in object stores.
+SQLite lies in this package, PostgreSQL in `postgres`; what both fulfil are the protocols of `spooling`, `sharing`,
+`tracing` and `moving`. Owns the `Sealer` protocol that keys fulfil. Leaves out: other databases.
 """

@@ -1,7 +1,7 @@
 """The octets of a message on their way into the spool and out of it again, never in clear on a disk (DESIGN 13).
 
 Up to INLINE octets stay in memory and become a column; longer ones are sealed in segments of 1 MiB as they come and
-lie in a file beside the database.
+lie in a file beside the database, or in a blob (`gateway.storage.blob_content`).
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncGenerator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 
-from gateway.mail.message import MAX_HEAD, Held, Message
+from gateway.mail.message import MAX_HEAD, Content, Held, Message
 from gateway.storage.sealer import SealBroken, Sealer, Segments
 from gateway.storage.writer import StorageFull
 
@@ -69,40 +70,32 @@ class SealedFile:
         return segments.open(place, last, sealed)
 
 
+def stored_size(size: int) -> int:
+    """The octets that a content of `size` octets takes in a file or a blob."""
+    return START + size + OVERHEAD * max(1, -(-size // SEGMENT))
+
+
 START = 21  # Octets in front of the first segment: version mark, key version, salt.
 
 
-class Incoming:
-    """Takes the octets of one message as they come. Ends with `finish` or `abandon`."""
+class Incoming(ABC):
+    """Takes the octets of one message as they come. Ends with `finish` or `abandon`.
 
-    __slots__ = (
-        "_executor",
-        "_file",
-        "_folder",
-        "_head",
-        "_id",
-        "_made",
-        "_parts",
-        "_place",
-        "_sealer",
-        "_segments",
-        "_size",
-        "_waits",
-    )
+    What is short stays in memory; where the rest goes, those who inherit know.
+    """
 
-    def __init__(self, id_: str, folder: Path, sealer: Sealer, executor: Executor) -> None:
+    __slots__ = ("_executor", "_head", "_id", "_parts", "_place", "_sealer", "_segments", "_size", "_waits")
+
+    def __init__(self, id_: str, sealer: Sealer, executor: Executor) -> None:
         self._id = id_
-        self._folder = folder
         self._sealer = sealer
         self._executor = executor
         self._parts: list[bytes] = []
         self._waits = 0  # Octets in _parts.
         self._size = 0
         self._head = b""
-        self._file: int | None = None
-        self._made = False  # Whether there is a file of ours.
         self._segments: Segments | None = None
-        self._place = 0
+        self._place = 0  # Of the next segment.
 
     def write(self, octets: bytes) -> bool:
         """Take `octets` into memory. True: memory holds as much as it may; call `flush` before the next write."""
@@ -112,27 +105,63 @@ class Incoming:
         return self._waits > SEGMENT
 
     async def flush(self) -> None:
-        """Carry whole segments to the file. Raises StorageFull or OSError; then only `abandon` is left."""
+        """Carry whole segments away. Raises StorageFull, StorageBroken, OSError; then only `abandon` is left."""
         held = b"".join(self._parts)
         whole = (len(held) - 1) // SEGMENT  # The last segment is sealed as such, so one octet at least stays back.
         if whole:
-            await self._in_thread(held, whole)
+            await self._store(held, whole)
             self._parts = [held[whole * SEGMENT :]]
             self._waits = len(self._parts[0])
 
     async def finish(self) -> Message:
-        """The whole message; what is in a file is on disk when this returns. Raises StorageFull or OSError."""
+        """The whole message; what is not in memory is durable when this returns. Raises as `flush` does."""
         held = b"".join(self._parts)
-        if self._file is None and self._size <= INLINE:
+        if self._place == 0 and self._size <= INLINE:
             return Message(held, Held(held))
-        await self._in_thread(held, -1)
+        await self._store(held, -1)
         self._parts = []
-        return Message(
-            self._head, SealedFile(self._folder / self._id, self._id, self._size, self._sealer, self._executor)
-        )
+        return Message(self._head, self._stored())
+
+    @abstractmethod
+    async def abandon(self) -> None:
+        """Forget everything, what was stored too; also after `finish`, where the spool did not take the message."""
+
+    @abstractmethod
+    def _stored(self) -> Content:
+        """What `_store` has stored."""
+
+    @abstractmethod
+    async def _store(self, held: bytes, whole: int) -> None:
+        """Seal and store `whole` segments of `held`; -1: all of it, to the end, durable on return."""
+
+    def _sealed(self, held: bytes, whole: int) -> Iterator[bytes]:
+        """What is to be stored of `held`, piece by piece, what stands in front of the first segment too."""
+        if self._segments is None:
+            self._segments = self._sealer.segments(PURPOSE, f"content {self._id}")
+            self._head = held[:MAX_HEAD]
+            yield self._segments.start
+        ends = whole < 0
+        count = whole if not ends else max(1, -(-len(held) // SEGMENT))
+        view = memoryview(held)
+        for number in range(count):
+            last = ends and number == count - 1
+            plain = view[number * SEGMENT : (number + 1) * SEGMENT]
+            yield self._segments.seal(self._place, last, plain)
+            self._place += 1
+
+
+class FileIncoming(Incoming):
+    """Long content goes into a file of the spool's own folder."""
+
+    __slots__ = ("_file", "_folder", "_made")
+
+    def __init__(self, id_: str, folder: Path, sealer: Sealer, executor: Executor) -> None:
+        super().__init__(id_, sealer, executor)
+        self._folder = folder
+        self._file: int | None = None
+        self._made = False  # Whether there is a file of ours.
 
     async def abandon(self) -> None:
-        """Forget everything, the file too; also after `finish`, where the spool did not take the message."""
         self._parts = []
         if self._made:
             descriptor, self._file, self._made = self._file, None, False
@@ -140,7 +169,10 @@ class Incoming:
                 self._executor, _forget, descriptor, self._folder / self._id
             )
 
-    async def _in_thread(self, held: bytes, whole: int) -> None:
+    def _stored(self) -> Content:
+        return SealedFile(self._folder / self._id, self._id, self._size, self._sealer, self._executor)
+
+    async def _store(self, held: bytes, whole: int) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._carry, held, whole)
         except OSError as error:
@@ -149,30 +181,21 @@ class Incoming:
             raise
 
     def _carry(self, held: bytes, whole: int) -> None:
-        """Seal and write `whole` segments of `held`; -1: all of it, to the end and onto the disk."""
-        if self._file is None or self._segments is None:
-            self._segments = self._sealer.segments(PURPOSE, f"content {self._id}")
+        if self._file is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._file = os.open(self._folder / self._id, flags, 0o600)
             self._made = True
-            self._head = held[:MAX_HEAD]
-            _write(self._file, self._segments.start)
-        ends = whole < 0
-        count = whole if not ends else max(1, -(-len(held) // SEGMENT))
-        view = memoryview(held)
-        for number in range(count):
-            last = ends and number == count - 1
-            plain = view[number * SEGMENT : (number + 1) * SEGMENT]
-            _write(self._file, self._segments.seal(self._place, last, plain))
-            self._place += 1
-        if ends:
+        for piece in self._sealed(held, whole):
+            write_whole(self._file, piece)
+        if whole < 0:
             os.fdatasync(self._file)
             os.close(self._file)
             self._file = None
             sync_folder(self._folder)
 
 
-def _write(descriptor: int, octets: bytes) -> None:
+def write_whole(descriptor: int, octets: bytes) -> None:
+    """All of `octets`, in as many pieces as the system takes. Blocks; raises OSError."""
     view = memoryview(octets)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -1,30 +1,24 @@
-"""Brings a database to the newest revision. Slow and large (Alembic): the app calls it in a process that ends soon.
+"""Brings a SQLite database to the newest revision. Slow and large (Alembic): called in a process that ends soon.
 
-Leaves out: downgrades.
+Leaves out: downgrades; PostgreSQL (`gateway.storage.postgres.migrate`).
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DBAPIError
 
+from gateway.storage import revisions
 from gateway.storage.engine import open_engine
-from gateway.storage.tables import SHARED, SPOOL
+from gateway.storage.revisions import MigrationFault
 
-if TYPE_CHECKING:
-    from alembic.script import ScriptDirectory
+__all__ = ["MigrationFault", "migrate_shared", "migrate_spool"]
 
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _KINDS: Final = {"shared": "a shared database", "spool": "a spool"}
-_TABLES: Final = {"shared": SHARED, "spool": SPOOL}
-
-
-class MigrationFault(Exception):
-    """The database was left as it was. The text says which file, what was found, and what to do."""
 
 
 def migrate_shared(path: Path) -> None:
@@ -55,30 +49,14 @@ def _migrate(path: Path, kind: str) -> None:
 
 
 def _upgrade(connection: Connection, path: Path, kind: str) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", _escaped(_MIGRATIONS))
-    config.set_main_option("version_locations", _escaped(_MIGRATIONS / kind))
-    config.set_main_option("path_separator", "newline")
-    config.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(config)
-    heads = MigrationContext.configure(connection).get_current_heads()
-    _check(connection, path, kind, heads, script)
-    if heads != (script.get_current_head(),):
-        command.upgrade(config, "head")
-    if missing := sorted(set(_TABLES[kind].tables) - set(inspect(connection).get_table_names())):
-        raise MigrationFault(
-            f"{path} has revision {script.get_current_head()!r} but lacks {', '.join(missing)}: it is half migrated. "
-            "Restore it from a copy"
-        )
+    _check(connection, path, kind, revisions.heads(connection))
+    revisions.upgrade(connection, (kind,))
+    there = set(inspect(connection).get_table_names())
+    if words := revisions.missing(str(path), (kind,), "sqlite", there):
+        raise MigrationFault(words)
 
 
-def _check(connection: Connection, path: Path, kind: str, heads: tuple[str, ...], script: ScriptDirectory) -> None:
-    newest = script.get_current_head()
+def _check(connection: Connection, path: Path, kind: str, heads: tuple[str, ...]) -> None:
     if not heads:
         if tables := sorted(set(inspect(connection).get_table_names()) - {"alembic_version"}):
             raise MigrationFault(
@@ -87,7 +65,7 @@ def _check(connection: Connection, path: Path, kind: str, heads: tuple[str, ...]
             )
         return
     if len(heads) > 1:
-        raise MigrationFault(f"{path} has several revisions at once ({', '.join(heads)}). Restore it from a copy")
+        raise MigrationFault(revisions.several(str(path), heads))
     found = heads[0]
     other = found.partition("_")[0]
     if other != kind:
@@ -95,15 +73,8 @@ def _check(connection: Connection, path: Path, kind: str, heads: tuple[str, ...]
             f"{path} should be {_KINDS[kind]} but is {_KINDS.get(other, 'something else')} (revision {found!r}). "
             "Were files renamed or swapped?"
         )
-    if found not in {one.revision for one in script.walk_revisions()}:
-        raise MigrationFault(
-            f"{path} has revision {found!r}, which this gateway does not know; its newest is {newest!r}. A newer "
-            "gateway wrote it: install that one, or restore a copy made before the update"
-        )
-
-
-def _escaped(path: Path) -> str:
-    return str(path).replace("%", "%%")  # Alembic's options interpolate.
+    if found not in revisions.known(kind):
+        raise MigrationFault(revisions.unknown(str(path), found, kind))
 
 
 def _reason(error: DBAPIError) -> str:

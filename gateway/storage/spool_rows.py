@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 
 from gateway.mail.address import Address
-from gateway.mail.delivery import Delivery, State, Status, Target
+from gateway.mail.delivery import Delivery, State, Status, Success, Target
 from gateway.mail.envelope import Body
 from gateway.observe.events import Event, Found
 from gateway.storage.record import Record
 from gateway.storage.sealer import SealBroken
 
 VERSION = 1
+OF_NOTICES = 2  # A delivery of which a notice was sent or is owed; an older gateway does not read it.
 
 
 def _dump(value: list[Any]) -> bytes:
@@ -34,6 +35,7 @@ def encode_delivery(delivery: Delivery) -> bytes:
         [t.address.text, t.address.domain]
         if t.status is Status.WAITING
         and (t.reply, t.reason, t.enhanced, t.host, t.notify, t.orcpt) == (None, None, None, None, None, None)
+        and t.owed is None
         else [
             t.address.text,
             t.address.domain,
@@ -44,28 +46,31 @@ def encode_delivery(delivery: Delivery) -> bytes:
             t.host,
             t.notify,
             t.orcpt,
+            *(() if t.owed is None else (t.owed.value,)),
         ]
         for t in delivery.targets
     ]
-    return _dump(
-        [
-            VERSION,
-            _address(delivery.sender),
-            targets,
-            delivery.destination,
-            delivery.body.value,
-            delivery.smtputf8,
-            delivery.ret,
-            delivery.envid,
-        ]
-    )
+    row = [
+        VERSION,
+        _address(delivery.sender),
+        targets,
+        delivery.destination,
+        delivery.body.value,
+        delivery.smtputf8,
+        delivery.ret,
+        delivery.envid,
+    ]
+    if delivery.delay_told or any(t.owed is not None for t in delivery.targets):
+        row[0] = OF_NOTICES
+        row.append(delivery.delay_told)
+    return _dump(row)
 
 
 def _target(fields: list[Any]) -> Target:
     address = Address(fields[0], fields[1])
     if len(fields) == 2:
         return Target(address=address)
-    _, _, status, reason, enhanced, reply, host, notify, orcpt = fields
+    _, _, status, reason, enhanced, reply, host, notify, orcpt, *owed = fields
     return Target(
         address=address,
         status=Status(status),
@@ -75,6 +80,7 @@ def _target(fields: list[Any]) -> Target:
         host=host,
         notify=notify,
         orcpt=orcpt,
+        owed=Success(owed[0]) if owed else None,
     )
 
 
@@ -92,11 +98,12 @@ def decode_delivery(
 ) -> Delivery:
     """The delivery again. Raises SealBroken for what `encode_delivery` never made."""
     try:
-        version, sender, targets, destination, body, smtputf8, ret, envid = (
-            orjson.loads(plain) if b"\\ud" not in plain else json.loads(plain)
-        )
-        if version != VERSION:
+        version, *fields = orjson.loads(plain) if b"\\ud" not in plain else json.loads(plain)
+        if version == VERSION:
+            fields.append(False)
+        elif version != OF_NOTICES:
             raise SealBroken(f"delivery {id_} was written by a newer gateway (version {version})")
+        sender, targets, destination, body, smtputf8, ret, envid, delay_told = fields
         return Delivery(
             id=id_,
             message=message,
@@ -113,9 +120,28 @@ def decode_delivery(
             smtputf8=smtputf8,
             ret=ret,
             envid=envid,
+            delay_told=delay_told,
         )
     except (ValueError, TypeError) as error:
         raise SealBroken(f"delivery {id_} is damaged") from error
+
+
+def unreadable(id_: str, message: str, connector: str, attempts: int, created: float, size: int) -> Delivery:
+    """A delivery of which no more is known than its columns, for people to see."""
+    nobody = Target(address=Address("", ""), reason="its sealed row does not open", enhanced="4.3.0")
+    return Delivery(
+        id=id_,
+        message=message,
+        connector=connector,
+        destination="",
+        sender=None,
+        targets=(nobody,),
+        size=size,
+        created=created,
+        next_attempt=created,
+        attempts=attempts,
+        state=State.HELD,
+    )
 
 
 def encode_record(record: Record) -> bytes:

@@ -1,6 +1,7 @@
 """The tables, as code sees them: those of the shared database and those of each worker's spool.
 
-The migrations make them; a test compares the two. Times are milliseconds since 1970. Leaves out: PostgreSQL.
+The migrations make them; a test compares the two. Times are milliseconds since 1970. On SQLite the two kinds lie in
+files of their own, on PostgreSQL in one database; a table whose `info` names one engine is missing on the other.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData
 
 # 64 bits everywhere; SQLite knows one INTEGER only, and its row ids must be called so.
 _Long = BigInteger().with_variant(Integer(), "sqlite")
+
+ONLY_SQLITE = {"engine": "sqlite"}
+ONLY_POSTGRESQL = {"engine": "postgresql"}
 
 SHARED = MetaData()
 SPOOL = MetaData()
@@ -66,6 +70,18 @@ trace_pending = Table(
     Column("message", Text, nullable=False),
     Column("time", _Long, nullable=False),
     Column("tokens", LargeBinary, nullable=False),
+    info=ONLY_SQLITE,
+)
+
+# People who may log in. Found by a blind token of the name; all else is sealed, bound to `id`: the table tells how many
+# there are and nothing of them.
+accounts = Table(
+    "accounts",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("token", _Long, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
 )
 
 # `content` is null where the octets lie in a file beside the database.
@@ -107,4 +123,36 @@ records = Table(
     Column("message", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    info=ONLY_SQLITE,
 )
+
+# The processes that share a queue. `seen` is when one last said that it lives, by the database's clock; `sending` are
+# the deliveries that it had on the wire then, a space between two. On PostgreSQL deliveries have three columns more:
+# `node`, whose process has it in hand, `epoch`, how often it was taken in hand, and `wanted`, who asks for it.
+nodes = Table(
+    "nodes",
+    SPOOL,
+    Column("id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("seen", _Long, nullable=False),
+    Column("sending", Text, nullable=False),
+    info=ONLY_POSTGRESQL,
+)
+
+# Content that is too large for `messages`, in the pieces in which it came, from `start` on. `node` wrote it; `made` is
+# by the database's clock. What no message knows was never accepted.
+message_segments = Table(
+    "message_segments",
+    SPOOL,
+    Column("name", Text, primary_key=True),
+    Column("start", _Long, primary_key=True, autoincrement=False),
+    Column("node", Text, nullable=False),
+    Column("made", _Long, nullable=False),
+    Column("octets", LargeBinary, nullable=False),
+    info=ONLY_POSTGRESQL,
+)
+
+
+def of(kind: MetaData, engine: str) -> list[Table]:
+    """The tables of SHARED or SPOOL that are there on `engine`, SQLAlchemy's name of it (`sqlite`, `postgresql`)."""
+    return [table for table in kind.sorted_tables if table.info.get("engine", engine) == engine]

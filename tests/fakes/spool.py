@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
@@ -22,8 +22,9 @@ from gateway.storage.record import Prepared
 from gateway.storage.sealer import Sealer
 from gateway.storage.shared import Shared
 from gateway.storage.spool import CONTENT, DATABASE, Spool
+from gateway.storage.spooling import Spooling
 from gateway.storage.traces import TraceStore
-from gateway.storage.writer import LOG_PAGES
+from gateway.storage.writer import open_database
 from gateway.world.clock import Clock
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -51,6 +52,8 @@ def make_spool(folder: Path) -> None:
 class SpoolOf:
     """Opens and closes the spool in one folder, again and again. `moved` are the records that it wants moved."""
 
+    engine = "sqlite"
+
     def __init__(self, folder: Path, clock: Clock | None = None, *, make: bool = True) -> None:
         self.folder = folder
         self.clock = clock or FakeClock()
@@ -69,10 +72,6 @@ class SpoolOf:
         return sorted(path.name for path in (self.folder / CONTENT).iterdir())
 
     async def open(self) -> Spool:
-        log = self.folder / f"{DATABASE}-wal"
-        if not log.exists():  # Zeros, which SQLite takes for an empty log, so that none is written to its length.
-            log.touch(0o600)
-            os.truncate(log, LOG_PAGES * 4096)
         spool = Spool(
             self.folder,
             sealer=self.sealer,
@@ -101,12 +100,40 @@ class SpoolOf:
     def _moved(self, spool: Spool, records: Sequence[Prepared]) -> None:
         self.moved += records
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What another process sees."""
+        other = open_database(str(self.folder / DATABASE), read_only=True)
+        try:
+            return other.execute(query).fetchall()
+        finally:
+            other.close()
+
+    def alter(self, statement: str) -> None:
+        """What another process does."""
+        other = open_database(str(self.folder / DATABASE))
+        try:
+            other.execute(statement)
+        finally:
+            other.close()
+
+    def record_count(self) -> int:
+        """Records that are stored."""
+        return int(self.rows("SELECT count(*) FROM records")[0][0])
+
+    def refuse_updates(self) -> None:
+        """From now on no delivery may be changed."""
+        self.alter("CREATE TRIGGER full BEFORE UPDATE ON deliveries BEGIN SELECT RAISE(ABORT, 'full'); END")
+
+    def take_updates(self) -> None:
+        """Deliveries may be changed again."""
+        self.alter("DROP TRIGGER full")
+
     def octets(self) -> bytes:
         """All octets of all files, one behind the other."""
         return b"".join(path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file())
 
 
-async def message_of(spool: Spool, id_: str, octets: bytes, piece: int = 200_000) -> Message:
+async def message_of(spool: Spooling, id_: str, octets: bytes, piece: int = 200_000) -> Message:
     """The message as a session takes it, in pieces."""
     incoming = spool.begin(id_)
     for start in range(0, len(octets), piece):
@@ -156,7 +183,7 @@ def event_of(id_: str, kind: str = RECEIVED) -> Event:
 
 
 async def put(
-    spool: Spool,
+    spool: Spooling,
     id_: str,
     octets: bytes = b"Subject: x\r\n\r\nx\r\n",
     *,

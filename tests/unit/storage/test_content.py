@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.mail.message import MAX_HEAD, Message
-from gateway.storage.content import INLINE, OVERHEAD, SEGMENT, START, Incoming, SealedFile
+from gateway.storage.content import INLINE, OVERHEAD, SEGMENT, START, FileIncoming, SealedFile
 from gateway.storage.sealer import SealBroken, Sealer, Segments
 from gateway.storage.writer import StorageFull
 from tests.fakes.spool import sealer
@@ -32,7 +32,7 @@ async def executor() -> AsyncIterator[ThreadPoolExecutor]:
 
 
 async def taken(folder: Path, executor: ThreadPoolExecutor, content: bytes, piece: int, id_: str = "Q1") -> Message:
-    incoming = Incoming(id_, folder, sealer(), executor)
+    incoming = FileIncoming(id_, folder, sealer(), executor)
     for start in range(0, len(content), piece):
         if incoming.write(content[start : start + piece]):
             await incoming.flush()
@@ -73,7 +73,7 @@ async def test_a_file_holds_nothing_in_clear_and_is_ours_alone(tmp_path: Path, e
 
 
 async def test_memory_holds_little_more_than_a_segment(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
-    incoming = Incoming("Q1", tmp_path, sealer(), executor)
+    incoming = FileIncoming("Q1", tmp_path, sealer(), executor)
     for _ in range(100):
         if incoming.write(bytes(65_536)):
             await incoming.flush()
@@ -87,7 +87,7 @@ async def test_what_is_abandoned_leaves_no_file(
     tmp_path: Path, executor: ThreadPoolExecutor, size: int, finished: bool
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    incoming = Incoming("Q1", tmp_path, sealer(), executor)
+    incoming = FileIncoming("Q1", tmp_path, sealer(), executor)
     if incoming.write(octets(size)):
         await incoming.flush()
     if finished:
@@ -184,7 +184,7 @@ async def test_a_full_disk_is_told_as_such_and_leaves_nothing(
         raise OSError(number, os.strerror(number))
 
     before = len(os.listdir("/proc/self/fd"))
-    incoming = Incoming("Q1", tmp_path, sealer(), executor)
+    incoming = FileIncoming("Q1", tmp_path, sealer(), executor)
     incoming.write(octets(INLINE + 1))
     with monkeypatch.context() as patched:
         patched.setattr(os, call, fails)
@@ -216,7 +216,7 @@ class FailingSealer:
 async def test_a_sealer_that_fails_leaves_no_file(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
     before = len(os.listdir("/proc/self/fd"))
     failing: Sealer = FailingSealer()  # type: ignore[assignment]
-    incoming = Incoming("Q1", tmp_path, failing, executor)
+    incoming = FileIncoming("Q1", tmp_path, failing, executor)
     incoming.write(octets(INLINE + 1))
     with pytest.raises(RuntimeError):
         await incoming.finish()
@@ -229,7 +229,7 @@ async def test_an_id_that_is_taken_never_costs_the_other_message_its_file(
     tmp_path: Path, executor: ThreadPoolExecutor
 ) -> None:
     first = await taken(tmp_path, executor, octets(INLINE + 1), SEGMENT)
-    second = Incoming("Q1", tmp_path, sealer(), executor)
+    second = FileIncoming("Q1", tmp_path, sealer(), executor)
     second.write(b"x" * (INLINE + 1))
     with pytest.raises(FileExistsError):
         await second.finish()

@@ -3,50 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.mail.delivery import Delivery, State, Status
-from gateway.observe.events import DONE, HELD
+from gateway.observe.events import DONE, HELD, RETRIED
+from gateway.storage.entries import Taken, read
 from gateway.storage.sealer import SealBroken
+from gateway.storage.segments import Segments
 from gateway.storage.spool import DATABASE, Spool
 from gateway.storage.spool_rows import decode_record
-from gateway.storage.writer import StorageBroken, StorageFull, open_database
+from gateway.storage.spooling import Spooling
+from gateway.storage.writer import StorageBroken, StorageFull
 from tests.fakes.clock import FakeClock
+from tests.fakes.postgres_spool import PostgresSpoolOf
 from tests.fakes.spool import SpoolOf, delivery_of, event_of, fill, mail_of, message_of, put, sealer
 
 LARGE = b"0123456789ABCDE\n" * 10_000  # 160,000 octets: a file.
 NOW = 1_793_700_000.0
 
 
+Of = SpoolOf | PostgresSpoolOf
+IN_FILES = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # What only a spool in files has.
+
+
 @pytest.fixture
-async def of(tmp_path: Path) -> AsyncIterator[SpoolOf]:
-    of = SpoolOf(tmp_path / "0")
+async def of(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Of]:
+    of: Of = SpoolOf(tmp_path / "0") if engine == "sqlite" else PostgresSpoolOf(request.getfixturevalue("postgres"))
     yield of
     await of.close()
 
 
 @pytest.fixture
-async def spool(of: SpoolOf) -> Spool:
+async def spool(of: Of) -> Spooling:
     return await of.open()
 
 
-def rows(of: SpoolOf, query: str) -> list[tuple[Any, ...]]:
-    """What another process sees."""
-    other = open_database(str(of.folder / DATABASE), read_only=True)
-    try:
-        return other.execute(query).fetchall()
-    finally:
-        other.close()
+async def full(spool: Spooling, of: Of) -> None:
+    """Let the disk with the database be full."""
+    if isinstance(of, PostgresSpoolOf):
+        of.fill()
+    else:
+        assert isinstance(spool, Spool)
+        await fill(spool)
 
 
-async def octets(spool: Spool, delivery: Delivery) -> bytes:
+def no_room(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def octets(spool: Spooling, delivery: Delivery) -> bytes:
     return b"".join([block async for block in (await spool.content(delivery)).blocks()])
+
+
+async def check_nothing_is_given_out(spool: Spooling, of: Of) -> None:
+    """While no delivery may be changed. On PostgreSQL it is the lease that can't be written."""
+    if of.engine == "sqlite":
+        assert await spool.due(NOW, 10, ()) == []
+    else:
+        with pytest.raises(StorageBroken):
+            await spool.due(NOW, 10, ())
 
 
 def ids(deliveries: list[Delivery]) -> list[str]:
@@ -57,7 +78,7 @@ def ids(deliveries: list[Delivery]) -> list[str]:
 
 
 @pytest.mark.parametrize("content", [b"", b"Subject: x\r\n\r\nx\r\n", LARGE], ids=["empty", "small", "large"])
-async def test_what_was_accepted_is_there_after_a_restart(spool: Spool, of: SpoolOf, content: bytes) -> None:
+async def test_what_was_accepted_is_there_after_a_restart(spool: Spooling, of: Of, content: bytes) -> None:
     (before,) = await put(spool, "Q1", content)
     spool = await of.reopen()
     (after,) = await spool.due(NOW, 10, ())
@@ -65,15 +86,26 @@ async def test_what_was_accepted_is_there_after_a_restart(spool: Spool, of: Spoo
     assert await octets(spool, after) == content
 
 
-async def test_accept_returns_after_the_commit(spool: Spool, of: SpoolOf) -> None:
-    await put(spool, "Q1")
+async def test_accept_returns_after_the_commit(spool: Spooling, of: Of) -> None:
+    await put(spool, "Q1", b"\0 octets", lease=True)
+    if isinstance(of, SpoolOf):
+        segments = Segments(of.folder / "journal")  # As another process would find it, had this one died here.
+        batches, faults = segments.recover()
+        segments.close()
+        assert not faults
+        (taken,) = [read(octets) for batch in batches for _, octets in batch.entries]
+        assert isinstance(taken, Taken)
+        assert taken.message[0] == "Q1"
+        assert [row[0] for row in taken.deliveries] == ["Q1.1"]
+        assert len(taken.records) == 1
+        return
     # Another connection sees only what is committed.
-    assert rows(of, "SELECT id FROM messages") == [("Q1",)]
-    assert rows(of, "SELECT id FROM deliveries") == [("Q1.1",)]
-    assert len(rows(of, "SELECT * FROM records")) == 1
+    assert of.rows("SELECT id FROM messages") == [("Q1",)]
+    assert of.rows("SELECT id FROM deliveries") == [("Q1.1",)]
+    assert of.record_count() == 1
 
 
-async def test_message_deliveries_and_records_share_one_commit_with_other_sessions(spool: Spool, of: SpoolOf) -> None:
+async def test_message_deliveries_and_records_share_one_commit_with_other_sessions(spool: Spooling, of: Of) -> None:
     mails = [mail_of(f"Q{number}", await message_of(spool, f"Q{number}", b"x")) for number in range(20)]
     of.commits.clear()
     await asyncio.gather(*(spool.accept(mail, [delivery_of(mail)], []) for mail in mails))
@@ -81,8 +113,8 @@ async def test_message_deliveries_and_records_share_one_commit_with_other_sessio
     assert len(of.commits) < 20
 
 
-async def test_an_id_that_is_there_already_fails_alone_and_stores_nothing(spool: Spool, of: SpoolOf) -> None:
-    await put(spool, "Q1", b"first")
+async def test_an_id_that_is_there_already_fails_alone_and_stores_nothing(spool: Spooling, of: Of) -> None:
+    await put(spool, "Q1", b"first", lease=True)
     mail = mail_of("Q1", await message_of(spool, "Q1", b"second"))
     good = mail_of("Q2", await message_of(spool, "Q2", b"good"))
     results = await asyncio.gather(
@@ -92,23 +124,31 @@ async def test_an_id_that_is_there_already_fails_alone_and_stores_nothing(spool:
     )
     assert isinstance(results[0], StorageBroken)
     assert results[1] is None
-    assert rows(of, "SELECT id FROM deliveries ORDER BY id") == [("Q1.1",), ("Q2.1",)]
+    await spool.unload()
+    assert of.rows("SELECT id FROM deliveries ORDER BY id") == [("Q1.1",), ("Q2.1",)]
     assert not spool.is_leased("Q1.2")
     assert await octets(spool, (await spool.deliveries(["Q1"]))[0]) == b"first"
 
 
-async def test_a_full_database_stores_nothing(spool: Spool, of: SpoolOf) -> None:
+async def test_a_full_disk_stores_nothing(spool: Spooling, of: Of, monkeypatch: pytest.MonkeyPatch) -> None:
     await put(spool, "Q1")
-    await fill(spool)
+    await spool.unload()
+    if isinstance(of, PostgresSpoolOf):
+        of.fill()
+    else:
+        monkeypatch.setattr("gateway.storage.segments.os.pwritev", no_room)
     mail = mail_of("Q2", await message_of(spool, "Q2", b"x" * 100_000))
     with pytest.raises(StorageFull):
         await spool.accept(mail, [delivery_of(mail)], [spool.new_record("Q2", [event_of("Q2")])])
+    monkeypatch.undo()
     assert not spool.is_leased("Q2.1")
-    for table in ("messages", "deliveries", "records"):
-        assert len(rows(of, f"SELECT * FROM {table}")) == 1
+    for table in ("messages", "deliveries"):
+        assert len(of.rows(f"SELECT * FROM {table}")) == 1
+    assert of.record_count() == 1
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
 
 
+@IN_FILES
 async def test_room_is_judged_by_what_is_free_on_the_disk(of: SpoolOf, monkeypatch: pytest.MonkeyPatch) -> None:
     of.min_free = 1000
     spool = await of.open()
@@ -137,7 +177,7 @@ async def test_room_is_judged_by_what_is_free_on_the_disk(of: SpoolOf, monkeypat
 # -- what lies on the disk --------------------------------------------------------------------------------------------
 
 
-async def test_nothing_of_a_message_is_readable_in_any_file(spool: Spool, of: SpoolOf) -> None:
+async def test_nothing_of_a_message_is_readable_in_any_file(spool: Spooling, of: Of) -> None:
     marker = b"MARKER"
     for id_, content in (("Q1", marker * 10), ("Q2", marker * 30_000)):
         message = await message_of(spool, id_, content)
@@ -149,49 +189,49 @@ async def test_nothing_of_a_message_is_readable_in_any_file(spool: Spool, of: Sp
         await spool.postpone(
             replace(delivery, targets=tuple(replace(t, reply="450 MARKER-REPLY") for t in delivery.targets)), []
         )
-    files = {path.name for path in of.folder.rglob("*") if path.is_file()}
-    assert {DATABASE, f"{DATABASE}-wal", "Q2"} <= files
+    if isinstance(of, SpoolOf):
+        files = {path.name for path in of.folder.rglob("*") if path.is_file()}
+        assert {DATABASE, f"{DATABASE}-wal", "Q2"} <= files
+    assert of.contents == ["Q2"]
     assert b"marker" not in of.octets().lower()
     await of.close()
     assert b"marker" not in of.octets().lower()
 
 
-async def test_a_delivery_moved_to_another_row_is_held_and_the_others_go_on(spool: Spool, of: SpoolOf) -> None:
+async def test_a_delivery_moved_to_another_row_is_held_and_the_others_go_on(spool: Spooling, of: Of) -> None:
     await put(spool, "Q1")
     await put(spool, "Q2")
     await put(spool, "Q3")
-    await spool._writer.do(
-        lambda db: db.execute(
-            "UPDATE deliveries SET sealed=(SELECT sealed FROM deliveries WHERE id='Q1.1') WHERE id='Q2.1'"
-        )
-    )
+    await spool.unload()
+    of.alter("UPDATE deliveries SET sealed=(SELECT sealed FROM deliveries WHERE id='Q1.1') WHERE id='Q2.1'")
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1", "Q3.1"]
-    assert rows(of, "SELECT id FROM deliveries WHERE state='held'") == [("Q2.1",)]
+    assert of.rows("SELECT id FROM deliveries WHERE state='held'") == [("Q2.1",)]
     assert await spool.next_due() is None
     assert not spool.is_leased("Q2.1")
 
 
-async def test_a_content_moved_to_another_row_does_not_open(spool: Spool) -> None:
+async def test_a_content_moved_to_another_row_does_not_open(spool: Spooling, of: Of) -> None:
     (first,) = await put(spool, "Q1", b"first")
     await put(spool, "Q2", b"second")
-    await spool._writer.do(
-        lambda db: db.execute("UPDATE messages SET content=(SELECT content FROM messages WHERE id='Q2') WHERE id='Q1'")
-    )
+    await spool.unload()
+    of.alter("UPDATE messages SET content=(SELECT content FROM messages WHERE id='Q2') WHERE id='Q1'")
     with pytest.raises(SealBroken):
         await spool.content(first)
     with pytest.raises(SealBroken):
         await spool.head("Q1")
 
 
-async def test_octets_that_are_gone_are_told_as_such(spool: Spool, of: SpoolOf) -> None:
+async def test_octets_that_are_gone_are_told_as_such(spool: Spooling, of: Of) -> None:
     (delivery,) = await put(spool, "Q1")
-    await spool._writer.do(lambda db: db.execute("DELETE FROM messages"))
+    await spool.unload()
+    of.alter("DELETE FROM messages")
     with pytest.raises(SealBroken, match="Q1 are gone"):
         await spool.content(delivery)
     with pytest.raises(SealBroken, match="Q1 are gone"):
         await spool.head("Q1")
 
 
+@IN_FILES
 async def test_files_that_no_message_knows_are_cleared_at_the_start(spool: Spool, of: SpoolOf) -> None:
     await put(spool, "Q1", LARGE)
     await message_of(spool, "Q2", LARGE)  # Whose commit never came.
@@ -201,6 +241,7 @@ async def test_files_that_no_message_knows_are_cleared_at_the_start(spool: Spool
     assert await octets(spool, (await spool.deliveries())[0]) == LARGE
 
 
+@IN_FILES
 async def test_the_content_folder_is_made_where_it_is_missing(of: SpoolOf) -> None:
     (of.folder / "content").rmdir()
     await of.open()
@@ -210,7 +251,7 @@ async def test_the_content_folder_is_made_where_it_is_missing(of: SpoolOf) -> No
 # -- giving out -------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_due_is_given_out_once_earliest_first(spool: Spool) -> None:
+async def test_what_is_due_is_given_out_once_earliest_first(spool: Spooling) -> None:
     await put(spool, "Q1", due=NOW + 20)
     await put(spool, "Q2", due=NOW + 10)
     await put(spool, "Q3", due=NOW + 30.5)
@@ -220,7 +261,7 @@ async def test_what_is_due_is_given_out_once_earliest_first(spool: Spool) -> Non
     assert ids(await spool.due(NOW + 40, 10, ())) == ["Q3.1"]
 
 
-async def test_at_most_so_many_are_given_out_as_were_asked_for(spool: Spool) -> None:
+async def test_at_most_so_many_are_given_out_as_were_asked_for(spool: Spooling) -> None:
     for number in range(5):
         await put(spool, f"Q{number}", due=NOW + number)
     assert ids(await spool.due(NOW + 9, 2, ())) == ["Q0.1", "Q1.1"]
@@ -228,29 +269,30 @@ async def test_at_most_so_many_are_given_out_as_were_asked_for(spool: Spool) -> 
     assert ids(await spool.due(NOW + 9, 2, ())) == ["Q4.1"]
 
 
-async def test_two_who_ask_at_once_get_different_ones(spool: Spool) -> None:
+async def test_two_who_ask_at_once_get_different_ones(spool: Spooling) -> None:
     for number in range(6):
         await put(spool, f"Q{number}")
     one, other = await asyncio.gather(spool.due(NOW, 6, ()), spool.due(NOW, 6, ()))
     assert sorted(ids(one) + ids(other)) == [f"Q{number}.1" for number in range(6)]
 
 
-async def test_two_who_ask_at_once_get_different_ones_beside_a_damaged_row(spool: Spool) -> None:
+async def test_two_who_ask_at_once_get_different_ones_beside_a_damaged_row(spool: Spooling, of: Of) -> None:
     for number in range(6):
         await put(spool, f"Q{number}")
-    await spool._writer.do(lambda db: db.execute("UPDATE deliveries SET sealed=x'00' WHERE id='Q0.1'"))
+    await spool.unload()
+    of.alter("UPDATE deliveries SET sealed=(SELECT content FROM messages WHERE id='Q0') WHERE id='Q0.1'")
     one, other = await asyncio.gather(spool.due(NOW, 6, ()), spool.due(NOW, 6, ()))
     assert sorted(ids(one) + ids(other)) == [f"Q{number}.1" for number in range(1, 6)]
     assert not spool.is_leased("Q0.1")
 
 
-async def test_destinations_that_are_busy_are_left_out(spool: Spool) -> None:
+async def test_destinations_that_are_busy_are_left_out(spool: Spooling) -> None:
     await put(spool, "Q1", destinations=("busy.example", "free.example"))
     assert ids(await spool.due(NOW, 10, {("out", "busy.example")})) == ["Q1.2"]
     assert ids(await spool.due(NOW, 10, {("other", "busy.example")})) == ["Q1.1"]
 
 
-async def test_what_is_accepted_is_leased_to_whoever_accepted_it(spool: Spool) -> None:
+async def test_what_is_accepted_is_leased_to_whoever_accepted_it(spool: Spooling) -> None:
     (delivery,) = await put(spool, "Q1", lease=True)
     assert spool.is_leased("Q1.1")
     assert await spool.due(NOW, 10, ()) == []
@@ -260,33 +302,32 @@ async def test_what_is_accepted_is_leased_to_whoever_accepted_it(spool: Spool) -
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
 
 
-async def test_what_is_given_back_while_the_disk_is_full_is_given_out_afterwards(spool: Spool) -> None:
+async def test_what_is_given_back_while_the_disk_is_full_is_given_out_afterwards(spool: Spooling, of: Of) -> None:
     (delivery,) = await put(spool, "Q1", lease=True)
-    refusing = "CREATE TEMP TRIGGER full BEFORE UPDATE ON deliveries BEGIN SELECT RAISE(ABORT, 'full'); END"
-    await spool._writer.do(lambda db: db.execute(refusing))
+    of.refuse_updates()
     await spool.unlease(delivery)
-    assert await spool.due(NOW, 10, ()) == []
+    await check_nothing_is_given_out(spool, of)
     soon = await spool.next_due()
     assert soon is not None
-    assert soon <= spool._clock.now() + 1
-    await spool._writer.do(lambda db: db.execute("DROP TRIGGER full"))
+    assert soon <= of.clock.now() + 1
+    of.take_updates()
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
     assert await spool.next_due() is None
 
 
+@IN_FILES
 async def test_a_spool_opens_though_nothing_can_be_written(spool: Spool, of: SpoolOf) -> None:
     # What is delivered makes room again; a gateway that did not start on a full disk would never get there.
     await put(spool, "Q1", lease=True)
-    refusing = "CREATE TRIGGER full BEFORE UPDATE ON deliveries BEGIN SELECT RAISE(ABORT, 'full'); END"
-    await spool._writer.do(lambda db: db.execute(refusing))
+    of.refuse_updates()
     spool = await of.reopen()
     assert [one.id for one in await spool.deliveries()] == ["Q1.1"]
-    assert await spool.due(NOW, 10, ()) == []
-    await spool._writer.do(lambda db: db.execute("DROP TRIGGER full"))
+    await check_nothing_is_given_out(spool, of)
+    of.take_updates()
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
 
 
-async def test_what_was_given_back_and_held_stays_held(spool: Spool) -> None:
+async def test_what_was_given_back_and_held_stays_held(spool: Spooling) -> None:
     (delivery,) = await put(spool, "Q1", lease=True)
     await spool.unlease(delivery)
     await spool.change([replace(delivery, state=State.HELD)], lambda d: event_of(d.message, HELD))
@@ -294,20 +335,20 @@ async def test_what_was_given_back_and_held_stays_held(spool: Spool) -> None:
     assert [one.state for one in await spool.deliveries()] == [State.HELD]
 
 
-async def test_leases_end_with_the_process(spool: Spool, of: SpoolOf) -> None:
+async def test_leases_end_with_the_process(spool: Spooling, of: Of) -> None:
     await put(spool, "Q1", lease=True)
     spool = await of.reopen()
     assert ids(await spool.due(NOW, 10, ())) == ["Q1.1"]
 
 
-async def test_held_deliveries_are_not_given_out(spool: Spool) -> None:
+async def test_held_deliveries_are_not_given_out(spool: Spooling) -> None:
     (delivery,) = await put(spool, "Q1")
     assert await spool.change([replace(delivery, state=State.HELD)], lambda d: event_of(d.message, HELD)) == ["Q1.1"]
     assert await spool.due(NOW + 99, 10, ()) == []
     assert await spool.next_due() is None
 
 
-async def test_next_due_is_the_earliest_that_nobody_has(spool: Spool) -> None:
+async def test_next_due_is_the_earliest_that_nobody_has(spool: Spooling) -> None:
     assert await spool.next_due() is None
     await put(spool, "Q1", due=NOW + 20)
     await put(spool, "Q2", due=NOW + 10)
@@ -323,7 +364,7 @@ async def test_next_due_is_the_earliest_that_nobody_has(spool: Spool) -> None:
 # -- settling ---------------------------------------------------------------------------------------------------------
 
 
-async def test_postponing_stores_all_that_is_known(spool: Spool, of: SpoolOf) -> None:
+async def test_postponing_stores_all_that_is_known(spool: Spooling, of: Of) -> None:
     await put(spool, "Q1")
     (delivery,) = await spool.due(NOW, 1, ())
     (target,) = delivery.targets
@@ -343,39 +384,41 @@ async def test_postponing_stores_all_that_is_known(spool: Spool, of: SpoolOf) ->
     assert await spool.due(NOW + 61, 1, ()) == [later]
 
 
-async def test_a_message_goes_with_its_last_delivery(spool: Spool, of: SpoolOf) -> None:
+async def test_a_message_goes_with_its_last_delivery(spool: Spooling, of: Of) -> None:
     first, second = await put(spool, "Q1", LARGE, destinations=("a.example", "b.example"), lease=True)
+    await spool.unload()
     await spool.done(first, [])
-    assert rows(of, "SELECT id FROM messages") == [("Q1",)]
+    assert of.rows("SELECT id FROM messages") == [("Q1",)]
     assert of.contents == ["Q1"]
     assert await octets(spool, second) == LARGE
     await spool.done(second, [])
-    assert rows(of, "SELECT id FROM messages") == []
-    assert rows(of, "SELECT id FROM deliveries") == []
+    assert of.rows("SELECT id FROM messages") == []
+    assert of.rows("SELECT id FROM deliveries") == []
     assert of.contents == []
     assert not spool.is_leased("Q1.1")
 
 
+@IN_FILES
 async def test_events_of_a_settlement_are_to_be_moved_after_their_commit(spool: Spool, of: SpoolOf) -> None:
     (delivery,) = await put(spool, "Q1", lease=True)
     await spool.postpone(delivery, [])
     assert of.moved == []
     await spool.done(delivery, [event_of("Q1", DONE)])
     (record,) = of.moved
-    assert (record.uid,) in rows(of, "SELECT seq FROM records")
+    assert (record.uid,) in of.rows("SELECT seq FROM records")
 
 
-async def test_what_is_changed_by_hand_leaves_alone_what_is_in_hand(spool: Spool) -> None:
+async def test_what_is_changed_by_hand_leaves_alone_what_is_in_hand(spool: Spooling) -> None:
     first, second = await put(spool, "Q1", destinations=("a.example", "b.example"))
-    assert spool.lease(first)
-    assert not spool.lease(first)
+    await spool.change([replace(second, next_attempt=NOW + 5)], lambda d: event_of(d.message, RETRIED))
+    (first,) = await spool.due(NOW, 10, ())
     held = [replace(one, state=State.HELD) for one in (first, second)]
     assert await spool.change(held, lambda d: event_of(d.message, HELD)) == ["Q1.2"]
     assert [one.state for one in await spool.deliveries(["Q1"])] == [State.READY, State.HELD]
     assert not spool.is_leased("Q1.2")
 
 
-async def test_deliveries_are_found_by_message_and_by_their_own_id(spool: Spool) -> None:
+async def test_deliveries_are_found_by_message_and_by_their_own_id(spool: Spooling) -> None:
     await put(spool, "Q1", destinations=("a.example", "b.example"))
     await put(spool, "Q2")
     assert ids(await spool.deliveries()) == ["Q1.1", "Q1.2", "Q2.1"]
@@ -385,16 +428,17 @@ async def test_deliveries_are_found_by_message_and_by_their_own_id(spool: Spool)
     assert ids(await spool.deliveries([])) == []
 
 
-async def test_counts_tell_states_and_the_oldest(spool: Spool) -> None:
+async def test_counts_tell_states_and_the_oldest(spool: Spooling) -> None:
     assert await spool.counts() == ({}, None)
-    (delivery,) = await put(spool, "Q1")
+    await put(spool, "Q1")
+    (delivery,) = await spool.due(NOW, 1, ())
     await put(spool, "Q2")
     await spool.postpone(replace(delivery, state=State.WAITING), [])
     assert await spool.counts() == ({"ready": 1, "waiting": 1}, NOW)
 
 
 @pytest.mark.parametrize("content", [b"Subject: x\r\n\r\n", LARGE, LARGE * 10])
-async def test_the_head_of_a_message_is_its_beginning(spool: Spool, content: bytes) -> None:
+async def test_the_head_of_a_message_is_its_beginning(spool: Spooling, content: bytes) -> None:
     await put(spool, "Q1", content)
     assert await spool.head("Q1") == content[: 256 * 1024]
 
@@ -402,6 +446,7 @@ async def test_the_head_of_a_message_is_its_beginning(spool: Spool, content: byt
 # -- records ----------------------------------------------------------------------------------------------------------
 
 
+@IN_FILES
 async def test_records_that_a_process_left_are_found_by_the_next(spool: Spool, of: SpoolOf) -> None:
     await put(spool, "Q1")
     await spool.note([spool.new_record("Q2", [event_of("Q2")])])
@@ -417,6 +462,7 @@ async def test_records_that_a_process_left_are_found_by_the_next(spool: Spool, o
     assert [record.message for record in await spool.records()] == ["Q2"]
 
 
+@IN_FILES
 async def test_records_come_in_portions_each_behind_the_one_before(spool: Spool) -> None:
     await spool.note([spool.new_record(f"Q{number}", [event_of(f"Q{number}")]) for number in range(5)])
     found: list[str] = []
@@ -427,22 +473,27 @@ async def test_records_come_in_portions_each_behind_the_one_before(spool: Spool)
     assert found == [f"Q{number}" for number in range(5)]
 
 
+@IN_FILES
 async def test_a_damaged_record_is_left_where_it_is(spool: Spool) -> None:
     await spool.note([spool.new_record(f"Q{number}", [event_of(f"Q{number}")]) for number in range(3)])
     await spool._writer.do(lambda db: db.execute("UPDATE records SET sealed=x'00' WHERE message='Q1'"))
     assert [record.message for record in await spool.records()] == ["Q0", "Q2"]
 
 
+@IN_FILES
 async def test_numbers_of_records_grow_though_the_clock_went_back(spool: Spool, of: SpoolOf) -> None:
     await put(spool, "Q1")
+    await spool.unload()
     (before,) = await spool.records()
     of.clock = FakeClock(NOW - 86_400)
     spool = await of.reopen()
     await put(spool, "Q2")
+    await spool.unload()
     _, after = await spool.records()
     assert after.uid > before.uid
 
 
+@IN_FILES
 async def test_opening_what_is_no_database_is_told(of: SpoolOf) -> None:
     (of.folder / DATABASE).write_bytes(b"no database at all, but long enough to be looked at" * 30)
     with pytest.raises((StorageBroken, sqlite3.DatabaseError)):

@@ -36,10 +36,11 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("deliveries_due", "deliveries", ["state", "next_attempt"], sqlite_where=sa.text("state <> 'new'"))
-    op.create_table(
-        "records",
-        sa.Column("seq", _Long, primary_key=True, autoincrement=False),
-        sa.Column("message", sa.Text, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("sealed", sa.LargeBinary, nullable=False),
-    )
+    if op.get_context().dialect.name == "sqlite":
+        op.create_table(
+            "records",
+            sa.Column("seq", _Long, primary_key=True, autoincrement=False),
+            sa.Column("message", sa.Text, nullable=False),
+            sa.Column("kind", sa.Text, nullable=False),
+            sa.Column("sealed", sa.LargeBinary, nullable=False),
+        )

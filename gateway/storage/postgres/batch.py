@@ -1,0 +1,142 @@
+"""One transaction of the queue: what many works ask for at once, as few statements over sets of rows.
+
+The writer calls `send`, then `receive` once the statements have run, then `send_last` before the commit. Works add rows
+before `send`, read answers after `receive`, and may still add records and notices then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import psycopg
+
+from gateway.storage.postgres import trace_rows
+from gateway.storage.postgres.connection import Connection
+from gateway.storage.record import Prepared
+from gateway.storage.writer import StorageBroken
+
+CHANNEL: Final = "gateway_queue"
+
+# A lease is only given by a transaction that finds its node's row, and keeps it until the commit: whoever takes over
+# what a node had deletes that row first, so no lease is made for a node that was taken for dead.
+_ALIVE: Final = "SELECT 1 FROM nodes WHERE id = %s FOR KEY SHARE"
+_MESSAGES: Final = (
+    "INSERT INTO messages(id, received, size, content)"
+    " SELECT * FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::bytea[])"
+)
+_DELIVERIES: Final = (
+    "INSERT INTO deliveries(id, message, connector, destination, state, next_attempt, attempts, created, size, sealed,"
+    " node, epoch) SELECT *, %s::text, 1 FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[],"
+    " %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[])"
+)
+# Two nodes that settle the last two deliveries of a message at once would each see the other's, and leave the message
+# behind. Whoever comes second waits here, and then sees what the first has done.
+_LOCK: Final = "SELECT id FROM messages WHERE id = ANY(%b::text[]) ORDER BY id FOR UPDATE"
+# The epoch alone tells whose lease was the last: where we were taken for dead but nobody took the delivery since, it is
+# still settled, and not sent twice.
+_GONE: Final = (
+    "DELETE FROM deliveries d USING unnest(%b::text[], %b::bigint[]) AS g(id, epoch)"
+    " WHERE d.id = g.id AND d.epoch = g.epoch RETURNING d.id"
+)
+# Deliveries of Q are Q.1, Q.2, ...: a range of the key, `/` being what comes behind `.`.
+_LAST: Final = (
+    "DELETE FROM messages m WHERE m.id = ANY(%b::text[]) AND NOT EXISTS"
+    " (SELECT 1 FROM deliveries d WHERE d.id > m.id || '.' AND d.id < m.id || '/')"
+    " RETURNING m.id, m.content IS NULL"
+)
+# Whoever has asked for it has it next.
+_HANDED: Final = "node = d.wanted, epoch = d.epoch + (d.wanted IS NOT NULL)::int, wanted = NULL"
+_POSTPONED: Final = (
+    "UPDATE deliveries d SET connector = p.connector, destination = p.destination, state = p.state,"  # noqa: S608
+    f" next_attempt = p.next_attempt, attempts = p.attempts, sealed = p.sealed, {_HANDED}"
+    " FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::bigint[],"
+    " %b::bytea[]) AS p(id, epoch, connector, destination, state, next_attempt, attempts, sealed)"
+    " WHERE d.id = p.id AND d.epoch = p.epoch RETURNING d.id, d.node"
+)
+_FREED: Final = (
+    f"UPDATE deliveries d SET {_HANDED} FROM unnest(%b::text[], %b::bigint[]) AS f(id, epoch)"  # noqa: S608
+    " WHERE d.id = f.id AND d.epoch = f.epoch AND d.node = %s RETURNING d.id, d.node"
+)
+_NOTIFY: Final = "SELECT pg_notify(%s, %s)"
+
+
+class NotAlive(StorageBroken):
+    """This node was taken for dead: it may lease nothing before it has said again that it lives."""
+
+
+class Batch:
+    """What one transaction does. `node` is the process that asks."""
+
+    def __init__(self, db: Connection, node: str, generation: int = 0) -> None:
+        self._db = db
+        self._node = node
+        self.generation = generation  # Of the leases, when the transaction began.
+        self.leases = False  # Whether it leases something.
+        self.messages: list[tuple[Any, ...]] = []
+        self.deliveries: list[tuple[Any, ...]] = []
+        self.gone: dict[str, tuple[int, str]] = {}  # Delivery: epoch and message.
+        self.postponed: dict[str, tuple[Any, ...]] = {}  # Delivery: the values behind it.
+        self.freed: dict[str, int] = {}  # Delivery: epoch.
+        self.records: list[Prepared] = []
+        self.notices: set[str] = set()
+        self.after: list[Callable[[], None]] = []  # Done on the writer's thread once all this is durable.
+        # Answers, after `receive`.
+        self.was_gone: set[str] = set()
+        self.last: dict[str, bool] = {}  # Messages that went with their last delivery, and whether they left octets.
+        self.was_postponed: set[str] = set()
+        self.handed: set[str] = set()  # Processes that got what they had asked for.
+        self._alive: psycopg.Cursor[Any] | None = None
+        self._cursors: dict[str, psycopg.Cursor[Any]] = {}
+
+    def execute(self, query: str, arguments: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        """Send one statement; its cursor has the answer after `receive`. Octets come as octets."""
+        return self._db.execute(query.encode(), arguments, binary=True)
+
+    def send(self) -> None:
+        """Send what was gathered."""
+        if self.leases or self.deliveries:
+            self._alive = self.execute(_ALIVE, (self._node,))
+        if self.messages:
+            self.execute(_MESSAGES, _columns(self.messages))
+        if self.deliveries:
+            self.execute(_DELIVERIES, (self._node, *_columns(self.deliveries)))
+        if self.gone:
+            messages = sorted({message for _, message in self.gone.values()})
+            self.execute(_LOCK, (messages,))
+            self._cursors["gone"] = self.execute(_GONE, (list(self.gone), [epoch for epoch, _ in self.gone.values()]))
+            self._cursors["last"] = self.execute(_LAST, (messages,))
+        if self.postponed:
+            columns = _columns(list(self.postponed.values()))
+            self._cursors["postponed"] = self.execute(_POSTPONED, (list(self.postponed), *columns))
+        if self.freed:
+            arguments = (list(self.freed), list(self.freed.values()), self._node)
+            self._cursors["freed"] = self.execute(_FREED, arguments)
+
+    def receive(self) -> None:
+        """The statements have run. Raises NotAlive."""
+        if self._alive is not None and self._alive.fetchone() is None:
+            raise NotAlive("another gateway has taken this process for dead; it signs in again")
+        self.was_gone = {id_ for (id_,) in self._rows("gone")}
+        self.last = dict(self._rows("last"))
+        for kind in ("postponed", "freed"):
+            rows = self._rows(kind)
+            self.handed.update(node for _, node in rows if node is not None)
+            if kind == "postponed":
+                self.was_postponed = {id_ for id_, _ in rows}
+
+    def send_last(self) -> None:
+        """Send what works have added since."""
+        trace_rows.put(self._db, self.records)
+        for node in self.handed:
+            self.notices.add(f"answer {node}")
+        for notice in sorted(self.notices):
+            self.execute(_NOTIFY, (CHANNEL, notice))
+
+    def _rows(self, kind: str) -> list[tuple[Any, ...]]:
+        cursor = self._cursors.get(kind)
+        return [] if cursor is None else cursor.fetchall()
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,129 @@
+"""What all gateways on one PostgreSQL database share besides the queue: domain keys and the trace.
+
+It is opened before the domain keys are unwrapped, so it knows no sealer: whoever seals hands in sealed octets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TypeVar, cast
+
+from sqlalchemy import Connection as Bound
+from sqlalchemy import Engine, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from gateway.storage import tables
+from gateway.storage.keyrows import KeyRow
+from gateway.storage.postgres.connection import Connection, Database
+from gateway.storage.postgres.meaning import is_lost, meaning
+from gateway.storage.writer import StorageBroken
+
+T = TypeVar("T")
+
+
+class PostgresShared:
+    """One connection on a thread of its own, opened with the first call, and anew after it was lost.
+
+    Each call is one transaction; calls are done in their order. Calls raise StorageFull, StorageBroken, or what their
+    function raises. The methods are those of `gateway.storage.shared.Shared`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._engine: Engine | None = None
+        self._closed = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shared-database")
+
+    def __repr__(self) -> str:
+        return f"PostgresShared({self._database.shown})"
+
+    async def call(self, run: Callable[[Bound], T], *, read: bool = False) -> T:
+        """The result of `run`, once its transaction is on disk. `read`: it only reads, so it may be done twice.
+
+        A caller that is cancelled does not undo it.
+        """
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, run, read)
+
+    async def write(self, run: Callable[[Connection], T]) -> T:
+        """The result of `run`, once it is on disk: without SQLAlchemy."""
+        return await self.call(_bare(run))
+
+    async def read(self, run: Callable[[Connection], T]) -> T:
+        """The result of `run`, which only reads, without SQLAlchemy."""
+        return await self.call(_bare(run), read=True)
+
+    async def sync(self) -> None:
+        """Every commit is on disk already."""
+
+    def run(self, run: Callable[[Bound], T], *, read: bool = False) -> T:
+        """As `call`, for the command line and for the start of a process: it blocks."""
+        self._check_open()
+        return self._thread.submit(self._transact, run, read).result()
+
+    def close(self) -> None:
+        """Do what was asked for and close. Blocks. Nothing may be asked for afterwards."""
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._dispose)
+            self._thread.shutdown(wait=True)
+
+    # -- keys ---------------------------------------------------------------------------------------
+
+    def keys(self) -> list[KeyRow]:
+        """Every wrapped domain key. Blocks."""
+        return self.run(
+            lambda connection: [KeyRow(**row) for row in connection.execute(select(tables.domain_keys)).mappings()],
+            read=True,
+        )
+
+    def add_missing_keys(self, rows: Iterable[KeyRow]) -> None:
+        """Add those rows whose organisation, purpose and version are not there yet, in one transaction. Blocks.
+
+        Another node that does the same at this moment is waited for, and then its rows stay: read them again.
+        """
+        # In one order everywhere, so that two nodes never wait for each other.
+        ordered = sorted(rows, key=lambda row: (row.organisation, row.purpose, row.version))
+        values = [asdict(row) for row in ordered]
+        if values:
+            statement = insert(tables.domain_keys).on_conflict_do_nothing()
+            self.run(lambda connection: connection.execute(statement, values))
+
+    # -- on the thread ------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageBroken(f"{self._database.shown} is closed")
+
+    def _transact(self, run: Callable[[Bound], T], read: bool) -> T:
+        fresh = self._engine is None
+        try:
+            return self._once(run)
+        except DBAPIError as error:
+            cause = error.orig if isinstance(error.orig, Exception) else error
+            if is_lost(cause):
+                self._dispose()
+                if read and not fresh:  # A connection that had been idle: a firewall or a failover may have ended it.
+                    return self._transact(run, read)
+            raise meaning(self._database.shown, cause) from error
+
+    def _once(self, run: Callable[[Bound], T]) -> T:
+        if self._engine is None:
+            # One connection that stays: everything happens on this thread.
+            self._engine = self._database.engine("shared", StaticPool)
+        with self._engine.connect() as connection, connection.begin():
+            return run(connection)
+
+    def _dispose(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def _bare(run: Callable[[Connection], T]) -> Callable[[Bound], T]:
+    return lambda bound: run(cast(Connection, bound.connection.driver_connection))
