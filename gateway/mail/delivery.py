@@ -26,12 +26,20 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class Success(StrEnum):
+    """How a recipient was reached of whom nobody but we can tell the sender (RFC 3464 2.3.3)."""
+
+    DELIVERED = "delivered"  # It ends here.
+    RELAYED = "relayed"  # The next hop knows no DSN: what becomes of it there nobody will say.
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One recipient of a delivery and what is known of it.
 
     `reason` is a word of RFC 8460 4.3 where TLS is the cause, else a short sentence; `enhanced` is a code of RFC 3463;
-    `reply` is what the next hop said last, as it goes into a DSN's diagnostic.
+    `reply` is what the next hop said last, as it goes into a DSN's diagnostic. `notify` and `orcpt` are as they came
+    (RFC 3461 4.1, 4.2). `owed`: the sender asked to hear of success, and has not heard of it yet.
     """
 
     address: Address
@@ -42,6 +50,16 @@ class Target:
     host: str | None = None
     notify: str | None = None
     orcpt: str | None = None
+    owed: Success | None = None
+
+    def wants(self, what: str) -> bool:
+        """Whether the sender wants to hear of SUCCESS, FAILURE or DELAY.
+
+        Without NOTIFY that is of failure and of delay (RFC 3461 4.1).
+        """
+        if self.notify is None:
+            return what != "SUCCESS"
+        return what in self.notify.upper().split(",")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +67,8 @@ class Delivery:
     """`id` is `Q.1`, `message` the queue id `Q` under which the octets lie.
 
     `connector` names the outbound connector, `destination` what is asked there: a domain (MX), or "" (smart hosts,
-    folder). Times are seconds since 1970. `attempts` counts those that failed.
+    folder). Times are seconds since 1970. `attempts` counts those that failed. `delay_told`: the sender was told once
+    that it is late.
     """
 
     id: str
@@ -67,6 +86,7 @@ class Delivery:
     smtputf8: bool = False
     ret: str | None = None
     envid: str | None = None
+    delay_told: bool = False
 
     @property
     def waiting(self) -> tuple[Target, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.mail.address import Address
@@ -17,11 +17,15 @@ class Body(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One RCPT. `notify` and `orcpt` are the DSN parameters as they came (RFC 3461 4.1, 4.2)."""
+    """One RCPT. `notify` and `orcpt` are the DSN parameters as they came (RFC 3461 4.1, 4.2).
+
+    `unverified`: taken although whoever knows the recipients could not say whether this is one.
+    """
 
     address: Address
     notify: str | None = None
     orcpt: str | None = None
+    unverified: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +41,33 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """What a client showed in the TLS handshake, in DER: its certificate first, what it sent with it behind.
+
+    `name` and `issuer` are for people: short, printable ASCII. Nothing of it is judged yet.
+    """
+
+    chain: tuple[bytes, ...] = field(repr=False)
+    name: str
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
-    """The TLS of one connection: version as `TLSv1.3`, cipher suite by its IANA name."""
+    """The TLS of one connection: version as `TLSv1.3`, cipher suite by its IANA name; what the client showed."""
 
     version: str
     cipher: str
+    certificate: PeerCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Who speaks to us. `address` is an IP address in text; `helo` is what it called itself."""
+    """Who speaks to us. `address` is an IP address in text; `helo` is what it called itself.
+
+    `user` is the name under which it has logged in (RFC 4954); `proxy` the address of the load balancer that connects
+    for it, where one does.
+    """
 
     address: str
     port: int
@@ -54,3 +75,5 @@ class Client:
     esmtp: bool
     listener: str
     tls: Tls | None
+    user: str | None = None
+    proxy: str | None = None

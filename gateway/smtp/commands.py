@@ -1,7 +1,6 @@
-"""MAIL and RCPT: what stands behind the command word, as values (RFC 5321 4.1.2, 4.1.1.11). Pure.
+"""MAIL, RCPT and BDAT: what stands behind the command word, as values (RFC 5321 4.1.2, 4.1.1.11; RFC 3030 2). Pure.
 
-RET, ENVID, NOTIFY and ORCPT (RFC 3461 4) are taken and kept though DSN is not announced yet: clients that learnt it
-elsewhere send them, and what they ask for is heeded where we write a DSN ourselves.
+RET, ENVID, NOTIFY and ORCPT (RFC 3461 4, RFC 6533 3) are judged here and kept as they came.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from gateway.mail.reply import (
     BAD_SENDER,
     BAD_SYNTAX,
     NEEDS_SMTPUTF8,
+    NO_BINARY,
     UNKNOWN_PARAMETER,
     Refused,
     Reply,
@@ -26,12 +26,24 @@ from gateway.mail.reply import (
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _VALUE = re.compile(r"[^\x00-\x20=\x7f]+")  # esmtp-value, with RFC 6531 3.3's letters beyond ASCII
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 4
-_XTEXT = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*")  # RFC 3461 4
-_ORCPT = re.compile(r"[A-Za-z0-9-]{1,32};(?:[^\x00-\x20\x7f]*)")
+# RFC 3461 4. What is encoded must be printable ASCII or white space (4.2, 4.4): a line break would end up in a notice.
+_XTEXT = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+(?:09|[2-6][0-9A-F]|7[0-9A-E]))+")
+# RFC 6533 3: utf-8-addr-xtext, and with SMTPUTF8 utf-8-addr-unitext. HEXPOINT has no leading zeros beyond two digits,
+# no surrogates, and of the letters in ASCII those alone that may not stand there as they are.
+_HEXPOINT = (
+    r"[01][1-9]|10|20|2B|3D|7F|5C|[89A-F][0-9A-F]|[1-9A-F][0-9A-F]{2}|[1-9ABCEF][0-9A-F]{3}|D[0-7][0-9A-F]{2}"
+    r"|[1-9A-F][0-9A-F]{4}|10[0-9A-F]{4}"
+)
+_QCHAR = r"\x21-\x2a\x2c-\x3c\x3e-\x5b\x5d-\x7e"
+_UTF8_XTEXT = re.compile(rf"(?:[{_QCHAR}]|\\x\{{(?:{_HEXPOINT})\}})+", re.IGNORECASE)
+_UTF8_UNITEXT = re.compile(rf"(?:[{_QCHAR}\u00a0-\U0010ffff]|\\x\{{(?:{_HEXPOINT})\}})+", re.IGNORECASE)
+_ADDRESS_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*/?^_`{|}~-]{1,32}")  # RFC 3461 4.2: an atom.
 _NOTIFY = re.compile(r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}", re.IGNORECASE)
+_CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)  # RFC 3030 2
 _NAME = re.compile(r"[\x21-\x7e\u0080-\U0010ffff]{1,255}")
 MAX_ENVID = 100  # RFC 3461 4.4
 MAX_ORCPT = 500  # RFC 3461 4.2
+MAX_SUBMITTER = 500  # RFC 4954 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,14 @@ class MailCommand:
     smtputf8: bool = False
     ret: str | None = None
     envid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """BDAT: so many octets follow the line; `last`: the message ends with them."""
+
+    size: int
+    last: bool
 
 
 def hello_name(argument: str) -> str | None:
@@ -86,10 +106,12 @@ def _valued(found: dict[str, str | None], keyword: str, form: re.Pattern[str], l
     return value
 
 
-_OF_MAIL = frozenset(("SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"))
+_OF_MAIL = frozenset(("SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"))
 _OF_RCPT = frozenset(("NOTIFY", "ORCPT"))
 _RET = re.compile(r"FULL|HDRS", re.IGNORECASE)
-_BODY = re.compile(r"7BIT|8BITMIME", re.IGNORECASE)
+# xtext as RFC 4954 8 has it, in which any octet may be encoded.
+_SUBMITTER = re.compile(r"<>|(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})+")
+_BODY = re.compile(r"7BIT|8BITMIME|BINARYMIME", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1024)
@@ -106,12 +128,18 @@ def parse_mail(argument: str) -> MailCommand:
     smtputf8 = "SMTPUTF8" in found
     if found.get("SMTPUTF8") is not None:
         raise Refused(BAD_PARAMETER)
+    body = (_valued(found, "BODY", _BODY, 10) or "7BIT").upper()
+    if body == "BINARYMIME":
+        # RFC 3030 3: not offered, since few next hops take it and we convert nothing.
+        raise Refused(NO_BINARY)
     if sender is not None and not sender.is_ascii and not smtputf8:
         raise Refused(NEEDS_SMTPUTF8)
+    # RFC 4954 5: who wrote the message first, as the client says. Judged and not heeded: we pass no such word on.
+    _valued(found, "AUTH", _SUBMITTER, MAX_SUBMITTER)
     return MailCommand(
         sender,
         size=int(_valued(found, "SIZE", _SIZE, 20) or 0),
-        body=Body((_valued(found, "BODY", _BODY, 8) or "7BIT").upper()),
+        body=Body(body),
         smtputf8=smtputf8,
         ret=_valued(found, "RET", _RET, 4),
         envid=_valued(found, "ENVID", _XTEXT, MAX_ENVID),
@@ -133,5 +161,32 @@ def parse_rcpt(argument: str, smtputf8: bool) -> Recipient:
     return Recipient(
         address,
         notify=None if notify is None else notify.upper(),
-        orcpt=_valued(found, "ORCPT", _ORCPT, MAX_ORCPT),
+        orcpt=_orcpt(found, smtputf8),
     )
+
+
+def _orcpt(found: dict[str, str | None], smtputf8: bool) -> str | None:
+    """ORCPT as it came. The address is none of ours to judge and needs no domain; its form is."""
+    value = found.get("ORCPT", "")
+    if value == "":
+        return None
+    kind, semicolon, address = (value or "").partition(";")
+    if kind.lower() != "utf-8":
+        form = _XTEXT
+    else:
+        form = _UTF8_UNITEXT if smtputf8 else _UTF8_XTEXT
+    if (
+        value is None
+        or len(value) > MAX_ORCPT
+        or not semicolon
+        or not _ADDRESS_TYPE.fullmatch(kind)
+        or not form.fullmatch(address)
+    ):
+        raise Refused(BAD_PARAMETER)
+    return value
+
+
+def parse_chunk(argument: str) -> Chunk | None:
+    """What stands behind `BDAT `, or None where it can't be told how many octets follow."""
+    found = _CHUNK.fullmatch(argument)
+    return None if found is None else Chunk(int(found[1]), last=found[2] is not None)

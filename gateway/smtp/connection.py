@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from aiosmtpd.smtp import SMTP
 
-from gateway.connectors.tls import tls_facts
+from gateway.connectors.described import shown
+from gateway.connectors.tls import peer_chain, tls_facts
 from gateway.mail.envelope import Tls
 from gateway.mail.reply import Reply
 from gateway.smtp.desk import Desk, Terms
@@ -38,6 +39,7 @@ class Connection(SMTP, ABC):
         self.ends = float("inf")
         self.tls: Tls | None = None
         self.peer = ("", 0)
+        self.proxy: str | None = None  # The address of the proxy that speaks for this client.
         self.stopping = False
         self._out: list[bytes] = []
         self._writable: asyncio.Future[None] | None = None
@@ -50,13 +52,26 @@ class Connection(SMTP, ABC):
 
     # -- the transport's protocol -------------------------------------------------------------------------------------
 
+    def came_by(self, proxy: str, source: tuple[str, int]) -> None:
+        """Before the connection is made: not `proxy`, who connects, is the client, but `source`."""
+        self.proxy = proxy
+        self.peer = source
+
+    @property
+    def who(self) -> dict[str, str]:
+        """The client as log lines name it."""
+        if self.proxy is None:
+            return {"client": self.peer[0]}
+        return {"client": self.peer[0], "proxy": self.proxy}
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there: judge the limits, then serve it in a task of its own."""
         self.transport = cast(asyncio.Transport, transport)
         self.inflow.attach(self.transport)
-        peer = transport.get_extra_info("peername") or ("", 0)
-        address = str(peer[0])
-        self.peer = (address.removeprefix("::ffff:") if "." in address else address, int(peer[1]))
+        if self.proxy is None:
+            peer = transport.get_extra_info("peername") or ("", 0)
+            address = str(peer[0])
+            self.peer = (address.removeprefix("::ffff:") if "." in address else address, int(peer[1]))
         self.note_tls()
         now = self.desk.clock.monotonic()
         self.ends = now + self.terms.deadlines.session
@@ -66,7 +81,11 @@ class Connection(SMTP, ABC):
     def note_tls(self) -> None:
         """Remember version and cipher of the connection as it is now."""
         facts = None if self.transport is None else tls_facts(self.transport)
-        self.tls = None if facts is None else Tls(*facts)
+        if self.transport is None or facts is None:
+            self.tls = None
+            return
+        chain = peer_chain(self.transport)
+        self.tls = Tls(*facts, shown(chain) if chain else None)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone. A message whose end was read is still taken: its task goes on by itself."""
@@ -123,8 +142,10 @@ class Connection(SMTP, ABC):
 
     def _farewell(self, reply: Reply | None = None) -> None:
         """What is queued, and `reply` behind it, without waiting."""
-        if self.transport is not None:
-            self.transport.write(b"".join([*self._out, b"" if reply is None else reply.wire]))
+        if reply is not None:
+            self._out.append(reply.wire)
+        if self.transport is not None and self._out:
+            self.transport.write(b"".join(self._out) if len(self._out) > 1 else self._out[0])
             self._out.clear()
 
     async def _hang_up(self) -> None:
@@ -148,7 +169,7 @@ class Connection(SMTP, ABC):
 
     @abstractmethod
     async def serve(self, refusal: Reply | None) -> None:
-        """The whole session, to the closed connection. `refusal`: say this instead of the banner."""
+        """The whole session after its banner, to the closed connection. `refusal`: say this instead of serving."""
 
     def expire(self) -> None:
         """The deadline passed: called by the listener's watch."""

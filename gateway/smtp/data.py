@@ -9,7 +9,6 @@ from gateway.mail.reply import BARE_NEWLINE, LINE_OVER_LIMIT, TOO_LARGE, Reply
 _END = b"\r\n.\r\n"
 _PREFIXES = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")  # Longest first: what may turn out to be the end.
 _NEWLINES = re.compile(rb"\r\n|\r|\n")
-_TEXT = bytes(octet for octet in range(256) if octet not in b"\r\n")  # All but the two that end lines.
 
 
 class DataReader:
@@ -59,8 +58,8 @@ class DataReader:
 
     def _judge(self, piece: bytes, *, dotted: bool) -> bytes:
         """`dotted`: a line in it begins with a dot."""
-        endings = piece.translate(None, _TEXT)
-        bare = endings != b"\r\n" * (len(endings) // 2)
+        rest = piece.replace(b"\r\n", b"")
+        bare = b"\r" in rest or b"\n" in rest
         if dotted:
             piece = piece.replace(b"\r\n.", b"\r\n")
         if self._first:

@@ -6,6 +6,7 @@ import asyncio
 
 HIGH = 512 * 1024  # Octets that may wait before the socket is left unread.
 MAX_LINE = 4096  # Of a command with its CR LF. RFC 5321 4.5.3.1.4 asks for 512, each extension for some more.
+MAX_AUTH_LINE = 12288  # Of AUTH, and of each answer to it (RFC 4954 3, 4).
 
 
 class ClientGone(Exception):
@@ -91,8 +92,8 @@ class Inflow:
             self._at = 0
         return self._octets
 
-    async def line(self) -> bytes:
-        """The next line with its ending. Raises ClientGone, TimeRanOut, LineTooLong."""
+    async def line(self, longest: int = MAX_LINE) -> bytes:
+        """The next line with its ending, at most so many octets. Raises ClientGone, TimeRanOut, LineTooLong."""
         if isinstance(self._error, TimeRanOut):  # Also where the client sends so much that we never wait for it.
             raise self._error
         dropped = False
@@ -106,11 +107,11 @@ class Inflow:
                     self._octets = b""
                     self._at = 0
                 self._resume()
-                if dropped or len(line) > MAX_LINE:
+                if dropped or (len(line) > longest and len(line) > _most(line, longest)):
                     raise LineTooLong
                 return line
             start = len(self._rest())
-            if start > MAX_LINE:
+            if start > longest and start > _most(self._octets, longest):
                 dropped = True
                 self._octets = b""
                 start = 0
@@ -123,6 +124,23 @@ class Inflow:
             await self._more()
         octets = self._rest()
         self._octets = b""
+        self._resume()
+        return octets
+
+    async def take(self, most: int) -> bytes:
+        """What is here, at least one octet, at most so many. Raises ClientGone, TimeRanOut.
+
+        The rest is not moved: a client may send thousands of chunks of one octet each at once.
+        """
+        if isinstance(self._error, TimeRanOut):
+            raise self._error
+        while not self._octets:
+            await self._more()
+        octets = self._octets[self._at : self._at + most]
+        self._at += len(octets)
+        if self._at == len(self._octets):
+            self._octets = b""
+            self._at = 0
         self._resume()
         return octets
 
@@ -147,3 +165,8 @@ class Inflow:
         if self._paused and len(self._octets) - self._at <= HIGH and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
+
+
+def _most(octets: bytes, longest: int) -> int:
+    """How long the line may be that begins with `octets`."""
+    return MAX_AUTH_LINE if octets[:5].upper() == b"AUTH " else longest

@@ -49,6 +49,8 @@ class Sessions:
         ):
             refusal = say.TOO_MANY_CONNECTIONS
             self.desk.count("messages_refused_total", (self.terms.name, "421"))
+        if refusal is None and session.transport is not None:
+            session.transport.write(self.terms.banner)  # At once: the client waits for it, the rest can come after.
         self._clients[client] += 1
         self._empty.clear()
         task = self._loop.create_task(session.serve(refusal))

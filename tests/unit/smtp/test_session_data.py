@@ -10,7 +10,7 @@ import pytest
 from gateway.mail import reply as say
 from gateway.mail.envelope import Body
 from gateway.mail.reply import Refused
-from gateway.smtp import session as session_module
+from gateway.smtp import transaction as transaction_module
 from gateway.storage.writer import StorageFull
 from tests.fakes.desk import FakeDesk
 from tests.fakes.transport import FakeClient, connected, settle
@@ -86,7 +86,7 @@ async def test_a_size_of_twenty_digits_is_too_large_and_no_fault() -> None:
 
 
 async def test_a_client_far_over_the_limit_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "MAX_DROPPED", 10_000)
+    monkeypatch.setattr(transaction_module, "MAX_DROPPED", 10_000)
     desk = FakeDesk()
     client = await in_data(desk, max_message_size=2000)
     await client.feed(b"x" * 12_000)
@@ -198,51 +198,3 @@ async def test_a_refusal_that_closes_ends_the_session_after_its_reply() -> None:
     client = await in_data(desk)
     await client.asks(b"x\r\n.\r\nNOOP\r\n", "550 5.7.1")
     assert client.closed
-
-
-# -- BDAT (RFC 3030), which is not offered ----------------------------------------------------------------------------
-
-
-async def test_bdat_is_refused_and_its_chunk_never_run() -> None:
-    # aiosmtpd 1.4.6 answers 500 and runs the chunk as commands.
-    desk = FakeDesk()
-    client = connected(desk.desk)
-    await client.greets()
-    await client.asks("MAIL FROM:<ida@corp.example>", "250 ")
-    await client.asks("RCPT TO:<otto@partner.example>", "250 ")
-    chunk = b"MAIL FROM:<evil@else.example>\r\n"
-    await client.asks(
-        b"BDAT %d LAST\r\n" % len(chunk) + chunk + b"NOOP\r\n", "502 5.5.1 BDAT is not offered here", "250 2.0.0"
-    )
-    assert [one.helo for one in desk.clients] == ["client.example"]
-    await client.asks("RCPT TO:<otto@partner.example>", "503 5.5.1 Say MAIL first")
-
-
-@pytest.mark.parametrize("cut", [1, 12, 20])
-async def test_a_chunk_in_pieces_is_dropped_whole(cut: int) -> None:
-    client = connected(FakeDesk().desk)
-    await client.greets()
-    octets = b"BDAT 8\r\nRSET\r\n\r\nNOOP\r\n"
-    await client.feed(octets[:cut], octets[cut:])
-    await client.expects("503 5.5.1 Say MAIL first", "250 2.0.0 OK")
-
-
-@pytest.mark.parametrize("argument", ["", "x", "-1", "1 2", "1 LAST LAST", "1.5", "9" * 13, "²"])
-async def test_a_bdat_whose_chunk_can_not_be_told_ends_the_session(argument: str) -> None:
-    client = connected(FakeDesk().desk)
-    await client.greets()
-    await client.asks(f"BDAT {argument}\r\nNOOP", "501 5.5.4")
-    assert client.closed
-
-
-async def test_a_chunk_over_what_is_read_and_dropped_ends_the_session() -> None:
-    client = connected(FakeDesk().desk)
-    await client.greets()
-    await client.asks(f"BDAT {session_module.MAX_DROPPED + 1}\r\nNOOP", "503 ")
-    assert client.closed
-
-
-async def test_an_empty_chunk_is_none() -> None:
-    client = connected(FakeDesk().desk)
-    await client.greets()
-    await client.asks("BDAT 0 last\r\nNOOP", "503 ", "250 ")

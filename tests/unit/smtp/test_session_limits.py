@@ -10,8 +10,8 @@ import pytest
 
 from gateway.mail import reply as say
 from gateway.smtp.connection import DRAIN
+from gateway.smtp.conversation import BURST
 from gateway.smtp.desk import Deadlines
-from gateway.smtp.session import BURST
 from gateway.smtp.sessions import Sessions
 from tests.fakes.desk import FakeDesk
 from tests.fakes.transport import FakeClient, listening, settle

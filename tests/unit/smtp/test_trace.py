@@ -6,7 +6,7 @@ import pytest
 
 from gateway.mail.address import parse_address
 from gateway.mail.date import rfc5322_date
-from gateway.mail.envelope import Client, Recipient, Tls
+from gateway.mail.envelope import Client, PeerCertificate, Recipient, Tls
 from gateway.smtp.trace import received
 
 TLS = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
@@ -49,6 +49,13 @@ def test_the_word_tells_how_it_came(esmtp: bool, tls: Tls | None, smtputf8: bool
     assert f" with {word}{' tls' if tls else chr(13)}" in line("a@b.example", esmtp=esmtp, tls=tls, smtputf8=smtputf8)
 
 
+def test_who_has_logged_in_is_told_apart_but_not_named() -> None:
+    client = Client(address="192.0.2.7", port=1, helo="c.example", esmtp=True, listener="x", tls=TLS, user="ida")
+    for smtputf8, word in ((False, "ESMTPSA"), (True, "UTF8SMTPSA")):
+        made = received(client, hostname="mx.corp.example", id_="Q1", recipients=(), smtputf8=smtputf8, now=NOW)
+        assert f" with {word} tls ".encode() in made and b"ida" not in made
+
+
 def test_an_ipv6_client_is_written_as_a_literal_with_its_tag() -> None:
     assert line(address="2001:db8::1").startswith("Received: from client.example ([IPv6:2001:db8::1])\r\n")
 
@@ -86,3 +93,22 @@ def test_a_recipient_beyond_ascii_is_named_only_with_smtputf8() -> None:
 )
 def test_dates_are_those_of_rfc_5322(now: float, text: str) -> None:
     assert rfc5322_date(now) == text
+
+
+def test_a_clients_certificate_is_told_with_its_issuer_and_whether_it_is_trusted() -> None:
+    shown = PeerCertificate((b"x",), "mx.partner.example", "Partner CA")
+    client = Client(
+        address="192.0.2.1",
+        port=1,
+        helo="mx.partner.example",
+        esmtp=True,
+        listener="x",
+        tls=Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", shown),
+    )
+    told = [
+        received(client, hostname="mx.corp.example", id_="Q1", recipients=(), smtputf8=False, now=0.0, trusted=trusted)
+        for trusted in (True, False)
+    ]
+    line = b'\r\n\t(client certificate "mx.partner.example" from "Partner CA", %b)\r\n\tid Q1'
+    assert line % b"trusted" in told[0]
+    assert line % b"not judged" in told[1]
