@@ -18,27 +18,30 @@ from gateway.delivery.hosts import Candidate, NoHost, candidates
 from gateway.delivery.outcome import Hop, Outcome, Result, Verdict
 from gateway.delivery.pool import IDLE, Key, Link, Pool
 from gateway.delivery.reach import Reach
-from gateway.delivery.said import HopFault, HopLost
-from gateway.delivery.verdicts import of_all, of_host, of_ours, of_transaction
-from gateway.mail.delivery import Delivery, Target
+from gateway.delivery.said import HopFault, HopLogin, HopLost
+from gateway.delivery.verdicts import of_all, of_host, of_ours, of_transaction, with_success
+from gateway.mail.delivery import Delivery, Success, Target
 from gateway.mail.message import Content
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 from gateway.world.names import Names
 
 Failure = HopFault | HostRefused | TlsFault
+# To MAIL at a smart host: it wants AUTH, or AUTH of a kind (RFC 4954 6). That is for our settings to mend, so it waits;
+# a host that an MX names means by it that it takes no mail from strangers.
+_WANTS_LOGIN = frozenset((530, 534, 538))
 
 
 @dataclass(slots=True)
 class _Trial:
-    """What was tried so far in one attempt, and the failure that tells most: one of TLS, else the last."""
+    """What was tried so far in one attempt, and the failure that tells most: one of TLS or login, else the last."""
 
     hops: list[Hop] = field(default_factory=list)
     failure: Failure | None = None
     host: str = ""
 
     def failed(self, failure: Failure, host: str) -> None:
-        if not isinstance(self.failure, TlsFault) or isinstance(failure, TlsFault):
+        if not isinstance(self.failure, TlsFault | HopLogin) or isinstance(failure, TlsFault | HopLogin):
             self.failure, self.host = failure, host
 
 
@@ -60,6 +63,7 @@ class Attempts:
         self._chance = chance
         self._reach = Reach(clock=clock, hostname=hostname, timeouts=timeouts or Timeouts())
         self._pool = Pool(clock, idle)
+        self._logins: dict[str, tuple[Outbound, str]] = {}
 
     async def attempt(self, delivery: Delivery, outbound: Outbound, content: Content) -> Outcome:
         """Try once to deliver to those recipients who still wait.
@@ -75,6 +79,15 @@ class Attempts:
             return await self._send(key, delivery, targets, outbound, content)
         finally:
             self._pool.leave(key)
+
+    def logins_refused(self, outbounds: Sequence[Outbound]) -> dict[str, str]:
+        """Those of `outbounds` whose login was refused when it was last tried, by name, and in which words.
+
+        After a reload they are others, of whom nothing is known yet.
+        """
+        return {
+            name: words for name, (outbound, words) in self._logins.items() if any(outbound is o for o in outbounds)
+        }
 
     async def close(self) -> None:
         """End all kept connections with QUIT."""
@@ -116,6 +129,8 @@ class Attempts:
         link: Link | None = None
         try:
             link = await self._reach.link(candidate, outbound)
+            if self._logins:
+                self._logins.pop(outbound.name, None)
             if link.fallback is not None:
                 trial.hops.append(self._failed_hop(candidate, started, link.fallback))
             done = await self._carry(key, link, delivery, targets, content)
@@ -124,6 +139,8 @@ class Attempts:
             failure: Failure = done
         except (HopFault, HostRefused, TlsFault) as fault:
             failure = fault
+        if isinstance(failure, HopLogin):
+            self._logins[outbound.name] = (outbound, f"{candidate.host}: {failure}")
         trial.failed(failure, candidate.host)
         trial.hops.append(self._failed_hop(candidate, started, _words(failure), link))
         return None
@@ -138,7 +155,7 @@ class Attempts:
             if not told.targets:
                 self._pool.keep(key, link)
                 return told.left_out
-            done = await hop.transact(told.sender, told.recipients, told.parameters, content)
+            done = await hop.transact(told.sender, told.recipients, told.parameters, content, told.extras)
         except BaseException:
             hop.abort()
             raise
@@ -148,8 +165,14 @@ class Attempts:
         if done.mail.code == 421:
             hop.abort()
             return HostRefused(done.mail)
+        if done.mail.code in _WANTS_LOGIN and link.outbound.smart_hosts:
+            hop.abort()
+            text = f"the host wants a login that the connector does not have ({done.mail.code})"
+            return HopLogin(text, said=done.mail.line)
         await self._give_back(key, link, done)
         results = of_transaction(done, told.targets, link.host)
+        if told.answering:
+            results = with_success(results, told.targets, Success.RELAYED)
         return results + told.left_out if told.left_out else results
 
     async def _give_back(self, key: Key, link: Link, done: Transaction) -> None:
@@ -208,6 +231,8 @@ class Attempts:
         else:
             words = "delivered"
             results = of_all(targets, Verdict.SENT, "2.0.0", f"250 2.0.0 Written to {path.parent.name}/{path.name}")
+            if delivery.sender is not None:
+                results = with_success(results, targets, Success.DELIVERED)
         name = folder.name if folder else outbound.name
         hop = Hop(host=name, address=None, outcome=words, seconds=self._clock.monotonic() - started)
         return Outcome(results=results, hops=(hop,), unreachable=words != "delivered")
@@ -229,4 +254,6 @@ def _words(failure: Failure) -> str:
     """What failed, in a few words for the trace."""
     if isinstance(failure, TlsFault):
         return f"{failure.reason}: {failure}"
+    if isinstance(failure, HopLogin) and failure.said:
+        return f"{failure}: {failure.said}"
     return str(failure)

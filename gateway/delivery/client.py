@@ -1,20 +1,23 @@
-"""The client's side of one SMTP connection: EHLO, STARTTLS, transactions, QUIT (RFC 5321, RFC 2920, RFC 3207).
+"""The client's side of one SMTP connection: EHLO, STARTTLS, AUTH, transactions, QUIT (RFC 5321, RFC 2920, RFC 3207).
 
 MAIL, RCPT and DATA leave in one write where the host lets them, and their replies are awaited together; content is
-CR LF clean already. Leaves out: AUTH, CHUNKING, DSN parameters.
+CR LF clean already. Leaves out: CHUNKING.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from gateway.connectors.model import Login
 from gateway.connectors.tls import STARTTLS_NOT_SUPPORTED, VALIDATION_FAILURE, TlsFault, reason_of
 from gateway.delivery.dots import Stuffing, stuffed
-from gateway.delivery.said import HopFault, HopLost, HopOdd, HopUnreachable, Offers, Said
+from gateway.delivery.login import log_in
+from gateway.delivery.said import HopFault, HopLogin, HopLost, HopOdd, HopUnreachable, Offers, Said
 from gateway.delivery.wire import ROOM, Wire
 from gateway.mail.message import Content
 from gateway.world.clock import Clock
@@ -106,7 +109,10 @@ class NextHop(Wire):
         except TimeoutError as error:
             raise HopUnreachable(f"{address} port {port} does not answer") from error
         except OSError as error:
-            why = (error.strerror or "no connection").lower()
+            why = error.strerror or "no connection"
+            if error.errno and why.startswith("Connect call failed"):  # asyncio's words; the kernel's say more.
+                why = os.strerror(error.errno)
+            why = why[:1].lower() + why[1:]
             raise HopUnreachable(f"no connection to {address} port {port}: {why}") from error
         try:
             greeting = (await hop._replies(1, timeouts.greeting))[0]
@@ -172,16 +178,31 @@ class NextHop(Wire):
             words = _words(cause) if isinstance(cause, ssl.SSLError) else f"{fault} after the TLS handshake"
             raise TlsFault(VALIDATION_FAILURE, words) from fault
 
-    async def transact(
-        self, sender: bytes, recipients: Sequence[bytes], parameters: bytes, content: Content
-    ) -> Transaction:
-        """One message. `parameters` of MAIL begin with a space. What the network does stands in the result.
+    async def authenticate(self, login: Login) -> None:
+        """Log in, once for all that the connection carries. Raises HopLogin, HopFault; after either it is of no use.
 
+        In clear nothing is said of the login, whatever the host offers there.
+        """
+        if not self._over_ssl:
+            raise HopLogin("a login is never said in clear, and the connection has no TLS")
+        await log_in(lambda line: self._ask(line, self._timeouts.ehlo), login, self.offers.auth)
+
+    async def transact(
+        self,
+        sender: bytes,
+        recipients: Sequence[bytes],
+        parameters: bytes,
+        content: Content,
+        extras: Sequence[bytes] = (),
+    ) -> Transaction:
+        """One message. What the network does stands in the result.
+
+        `parameters` of MAIL begin with a space, as do `extras`, which are those of each RCPT where there are any.
         Raises only what reading `content` raises; the connection is dropped then, so that no half message is taken.
         """
         said: list[Said] = []
         try:
-            said = await self._envelope(sender, recipients, parameters)
+            said = await self._envelope(sender, recipients, parameters, extras)
             mail, data = said[0], said[-1]
             if len(said) < len(recipients) + 2:  # Without pipelining we stop where it makes no sense to go on.
                 return Transaction(mail, _fill(said[1:], recipients), None)
@@ -204,21 +225,26 @@ class NextHop(Wire):
             self.abort()
             raise
 
-    async def _envelope(self, sender: bytes, recipients: Sequence[bytes], parameters: bytes) -> list[Said]:
+    async def _envelope(
+        self, sender: bytes, recipients: Sequence[bytes], parameters: bytes, extras: Sequence[bytes]
+    ) -> list[Said]:
         """The replies to MAIL, each RCPT and DATA. Raises HopFault; the replies that came lie in `_heard` then."""
         times = self._timeouts
         first = b"MAIL FROM:<%b>%b\r\n" % (sender, parameters)
+        if extras:
+            rcpts = [b"RCPT TO:<%b>%b\r\n" % both for both in zip(recipients, extras, strict=True)]
+        else:
+            rcpts = [b"RCPT TO:<%b>\r\n" % one for one in recipients]
         if self.offers.pipelining:
-            rest = b"".join([b"RCPT TO:<%b>\r\n" % one for one in recipients])
-            self._send(first + rest + b"DATA\r\n")
+            self._send(first + b"".join(rcpts) + b"DATA\r\n")
             return await self._replies(len(recipients) + 2, max(times.mail, times.rcpt, times.data))
         said: list[Said] = []
         try:
             said.append(await self._ask(first, times.mail))
             if not said[0].good:
                 return said
-            for one in recipients:
-                said.append(await self._ask(b"RCPT TO:<%b>\r\n" % one, times.rcpt))
+            for line in rcpts:
+                said.append(await self._ask(line, times.rcpt))
             if any(one.good for one in said[1:]):
                 said.append(await self._ask(b"DATA\r\n", times.data))
         except HopFault:
@@ -257,6 +283,27 @@ class NextHop(Wire):
         self._fail(HopLost("the host refused the message before its end"))
         self.abort()
         return said
+
+    async def rehearse(self, sender: bytes, recipient: bytes, parameters: bytes) -> tuple[Said, Said | None]:
+        """Say MAIL and RCPT and take both back: what the host answers to each, None where MAIL was refused.
+
+        `parameters` of MAIL begin with a space. Raises HopFault.
+        """
+        times = self._timeouts
+        mail = b"MAIL FROM:<%b>%b\r\n" % (sender, parameters)
+        rcpt = b"RCPT TO:<%b>\r\n" % recipient
+        said: Said | None = None
+        if self.offers.pipelining:
+            self._send(mail + rcpt + b"RSET\r\n")
+            first, said, last = await self._replies(3, max(times.mail, times.rcpt))
+        else:
+            first = await self._ask(mail, times.mail)
+            if first.good:
+                said = await self._ask(rcpt, times.rcpt)
+            last = await self._ask(b"RSET\r\n", times.rcpt)
+        if not last.good:
+            self.abort()  # It may still hold the transaction open.
+        return first, said if first.good else None
 
     async def reset(self) -> bool:
         """RSET after a transaction that was not clean. False where the connection is of no use any more."""

@@ -57,6 +57,8 @@ class Courier:
     async def carry(self, item: Item) -> Outcome:
         """One attempt. Raises SealBroken where the octets don't open, nothing else: a fault of ours lets it wait."""
         delivery = item.delivery
+        if delivery.attempts and not delivery.waiting:
+            return Outcome(results=())  # Everybody has it; only the sender has still to be told.
         try:
             if item.content is None:
                 item.content = await item.queue.content(delivery)

@@ -1,6 +1,7 @@
 """What a message demands of a host, and whether its EHLO meets it (RFC 1870 6.1, RFC 6152 3, RFC 6531 3.4).
 
-Leaves out: conversion to 7 bits; what a host can't take ends with 5.6.3.
+What the sender asked about notices goes along to a host that knows DSN (RFC 3461 5.2.1); for any other we answer
+ourselves. Leaves out: conversion to 7 bits; what a host can't take ends with 5.6.3.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
+from gateway.delivery.orcpt import made, passed_on
 from gateway.delivery.outcome import Result, Verdict
 from gateway.delivery.said import Offers
 from gateway.delivery.verdicts import of_ours
@@ -19,13 +21,19 @@ from gateway.mail.message import MAX_HEAD, Content
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How the transaction is worded for one host, and who is left out of it, with the reason."""
+    """How the transaction is worded for one host, and who is left out of it, with the reason.
+
+    `extras` are the parameters of each RCPT, each with its space in front; empty where nobody has any. `answering`: the
+    host knows no DSN and a sender asked for notices, so those of success are ours.
+    """
 
     sender: bytes
     recipients: tuple[bytes, ...]
     parameters: bytes
     targets: tuple[Target, ...]
     left_out: tuple[Result, ...] = ()
+    extras: tuple[bytes, ...] = ()
+    answering: bool = False
 
 
 async def wording(
@@ -58,9 +66,48 @@ async def wording(
         parameters += b" BODY=8BITMIME"
     if utf8:
         parameters += b" SMTPUTF8"
+    extras: tuple[bytes, ...] = ()
+    answering = False
+    if _asks(delivery, targets):
+        if offers.dsn:
+            parameters += _of_mail(delivery)
+            extras = tuple(_of_rcpt(target, utf8) for target in targets)
+        else:  # Not a word of it may be said to such a host (RFC 3461 5.2.2 a).
+            answering = delivery.sender is not None
     return Wording(
-        _wire(delivery.sender, utf8), tuple(_wire(one.address, utf8) for one in targets), parameters, targets, left_out
+        _wire(delivery.sender, utf8),
+        tuple(_wire(one.address, utf8) for one in targets),
+        parameters,
+        targets,
+        left_out,
+        extras,
+        answering,
     )
+
+
+def _asks(delivery: Delivery, targets: tuple[Target, ...]) -> bool:
+    """Whether the client said anything about notices."""
+    if delivery.ret is not None or delivery.envid is not None:
+        return True
+    return any(target.notify is not None or target.orcpt is not None for target in targets)
+
+
+def _of_mail(delivery: Delivery) -> bytes:
+    """RET and ENVID as they came, and neither where the client gave none (RFC 3461 5.2.1 a, b)."""
+    ret = b"" if delivery.ret is None else b" RET=" + delivery.ret.encode()
+    return ret if delivery.envid is None else ret + b" ENVID=" + delivery.envid.encode()
+
+
+def _of_rcpt(target: Target, utf8: bool) -> bytes:
+    """NOTIFY as it came, and ORCPT (RFC 3461 5.2.1 c, d); for whom no notice is wanted none is made up."""
+    notify = b"" if target.notify is None else b" NOTIFY=" + target.notify.encode()
+    if target.orcpt is not None:
+        orcpt = passed_on(target.orcpt, utf8=utf8)
+    elif target.notify is not None and target.notify != "NEVER":
+        orcpt = made(target.address, utf8=utf8)
+    else:
+        return notify
+    return notify + b" ORCPT=" + orcpt.encode() if orcpt else notify
 
 
 def _ascii(address: Address | None) -> bool:

@@ -1,7 +1,7 @@
 """Delivery status notifications (RFC 3464 in a multipart/report, RFC 6522), built by hand as octets. Pure.
 
-The text part is in `explain`. Internationalised addresses as RFC 6533 has them. Leaves out: notices of success and of
-relaying; nobody is told that all went well.
+The text part is in `explain`. Internationalised addresses as RFC 6533 has them. Leaves out: `expanded`, since there are
+no lists here; an original in 8 bits, of which the header alone goes back.
 """
 
 from __future__ import annotations
@@ -9,29 +9,37 @@ from __future__ import annotations
 import binascii
 import ipaddress
 import re
+from email.errors import MessageError
+from email.header import decode_header, make_header
 
-from gateway.delivery.explain import explain, repeats, subject
+from gateway.delivery.explain import Letter, explain, repeats, subject
+from gateway.delivery.kind import Kind, action
+from gateway.delivery.orcpt import embedded, of_xtext, shown
 from gateway.mail.address import Address
 from gateway.mail.date import rfc5322_date
-from gateway.mail.delivery import Delivery, Target
+from gateway.mail.delivery import Delivery, Success, Target
 from gateway.mail.envelope import Body, Envelope, Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Held, Message
 
 MAX_RETURNED = 64 * 1024  # Octets of the original that go back; who sent it has the rest.
+_WHOLE = "message/rfc822"
 _LONGEST_LINE = 998  # RFC 5322 2.1.1
 _LONGEST_FIELD = 900  # Of a diagnostic; next hops may say anything at any length.
 
-_XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _MESSAGE_ID = re.compile(rb"<[\x21-\x3b\x3d\x3f-\x7e]{1,900}>")
 _SMTP_REPLY = re.compile(r"[245][0-9]{2}(?:[ -]|$)")
 _STATUS = re.compile(r"[245](\.[0-9]{1,3}\.[0-9]{1,3})")
+
+
+_GRADES = {Kind.FAILURE: "5", Kind.DELAY: "4", Kind.SUCCESS: "2"}
 
 
 def build(
     delivery: Delivery,
     targets: tuple[Target, ...],
     *,
+    kind: Kind = Kind.FAILURE,
     head: bytes,
     hostname: str,
     contact: str | None,
@@ -40,30 +48,42 @@ def build(
     whole: bool = False,
     until: float | None = None,
 ) -> Mail:
-    """The notice to the sender of `delivery` that `targets` did not get it, ready to be submitted under queue id `id`.
+    """The notice to the sender of `delivery` of what became of `targets`, ready to be submitted under queue id `id`.
 
-    `head` is the beginning of the original, the whole of it where `whole` says so. Times are seconds since 1970; with
-    `until` the message is only late and given up then (Action: delayed). Raises ValueError for a null sender, who is
-    never told anything (RFC 5321 4.5.5).
+    `head` is the beginning of the original, the whole of it where `whole` says so. Times are seconds since 1970;
+    `until` goes with Kind.DELAY: then it is given up. Raises ValueError for a null sender, who is never told anything
+    (RFC 5321 4.5.5).
     """
     sender = delivery.sender
     if sender is None:
         raise ValueError("a null sender gets no notice")
+    if (until is not None) != (kind is Kind.DELAY):
+        raise ValueError("a delay, and nothing else, has an end")
     international = not sender.is_ascii
-    original_type, original = _original(head, whole and delivery.ret == "FULL")
+    # RET is about failure alone; all other notices return the header (RFC 3461 4.3).
+    full = whole and kind is Kind.FAILURE and (delivery.ret or "").upper() == "FULL"
+    original_type, original = _original(head, full)
+    letter = Letter(
+        delivery=delivery,
+        targets=targets,
+        kind=kind,
+        hostname=hostname,
+        contact=contact,
+        now=now,
+        until=until,
+        topic=_topic(head),
+        returned=original_type == _WHOLE,
+    )
+    status_type = "message/global-delivery-status" if international else "message/delivery-status"
     parts = [
-        _part("text/plain; charset=utf-8", explain(delivery, targets, hostname, contact, now, until).encode()),
-        _part(
-            "message/global-delivery-status" if international else "message/delivery-status",
-            _status(delivery, targets, hostname, now, until, international),
-            raw=True,
-        ),
-        _part(original_type, original, raw=original_type == "message/rfc822"),
+        _part("text/plain; charset=utf-8", explain(letter).encode("utf-8", "replace")),
+        _part(status_type, _status(letter, international), raw=True),
+        _part(original_type, original, raw=letter.returned),
     ]
     boundary = _boundary(id, parts)
     between = f"--{boundary}\r\n".encode()
     octets = (
-        _header(delivery, sender, targets, head, hostname, now, id, boundary, international, until is not None)
+        _header(letter, sender, head, id, boundary, international)
         + b"".join(between + part + b"\r\n" for part in parts)
         + f"--{boundary}--\r\n".encode()
     )
@@ -76,25 +96,14 @@ def build(
     return Mail(id=id, received=now, envelope=envelope, message=Message(octets[:MAX_HEAD], Held(octets)))
 
 
-def _header(
-    delivery: Delivery,
-    sender: Address,
-    targets: tuple[Target, ...],
-    head: bytes,
-    hostname: str,
-    now: float,
-    id_: str,
-    boundary: str,
-    international: bool,
-    late: bool,
-) -> bytes:
-    kind = "global-delivery-status" if international else "delivery-status"
+def _header(letter: Letter, sender: Address, head: bytes, id_: str, boundary: str, international: bool) -> bytes:
+    report = "global-delivery-status" if international else "delivery-status"
     lines = [
-        f"Date: {rfc5322_date(now)}",
-        f"From: Mail gateway <MAILER-DAEMON@{hostname}>",
+        f"Date: {rfc5322_date(letter.now)}",
+        f"From: Mail gateway <MAILER-DAEMON@{letter.hostname}>",
         f"To: <{sender.text}>",
-        f"Subject: {subject(targets, late)}",
-        f"Message-ID: <{id_}@{hostname}>",
+        f"Subject: {subject(letter.targets, letter.kind)}",
+        f"Message-ID: <{id_}@{letter.hostname}>",
     ]
     found = Message(head, Held(head)).first(b"Message-ID")
     if found is not None and _MESSAGE_ID.fullmatch(found):
@@ -102,45 +111,43 @@ def _header(
     lines += [
         "Auto-Submitted: auto-replied",  # RFC 3834 5
         "MIME-Version: 1.0",
-        f'Content-Type: multipart/report; report-type={kind};\r\n\tboundary="{boundary}"',
+        f'Content-Type: multipart/report; report-type={report};\r\n\tboundary="{boundary}"',
     ]
     if international:
         lines.append("Content-Transfer-Encoding: 8bit")
     return "\r\n".join([*lines, "", "This is a notice in parts (RFC 3464).", ""]).encode()
 
 
-def _status(
-    delivery: Delivery,
-    targets: tuple[Target, ...],
-    hostname: str,
-    now: float,
-    until: float | None,
-    international: bool,
-) -> bytes:
+def _status(letter: Letter, international: bool) -> bytes:
     """The fields of RFC 3464 2.2 and 2.3."""
-    lines = [f"Reporting-MTA: dns; {hostname}"]
-    if delivery.envid and (envid := _decode_xtext(delivery.envid)):
+    delivery = letter.delivery
+    lines = [f"Reporting-MTA: dns; {letter.hostname}"]
+    if delivery.envid and (envid := _printable(of_xtext(delivery.envid))):
         lines.insert(0, f"Original-Envelope-Id: {envid}")
     lines.append(f"Arrival-Date: {rfc5322_date(delivery.created)}")
-    for target in targets:
-        lines += ["", *_recipient(target, now, until, international)]
+    for target in letter.targets:
+        lines += ["", *_recipient(target, letter.kind, letter.now, letter.until, international)]
     return "".join(_fold(line) + "\r\n" for line in lines).encode()
 
 
-def _recipient(target: Target, now: float, until: float | None, international: bool) -> list[str]:
+def _recipient(target: Target, kind: Kind, now: float, until: float | None, international: bool) -> list[str]:
     lines = []
-    if target.orcpt and (original := _original_recipient(target.orcpt, international)):
+    if target.orcpt and (original := shown(target.orcpt, international=international)):
         lines.append(f"Original-Recipient: {original}")
-    kind = "rfc822" if target.address.is_ascii else "utf-8"
-    shown = target.address.text if international else _escape(target.address.text)
+    address = target.address.text
+    if target.address.is_ascii:
+        final = f"rfc822; {address}"
+    else:  # RFC 6533 3
+        final = f"utf-8; {address if international else embedded(address)}"
     lines += [
-        f"Final-Recipient: {kind}; {shown}",
-        f"Action: {'failed' if until is None else 'delayed'}",
-        f"Status: {_code(target.enhanced, '5' if until is None else '4')}",
+        f"Final-Recipient: {final}",
+        f"Action: {action(kind, target)}",
+        f"Status: {_code(target.enhanced, _GRADES[kind])}",
     ]
     if target.host:
         lines.append(f"Remote-MTA: dns; {_name(target.host)}")
-    if diagnostic := _diagnostic(target):
+    # Of what was delivered here it would say in which folder, which is nobody's business.
+    if target.owed is not Success.DELIVERED and (diagnostic := _diagnostic(target)):
         lines.append(f"Diagnostic-Code: {diagnostic}")
     lines.append(f"Last-Attempt-Date: {rfc5322_date(now)}")
     if until is not None:
@@ -149,7 +156,7 @@ def _recipient(target: Target, now: float, until: float | None, international: b
 
 
 def _code(enhanced: str | None, grade: str) -> str:
-    """A failure is told with 5, a delay with 4, whatever the next hop's own first digit was (RFC 3464 2.3.4)."""
+    """Failure is told with 5, delay with 4, success with 2, whatever the next hop said first (RFC 3464 2.3.4)."""
     found = _STATUS.fullmatch(enhanced or "")
     return grade + (found[1] if found else ".0.0")
 
@@ -173,30 +180,6 @@ def _name(host: str) -> str:
     return f"[IPv6:{_printable(host)}]" if address.version == 6 else f"[{host}]"
 
 
-def _original_recipient(orcpt: str, international: bool) -> str:
-    """ORCPT as it came (RFC 3461 4.2), its xtext decoded; "" for what is malformed."""
-    kind, mark, text = orcpt.partition(";")
-    if not mark or not kind.isascii() or not kind.replace("-", "").isalnum():
-        return ""
-    decoded = _decode_xtext(text) if text.isascii() else text
-    if not decoded or any(ord(letter) < 32 or ord(letter) == 127 for letter in decoded):
-        return ""
-    return f"{kind}; {decoded if international else _escape(decoded)}"
-
-
-def _decode_xtext(text: str) -> str:
-    """RFC 3461 4. What would not be printable ASCII stays encoded, so that no field can be made up in it."""
-    decoded = _XTEXT.sub(lambda found: chr(int(found[1], 16)), text)
-    return decoded if decoded.isascii() and decoded.isprintable() else _printable(text)
-
-
-def _escape(text: str) -> str:
-    """Letters beyond ASCII as \\x{E9} (RFC 6533 3, utf-8-addr-unitext), where the notice travels without SMTPUTF8."""
-    if text.isascii():
-        return text
-    return "".join(letter if letter.isascii() and letter != "\\" else f"\\x{{{ord(letter):02X}}}" for letter in text)
-
-
 def _printable(text: str) -> str:
     """One line of printable ASCII; line ends become spaces, all else a question mark."""
     return "".join(letter if " " <= letter <= "~" else " " if letter in "\r\n\t" else "?" for letter in text).strip()
@@ -217,12 +200,26 @@ def _fold(line: str) -> str:
 def _original(head: bytes, full: bool) -> tuple[str, bytes]:
     """The third part (RFC 6522 3): the original where that was asked for and can travel as it is, else its header."""
     if full and len(head) <= MAX_RETURNED and _is_plain(head):
-        return "message/rfc822", head
+        return _WHOLE, head
     section = Message(head, Held(head)).header_section()
     if len(section) > MAX_RETURNED:
         section = section[: section.rfind(b"\r\n", 0, MAX_RETURNED) + 2]
     kind = "text/rfc822-headers" if section.isascii() else "message/global-headers"  # RFC 6533 6
     return kind, section
+
+
+def _topic(head: bytes) -> str:
+    """The original's Subject as its reader sees it, "" where it has none or none that can be read."""
+    raw = Message(head, Held(head)).first(b"Subject") or b""
+    if len(raw) > _LONGEST_LINE:
+        return ""
+    text = raw.decode("utf-8", "replace")
+    if "=?" not in text:
+        return text
+    try:
+        return str(make_header(decode_header(text)))  # RFC 2047
+    except (ValueError, LookupError, MessageError):  # Charsets and base64 of any kind come by.
+        return ""
 
 
 def _is_plain(octets: bytes) -> bool:

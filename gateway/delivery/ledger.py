@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.delivery.courier import Tell, told
+from gateway.delivery.kind import Kind
 from gateway.delivery.lane import Item
-from gateway.delivery.notice import LATE, Notices, hushed, wishing
+from gateway.delivery.notice import Notices, wishing
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.schedule import RetryTerms
-from gateway.delivery.settle import Settled, settle
+from gateway.delivery.settle import Settled, paid, settle, unpaid
 from gateway.mail.delivery import Delivery, State, Status, Target
 from gateway.mail.message import Content
 from gateway.mail.reply import Refused
@@ -63,13 +64,15 @@ class Ledger:
         `seconds`: how long the attempt took; None where there was none.
         """
         if settled.failed:
-            stored, event = await self._notify(item, settled.delivery, settled.failed, None)
+            stored, event = await self._notify(item, settled.delivery, settled.failed, Kind.FAILURE)
             if event is not None:
                 settled.events.append(event)
             elif not stored:  # Nobody is given up whose sender does not know: what arrived is noted, the rest waits.
                 settled = self.judge(item.delivery, outcome, keep=True)
+        if settled.owed:
+            settled = await self._tell_success(item, settled)
         delivery = settled.delivery
-        if not settled.finished and self._clock.now() - delivery.created >= LATE:
+        if not settled.finished and not delivery.delay_told and self._is_late(delivery):
             delivery = await self._tell_delay(item, settled)
         if settled.closing is not None:
             settled.events.append(settled.closing)
@@ -91,19 +94,31 @@ class Ledger:
         self._tell("error", "content_broken", {"id": delivery.message, "delivery": delivery.id, "state": "held"})
         await self._write(item, False, delivery, [event])
 
+    def _is_late(self, delivery: Delivery) -> bool:
+        return self.retry.is_late(self._clock.now(), delivery.created)
+
+    async def _tell_success(self, item: Item, settled: Settled) -> Settled:
+        """`settled` after the sender was told that they have it, or when he can't be told now."""
+        stored, event = await self._notify(item, settled.delivery, settled.owed, Kind.SUCCESS)
+        if event is not None:
+            settled.events.append(event)
+        if stored:
+            return paid(settled)
+        return unpaid(settled, now=self._clock.now(), retry=self.retry, chance=self._chance)
+
     async def _tell_delay(self, item: Item, settled: Settled) -> Delivery:
         """The delivery, after its sender was told once that it is late (RFC 3461 4.1)."""
         delivery = settled.delivery
-        late = wishing(delivery.waiting, "DELAY")
+        late = wishing(delivery.waiting, Kind.DELAY)
         if delivery.sender is None or not late:
             return delivery
-        stored, event = await self._notify(item, delivery, late, delivery.created + self.retry.expire)
+        stored, event = await self._notify(item, delivery, late, Kind.DELAY, delivery.created + self.retry.expire)
         if event is not None:
             settled.events.append(event)
-        return hushed(delivery) if stored else delivery
+        return replace(delivery, delay_told=True) if stored else delivery
 
     async def _notify(
-        self, item: Item, delivery: Delivery, targets: tuple[Target, ...], until: float | None
+        self, item: Item, delivery: Delivery, targets: tuple[Target, ...], kind: Kind, until: float | None = None
     ) -> tuple[bool, Event | None]:
         """Whether it is seen to, and the event of a notice that was sent. False: it has to be tried again."""
         facts = {"id": delivery.message, "delivery": delivery.id}
@@ -115,7 +130,7 @@ class Ledger:
                 if item.content is None and delivery.sender is not None:
                     item.content = await _readable(item)
                 return True, await self._notices.tell(
-                    delivery, targets, item.content, now=self._clock.now(), until=until
+                    delivery, targets, item.content, kind=kind, now=self._clock.now(), until=until
                 )
         except asyncio.CancelledError:
             if not self.is_cut():

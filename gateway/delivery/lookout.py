@@ -50,6 +50,11 @@ class Lookout:
         """Look now."""
         self._wake.set()
 
+    def reopen(self) -> None:
+        """Look now, also into queues that failed: they may work again."""
+        self._closed = dict.fromkeys(self._closed, 0.0)
+        self._wake.set()
+
     def remind(self, when: float | None) -> None:
         """Something was stored that is due at `when`, in seconds since 1970."""
         if when is not None and when < self._alarm:

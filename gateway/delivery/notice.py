@@ -1,21 +1,19 @@
-"""Telling the sender of failure and delay, as far as the sender wants to hear of them (RFC 3461 4.1).
+"""Telling the sender of failure, delay and success, as far as the sender wants to hear of them (RFC 3461 4.1).
 
-Leaves out: notices of success.
+Leaves out: success where the next hop knows DSN; that one tells (RFC 3461 5.2.1).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import replace
 
 from gateway.delivery.dsn import MAX_RETURNED, build
-from gateway.mail.delivery import Delivery, Status, Target
+from gateway.delivery.kind import Kind, action
+from gateway.mail.delivery import Delivery, Target
 from gateway.mail.mail import Mail
 from gateway.mail.message import Content
 from gateway.observe import events
 from gateway.observe.events import Event
-
-LATE = 4 * 3600.0  # Seconds until the sender hears of a delay; RFC 5321 4.5.4.1 leaves the time to us.
 
 
 class Notices:
@@ -46,17 +44,18 @@ class Notices:
         targets: tuple[Target, ...],
         content: Content | None,
         *,
+        kind: Kind,
         now: float,
         until: float | None = None,
     ) -> Event | None:
         """Tell the sender about `targets`; None where the sender is null or wants to hear nothing.
 
-        `content` is the original's octets, None where they can't be read: then the notice goes without. With `until`
-        they are only late. Raises whatever `submit` raises.
+        `content` is the original's octets, None where they can't be read: then the notice goes without. `until` goes
+        with Kind.DELAY: when it is given up. Raises whatever `submit` raises.
         """
         if delivery.sender is None:
             return None
-        wanted = wishing(targets, "DELAY" if until is not None else "FAILURE")
+        wanted = wishing(targets, kind)
         if not wanted:
             return None
         head, whole = await _head(content)
@@ -64,6 +63,7 @@ class Notices:
         mail = build(
             delivery,
             wanted,
+            kind=kind,
             head=head,
             whole=whole,
             hostname=self._hostname,
@@ -76,31 +76,15 @@ class Notices:
             "delivery": delivery.id,
             "notice": await self._submit(mail),
             "to": delivery.sender.text,
-            "action": "failed" if until is None else "delayed",
+            "action": action(kind, wanted[0]),
             "recipients": [target.address.text for target in wanted],
         }
         return Event(message=delivery.message, time=now, event=events.NOTIFIED, facts=facts)
 
 
-def wishing(targets: tuple[Target, ...], what: str) -> tuple[Target, ...]:
-    """Those whose NOTIFY asks for `what` (FAILURE or DELAY). Without NOTIFY both are told (RFC 3461 4.1)."""
-    return tuple(target for target in targets if target.notify is None or what in target.notify.upper().split(","))
-
-
-def hushed(delivery: Delivery) -> Delivery:
-    """`delivery` after a notice of delay: DELAY is crossed out of each NOTIFY, so that it is told but once."""
-    return replace(
-        delivery,
-        targets=tuple(
-            replace(target, notify=_without_delay(target.notify)) if target.status is Status.WAITING else target
-            for target in delivery.targets
-        ),
-    )
-
-
-def _without_delay(notify: str | None) -> str:
-    left = ["FAILURE"] if notify is None else [word for word in notify.upper().split(",") if word != "DELAY"]
-    return ",".join(left) or "NEVER"
+def wishing(targets: tuple[Target, ...], kind: Kind) -> tuple[Target, ...]:
+    """Those of whom the sender wants to hear it."""
+    return tuple(target for target in targets if target.wants(kind))
 
 
 async def _head(content: Content | None) -> tuple[bytes, bool]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.mail.address import Address
+from gateway.mail.delivery import Success
 
 
 class Verdict(StrEnum):
@@ -21,7 +22,8 @@ class Result:
     """`reply` is the next hop's own words (code first), or ours where it said nothing that counts.
 
     `reason` tells them apart: None where the host itself replied, a word of RFC 8460 4.3 where TLS is the cause, else a
-    short sentence of ours. `enhanced` is a code of RFC 3463; `host` was tried, if any was.
+    short sentence of ours. `enhanced` is a code of RFC 3463; `host` was tried, if any was. `success` is set where the
+    recipient has it, the sender asked to hear of that, and nobody further on will tell.
     """
 
     address: Address
@@ -30,6 +32,7 @@ class Result:
     enhanced: str
     reason: str | None = None
     host: str | None = None
+    success: Success | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,5 +31,8 @@ class Queue(Protocol):
     async def postpone(self, delivery: Delivery, events: Sequence[Event]) -> None:
         """Store targets, state, attempts and next_attempt as `delivery` has them. Durable when this returns."""
 
+    def may_send(self, delivery: Delivery) -> bool:
+        """Whether an attempt may begin now: it is leased to us still, and nobody else can have got it meanwhile."""
+
     async def unlease(self, delivery: Delivery) -> None:
         """Give it back as it was."""

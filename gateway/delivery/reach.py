@@ -25,7 +25,17 @@ class Reach:
     timeouts: Timeouts
 
     async def link(self, candidate: Candidate, outbound: Outbound) -> Link:
-        """A connection on which MAIL may be said. Raises TlsFault, HopFault, HostRefused."""
+        """A connection on which MAIL may be said. Raises TlsFault, HopFault (HopLogin among them), HostRefused."""
+        link = await self._link(candidate, outbound)
+        if outbound.login is not None:
+            try:
+                await link.hop.authenticate(outbound.login)
+            except BaseException:
+                link.hop.abort()
+                raise
+        return link
+
+    async def _link(self, candidate: Candidate, outbound: Outbound) -> Link:
         hop = await self._connect(candidate, outbound)
         try:
             if outbound.tls.level > TlsLevel.OPPORTUNISTIC:

@@ -102,6 +102,10 @@ class Runner:
             self._pump(lane)
         self._lookout.wake()
 
+    def look(self) -> None:
+        """Look into the queues now: another process has left something there, or a queue works again."""
+        self._lookout.reopen()
+
     def reconfigure(
         self,
         outbounds: tuple[Outbound, ...],
@@ -250,6 +254,9 @@ class Runner:
     async def _attempt(self, item: Item) -> tuple[Outcome | None, float]:
         """What came of it and how long it took; None where that is seen to already."""
         started = self._clock.monotonic()
+        if not item.queue.may_send(item.delivery):
+            await self._return(item)
+            return None, 0.0
         try:
             item.task = asyncio.current_task()
             return await self._courier.carry(item), self._clock.monotonic() - started

@@ -5,6 +5,7 @@
      +- HopLost          the connection ended
      +- HopSilent        time ran out
      +- HopOdd           what came is no SMTP reply
+     +- HopLogin         no login, or not ours
 
 Pure; `client` moves the octets.
 """
@@ -48,6 +49,18 @@ class HopOdd(HopFault):
     """What came is no SMTP reply."""
 
     enhanced = "4.5.0"
+
+
+class HopLogin(HopFault):
+    """The host lets us in under no name: it offers no AUTH that we know, refuses our login, or asks for one.
+
+    `said` is its reply, for log and trace alone: it may name the user.
+    """
+
+    def __init__(self, text: str, *, enhanced: str = "4.7.8", said: str = "") -> None:
+        super().__init__(text)
+        self.enhanced = enhanced
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +176,10 @@ class Ear:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """What EHLO offered. `sized`: it knows SIZE; `size` is None where it names no limit (RFC 1870 4)."""
+    """What EHLO offered. `sized`: it knows SIZE; `size` is None where it names no limit (RFC 1870 4).
+
+    `auth` are the mechanisms of AUTH, in capitals (RFC 4954 3).
+    """
 
     sized: bool = False
     size: int | None = None
@@ -172,6 +188,8 @@ class Offers:
     pipelining: bool = False
     starttls: bool = False
     enhanced: bool = False
+    dsn: bool = False
+    auth: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, said: Said) -> Offers:
@@ -188,4 +206,6 @@ class Offers:
             pipelining="PIPELINING" in offered,
             starttls="STARTTLS" in offered,
             enhanced="ENHANCEDSTATUSCODES" in offered,
+            dsn="DSN" in offered,
+            auth=tuple(dict.fromkeys(mechanism.upper() for mechanism in offered.get("AUTH", []))),
         )

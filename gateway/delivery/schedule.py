@@ -11,14 +11,16 @@ from gateway.settings.schema import Retry
 from gateway.world.chance import Chance
 
 _MOST_STEPS = 64  # Beyond it every wait is the longest one; a power of a larger number would overflow.
-_CLOSE = 1.0  # Seconds. Storage rounds times; an attempt just before the end must not be followed by one at the end.
+CLOSE = 1.0  # Seconds. Storage rounds times; an attempt just before the end must not be followed by one at the end.
+LATE = 4 * 3600.0  # Seconds until the sender hears of a delay, where the settings say nothing.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryTerms:
     """Waits in seconds: `first`, each `factor` times the one before, at most `longest`, the share `jitter` by chance.
 
-    `expire` is how long after its arrival a message is given up.
+    `expire` is how long after its arrival a message is given up, `delay_notice` how long after it the sender is told
+    that it is late; None: never.
     """
 
     first: float
@@ -26,13 +28,25 @@ class RetryTerms:
     longest: float
     jitter: float
     expire: float
+    delay_notice: float | None = LATE
 
     @classmethod
     def from_settings(cls, retry: Retry) -> RetryTerms:
         """The section [retry] of gateway.toml."""
         return cls(
-            first=retry.first, factor=retry.factor, longest=retry.longest, jitter=retry.jitter, expire=retry.expire
+            first=retry.first,
+            factor=retry.factor,
+            longest=retry.longest,
+            jitter=retry.jitter,
+            expire=retry.expire,
+            delay_notice=retry.delay_notice or None,
         )
+
+    def is_late(self, now: float, created: float) -> bool:
+        """Whether the sender is to hear of the delay of what was taken at `created`, and has not expired yet."""
+        if self.delay_notice is None or self.delay_notice >= self.expire:
+            return False
+        return now >= created + self.delay_notice - CLOSE
 
 
 def wait(attempts: int, retry: RetryTerms, chance: Chance) -> float:
@@ -44,9 +58,13 @@ def wait(attempts: int, retry: RetryTerms, chance: Chance) -> float:
 def next_attempt(attempts: int, now: float, created: float, retry: RetryTerms, chance: Chance) -> float | None:
     """When to try again after the failed attempt number `attempts`, in seconds since 1970; None: it has expired.
 
-    Never later than expiry, so that the last attempt happens there, give or take a second.
+    Never later than expiry, so that the last attempt happens there, give or take a second. Nor beyond the time of the
+    delay notice while that has not come: whether it is late is known only by trying.
     """
     end = created + retry.expire
-    if now >= end - _CLOSE:
+    if now >= end - CLOSE:
         return None
-    return min(now + wait(attempts, retry, chance), end)
+    when = min(now + wait(attempts, retry, chance), end)
+    if retry.delay_notice is not None and now < (late := created + retry.delay_notice) - CLOSE:
+        when = min(when, late)
+    return when

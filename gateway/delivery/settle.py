@@ -19,13 +19,15 @@ EXPIRED = "5.4.7"  # RFC 3463 3.5: delivery time expired, for good
 class Settled:
     """`delivery` is as it is to be stored, `finished` when nobody waits any more.
 
-    `failed` are those who were given up in this attempt; the sender hears of them before anything is stored.
+    `failed` are those who were given up in this attempt, `owed` those who have it and of whom the sender asked to hear
+    that: he is told before anything is stored.
     `events` happened, in order; `closing` comes behind those that the notice adds, None where `events` tell it already.
     """
 
     delivery: Delivery
     finished: bool
     failed: tuple[Target, ...]
+    owed: tuple[Target, ...]
     events: list[Event]
     closing: Event | None
 
@@ -39,8 +41,10 @@ def settle(
     """
     results = {result.address.text: result for result in outcome.results}
     waiting = delivery.waiting
-    if all(target.address.text in results for target in waiting) and all(
-        result.verdict is Verdict.SENT for result in outcome.results
+    if (
+        all(target.address.text in results for target in waiting)
+        and all(result.verdict is Verdict.SENT and result.success is None for result in outcome.results)
+        and not (delivery.attempts and any(target.owed for target in delivery.targets))
     ):
         return _all_sent(delivery, outcome, now)
     targets = {target.address.text: _judged(target, results.get(target.address.text), keep) for target in waiting}
@@ -66,9 +70,28 @@ def settle(
         delivery=stored,
         finished=when is None,
         failed=tuple(target for target in targets.values() if target.status is Status.FAILED),
+        owed=tuple(target for target in stored.targets if target.owed is not None),
         events=told,
         closing=_closing(stored, when, now),
     )
+
+
+def paid(settled: Settled) -> Settled:
+    """After the sender was told of success: nothing is owed any more."""
+    targets = tuple(
+        target if target.owed is None else replace(target, owed=None) for target in settled.delivery.targets
+    )
+    return replace(settled, delivery=replace(settled.delivery, targets=targets), owed=())
+
+
+def unpaid(settled: Settled, *, now: float, retry: RetryTerms, chance: Chance) -> Settled:
+    """Where the sender could not be told of success: the delivery stays until he is, though nobody waits for mail."""
+    if not settled.finished:
+        return settled
+    attempts = settled.delivery.attempts + 1
+    when = now + wait(attempts, retry, chance)
+    delivery = replace(settled.delivery, attempts=attempts, next_attempt=when, state=State.WAITING)
+    return replace(settled, delivery=delivery, finished=False, closing=_closing(delivery, when, now))
 
 
 def later(delivery: Delivery, cause: Result) -> Outcome:
@@ -100,7 +123,7 @@ def _all_sent(delivery: Delivery, outcome: Outcome, now: float) -> Settled:
         event = _attempt_event(delivery, outcome.hops[0], now)
         event.facts["recipients"] = [_sent_facts(result) for result in outcome.results]
         event.facts["done"] = True
-        return Settled(delivery=delivery, finished=True, failed=(), events=[event], closing=None)
+        return Settled(delivery=delivery, finished=True, failed=(), owed=(), events=[event], closing=None)
     told = [_attempt_event(delivery, hop, now) for hop in outcome.hops]
     told += [
         Event(
@@ -111,7 +134,9 @@ def _all_sent(delivery: Delivery, outcome: Outcome, now: float) -> Settled:
         )
         for result in outcome.results
     ]
-    return Settled(delivery=delivery, finished=True, failed=(), events=told, closing=_closing(delivery, None, now))
+    return Settled(
+        delivery=delivery, finished=True, failed=(), owed=(), events=told, closing=_closing(delivery, None, now)
+    )
 
 
 def _judged(target: Target, result: Result | None, keep: bool) -> Target:
@@ -129,6 +154,7 @@ def _judged(target: Target, result: Result | None, keep: bool) -> Target:
         enhanced=result.enhanced,
         reply=result.reply,
         host=result.host,
+        owed=result.success,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gateway.connectors.tls import TlsFault
 from gateway.delivery.client import HostRefused, Transaction
 from gateway.delivery.outcome import Result, Verdict
 from gateway.delivery.said import HopFault, HopLost, Said
-from gateway.mail.delivery import Target
+from gateway.mail.delivery import Success, Target
 
 NO_TLS = "4.4.317"  # Forced TLS that can't be had, as Exchange has it
 BAD_CERTIFICATE = "4.7.320"
@@ -101,6 +102,15 @@ def of_ours(
     """The same for all, where no host said it but we do. `text` is a sentence that begins with a small letter."""
     reason, reply = _ours(code, enhanced, text)
     return of_all(targets, verdict, enhanced, reply, reason=reason, host=host)
+
+
+def with_success(results: Sequence[Result], targets: Sequence[Target], how: Success) -> tuple[Result, ...]:
+    """`results` with `how` at each recipient who has it and whose sender asked to hear of that (RFC 3461 4.1)."""
+    asking = {target.address.text for target in targets if target.wants("SUCCESS")}
+    return tuple(
+        replace(result, success=how) if result.verdict is Verdict.SENT and result.address.text in asking else result
+        for result in results
+    )
 
 
 def _ours(code: int, enhanced: str, text: str) -> tuple[str, str]:

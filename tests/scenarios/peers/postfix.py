@@ -94,10 +94,14 @@ class Postfix:
             raise
         return self
 
+    def halt(self) -> None:
+        """End its processes; its queue and mailbox stay until `stop`."""
+        subprocess.run([*self._command(), "stop"], capture_output=True, timeout=60)
+
     def stop(self) -> None:
         if self._root is None:
             return
-        subprocess.run([*self._command(), "stop"], capture_output=True, timeout=60)
+        self.halt()
         with contextlib.suppress(OSError, ValueError):  # Where it did not stop in time, nothing of it may remain.
             os.kill(int((self._root / "queue/pid/master.pid").read_text()), signal.SIGKILL)
         shutil.rmtree(self._root, ignore_errors=True)
@@ -114,6 +118,11 @@ class Postfix:
         """Its mail log so far."""
         file = self._root / "mail.log" if self._root else None
         return file.read_text(errors="replace") if file is not None and file.exists() else ""
+
+    def submit(self, *arguments: str, octets: bytes) -> None:
+        """Hand it a message by its own sendmail, such as `-f ida@corp.example -N success otto@partner.example`."""
+        command = ["/usr/sbin/sendmail", "-C", f"{self._root}/etc", "-i", *arguments]
+        subprocess.run(command, input=octets, check=True, capture_output=True, timeout=30)
 
     def messages(self) -> list[bytes]:
         """What lies in its mailbox; line ends are LF, and Postfix's own header fields stand on top."""

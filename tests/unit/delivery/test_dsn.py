@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.delivery.dsn import MAX_RETURNED, build, quoted_printable
+from gateway.delivery.kind import Kind
 from gateway.mail.address import parse_address
-from gateway.mail.delivery import Delivery, Status, Target
+from gateway.mail.delivery import Delivery, Status, Success, Target
 from gateway.mail.envelope import Body
 from gateway.mail.mail import Mail
 
@@ -51,10 +52,12 @@ def notice(
     whole: bool = False,
     until: float | None = None,
     contact: str | None = "postmaster@corp.example",
+    kind: Kind | None = None,
 ) -> Mail:
     return build(
         delivery,
         targets or (FAILED,),
+        kind=kind or (Kind.FAILURE if until is None else Kind.DELAY),
         head=head,
         whole=whole,
         hostname="gw.corp.example",
@@ -301,6 +304,99 @@ def test_an_original_that_guesses_the_boundary_ends_no_part() -> None:
 def test_a_bad_message_id_is_not_answered_to() -> None:
     parsed = read(notice(head=b"Message-ID: <a b>\r\n c\r\n\r\n"))
     assert parsed["In-Reply-To"] is None
+
+
+def test_a_success_is_told_in_words_and_fields() -> None:
+    """Case queue-20: one notice for several, each with its own action, and with no original but its header."""
+    relayed = replace(
+        FAILED, status=Status.SENT, enhanced="2.0.0", reply="250 2.0.0 Queued as X1", owed=Success.RELAYED
+    )
+    delivered = replace(
+        relayed,
+        address=parse_address("eva@partner.example"),
+        reply="250 2.0.0 Written to outbox/Q1.1.eml",
+        owed=Success.DELIVERED,
+    )
+    mail = notice(relayed, delivered, kind=Kind.SUCCESS, whole=True, delivery=replace(DELIVERY, ret="FULL"))
+    text, (about, first, second), original = parts(mail)
+    assert read(mail)["Subject"] == "Handed on: your message to 2 recipients"
+    assert about["Original-Envelope-Id"] == "QQ=314159"
+    assert (first["Action"], first["Status"]) == ("relayed", "2.0.0")
+    assert first["Diagnostic-Code"] == "smtp; 250 2.0.0 Queued as X1"
+    assert (second["Action"], second["Final-Recipient"]) == ("delivered", "rfc822; eva@partner.example")
+    assert "outbox" not in octets(mail).decode(), "where it lies is nobody's business"
+    assert original.get_content_type() == "text/rfc822-headers", "RET is about failure alone (RFC 3461 4.3)"
+    words = " ".join(text.split())
+    assert "You asked to hear what becomes of it. You need do nothing." in words
+    assert "handed on to mx.partner.example, which took it. That server sends no receipts" in words
+    assert "eva@partner.example It has been delivered." in words
+    assert "What to do" not in text
+    assert read(notice(delivered, kind=Kind.SUCCESS))["Subject"] == "Delivered: your message to eva@partner.example"
+
+
+def test_a_delay_returns_the_header_alone_whatever_ret_says() -> None:
+    waiting = replace(FAILED, status=Status.WAITING, enhanced="4.4.1")
+    mail = notice(waiting, until=NOW + 60, whole=True, delivery=replace(DELIVERY, ret="FULL"))
+    assert b"Secret words" not in octets(mail)
+
+
+def test_only_a_delay_has_an_end() -> None:
+    with pytest.raises(ValueError, match="delay"):
+        notice(kind=Kind.DELAY)
+    with pytest.raises(ValueError, match="delay"):
+        notice(kind=Kind.SUCCESS, until=NOW)
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        (b"Offer", '"Offer"'),
+        (b"=?utf-8?q?Gr=C3=BC=C3=9Fe?= from home", '"Grüße from home"'),
+        ("Grüße".encode(), '"Grüße"'),
+        (b"x" * 200, '"' + "x" * 70 + '..."'),
+        (b"a\x1b[2J\x00b", '"a [2J b"'),
+        (b"=?no-such-charset?q?x?=", None),
+        (b"=?utf-8?b?!?=", None),
+        (b"y" * 2000, None),
+        (b"", None),
+    ],
+)
+def test_the_text_names_the_message_as_its_sender_knows_it(subject: bytes, shown: str | None) -> None:
+    text, _, _ = parts(notice(head=b"Subject: " + subject + b"\r\n\r\n"))
+    assert "handed in on Thu, 29 Oct 2026 10:00:00 UTC" in text
+    if shown is not None:
+        assert f"  {shown}" in text.splitlines()
+    else:
+        assert "no-such" not in text and "yyyy" not in text
+
+
+def test_a_reply_in_another_script_of_any_length_is_quoted_safely() -> None:
+    """The machine's part is ASCII of bounded length; the readable part has the letters without what steers a screen."""
+    said = "550 5.7.1 Ошибка \u202e\x9b2J " + "ж" * 5000
+    text, (_, one), _ = parts(notice(replace(FAILED, enhanced="5.7.1", reply=said)))
+    assert one["Diagnostic-Code"].startswith("smtp; 550 5.7.1 ?????? ?")
+    assert len(one["Diagnostic-Code"]) < 1000
+    assert "mx.partner.example said: 550 5.7.1 Ошибка" in text
+    assert not set(text) & set("\u202e\x9b")
+    assert text.count("ж") < 700
+
+
+def test_orcpt_of_either_kind_is_shown_in_the_notices_own_form() -> None:
+    """RFC 6533 3: letters as they are in a global notice, in seven bits in any other."""
+    failed = replace(FAILED, orcpt="utf-8;ïda+\\x{2B}@corp.example")
+    _, (_, one), _ = parts(notice(failed))
+    assert one["Original-Recipient"] == "utf-8; \\x{EF}da\\x{2B}\\x{2B}@corp.example"
+    mail = notice(failed, delivery=replace(DELIVERY, sender=parse_address("ïda@corp.example")))
+    assert "Original-Recipient: utf-8; ïda++@corp.example\r\n".encode() in octets(mail)
+
+
+def test_a_login_that_fails_until_the_end_is_told_as_the_gateways_own_trouble() -> None:
+    reason = "the host refuses our login (535 5.7.8)"
+    expired = replace(FAILED, enhanced="5.4.7", reason=reason, reply=f"451 4.7.8 T{reason[1:]}")
+    text, _, _ = parts(notice(expired))
+    words = " ".join(text.split())
+    assert "The last problem: this gateway could not log in at the next mail server." in words
+    assert "What to do: Tell the postmaster of this gateway." in words
 
 
 def test_a_null_sender_gets_no_notice() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from gateway.delivery.lane import AHEAD, MAX_BACKLOG
+from gateway.delivery.lookout import POLL
 from gateway.delivery.runner import MAX_OCTETS
 from gateway.mail.delivery import State, Status
 from tests.fakes.attempts import answering
@@ -232,3 +233,32 @@ async def test_expiry_ends_after_a_last_attempt(stage: Stage) -> None:
         (notice,) = stage.submitted
         assert notice.message.content.inline is not None
         assert b"Status: 5.4.7\r\n" in notice.message.content.inline
+
+
+async def test_what_may_not_be_sent_now_goes_back_and_is_fetched_when_it_may(stage: Stage) -> None:
+    """A process that others may have taken for dead begins nothing: they may be sending it already."""
+    stage.make()
+    async with stage.running():
+        stage.queue.fenced = True
+        stage.offer(stage.delivery())
+        await stage.settle()
+        assert stage.attempts.tried == []
+        assert stage.queue.rows["Q1.1"].attempts == 0
+        stage.queue.fenced = False
+        await stage.clock.advance(POLL + 0.1)
+        assert stage.queue.settled == ["Q1.1"]
+
+
+async def test_a_queue_that_failed_is_asked_again_when_it_is_said_to_work(stage: Stage) -> None:
+    stage.make()
+    async with stage.running():
+        stage.queue.fail_reads = 1
+        stage.runner.wake()
+        await stage.settle()
+        stage.queue.put(stage.delivery())
+        stage.runner.wake()
+        await stage.settle()
+        assert stage.queue.settled == []  # It is left alone for a while.
+        stage.runner.look()
+        await stage.settle()
+        assert stage.queue.settled == ["Q1.1"]

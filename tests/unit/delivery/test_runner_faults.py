@@ -142,7 +142,8 @@ async def test_a_delay_is_told_once_and_the_end_too(stage: Stage) -> None:
         await stage.clock.advance(12 * 3600)
         (late,) = stage.submitted
         assert b"Action: delayed\r\n" in (late.message.content.inline or b"")
-        assert stage.queue.rows["Q1.1"].targets[0].notify == "FAILURE"
+        assert stage.queue.rows["Q1.1"].delay_told
+        assert stage.queue.rows["Q1.1"].targets[0].notify == "DELAY,FAILURE"  # As it came, for the next hop.
         await stage.clock.advance(5 * 86400)
         assert len(stage.submitted) == 2
         assert b"Action: failed\r\n" in (stage.submitted[1].message.content.inline or b"")

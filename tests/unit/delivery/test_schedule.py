@@ -31,10 +31,27 @@ def test_the_last_attempt_happens_at_expiry() -> None:
     assert next_attempt(1, 99_999.0, 0.0, terms, FakeChance()) is None
 
 
+def test_an_attempt_is_made_when_the_delay_notice_falls_due() -> None:
+    """Else the sender would hear of it up to one longest wait too late."""
+    terms = replace(RETRY, delay_notice=4 * 3600.0)
+    assert next_attempt(9, 10_000.0, 0.0, terms, FakeChance()) == 4 * 3600.0
+    assert next_attempt(1, 10_000.0, 0.0, terms, FakeChance(share=1.0)) == 10_060.0
+    assert next_attempt(9, 4 * 3600.0 - 0.5, 0.0, terms, FakeChance(share=1.0)) == 8 * 3600.0 - 0.5
+    assert next_attempt(9, 10_000.0, 0.0, replace(terms, delay_notice=None), FakeChance(share=1.0)) == 24_400.0
+
+
+def test_what_is_late_is_told_between_its_time_and_the_end() -> None:
+    assert not RETRY.is_late(4 * 3600.0 - 2, 0.0)
+    assert RETRY.is_late(4 * 3600.0 - 0.001, 0.0), "storage keeps whole milliseconds"
+    assert not replace(RETRY, delay_notice=None).is_late(1e6, 0.0)
+    assert not replace(RETRY, delay_notice=RETRY.expire).is_late(1e6, 0.0), "its end is told instead"
+
+
 def test_settings_become_terms() -> None:
     assert RetryTerms.from_settings(Retry()) == RetryTerms(
-        first=60, factor=2.0, longest=14400, jitter=0.2, expire=432000
+        first=60, factor=2.0, longest=14400, jitter=0.2, expire=432000, delay_notice=14400
     )
+    assert RetryTerms.from_settings(Retry(delay_notice=0)).delay_notice is None
 
 
 @given(
