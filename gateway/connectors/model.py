@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.connectors.certificate_terms import CertificateTerms
 
 
 class TlsLevel(IntEnum):
@@ -55,8 +59,19 @@ class TlsTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """As whom we log in at a host, ASCII. The password stands in no repr, so in no log and no traceback."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outbound:
-    """Where mail goes. `smart_hosts` are (host, port); empty with Deliver.SMTP means MX lookup."""
+    """Where mail goes. `smart_hosts` are (host, port); empty with Deliver.SMTP means MX lookup.
+
+    `login` is shown to each of them before any mail, under TLS alone.
+    """
 
     name: str
     recipient_domains: Domains
@@ -69,6 +84,7 @@ class Outbound:
     concurrency: int
     messages_per_minute: int | None
     messages_per_connection: int
+    login: Login | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +100,4 @@ class Inbound:
     minimum_tls: str | None
     accepted_senders: Domains | None
     recipient_domains: Domains | None
+    certificate: CertificateTerms | None = None

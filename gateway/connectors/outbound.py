@@ -7,7 +7,8 @@ import ssl
 from pathlib import Path
 
 from gateway.connectors import patterns, pem
-from gateway.connectors.model import Deliver, Domains, Outbound, TlsLevel, TlsTerms
+from gateway.connectors.login import LoginFault, read_login
+from gateway.connectors.model import Deliver, Domains, Login, Outbound, TlsLevel, TlsTerms
 from gateway.connectors.tls import outbound_context
 from gateway.settings import schema
 from gateway.settings.fault import BadSettings, Fault, errors, shown
@@ -104,14 +105,20 @@ class _Reader:
         self._way()
         self._source_address()
         tls = self._tls()
+        login = self._login()
         if tls is None or not self.section.enabled or len(errors(self.faults)) > before:
             return None
         if self.section.deliver == "mailbox":
             return None  # Refused by name already.
-        return self._made(recipient_domains, folder, smart_hosts, tls)
+        return self._made(recipient_domains, folder, smart_hosts, tls, login)
 
     def _made(
-        self, domains: Domains, folder: Path | None, smart_hosts: tuple[tuple[str, int], ...], tls: TlsTerms
+        self,
+        domains: Domains,
+        folder: Path | None,
+        smart_hosts: tuple[tuple[str, int], ...],
+        tls: TlsTerms,
+        login: Login | None,
     ) -> Outbound:
         section = self.section
         return Outbound(
@@ -126,6 +133,7 @@ class _Reader:
             concurrency=section.concurrency,
             messages_per_minute=section.messages_per_minute,
             messages_per_connection=section.messages_per_connection,
+            login=login,
         )
 
     def _bad(self, name: str, found: str, right: str) -> None:
@@ -175,6 +183,32 @@ class _Reader:
                 ipaddress.ip_address(text)
             except ValueError:
                 self._bad("source_address", shown(text), "an IP address of this machine")
+
+    def _login(self) -> Login | None:
+        """The login, where there is one that may be shown to these hosts."""
+        section = self.section
+        if section.auth_user is None:
+            if section.auth_password_file is not None:
+                self._bad("auth_user", "nothing beside auth_password_file", "the user name that goes with it")
+            return None
+        if section.deliver != "smtp" or not section.smart_hosts:
+            # An MX record names whom it likes; a password is for hosts that the administrator named.
+            self._bad("auth_user", "a login without smart_hosts", 'smart_hosts = ["HOST:PORT"], or to leave it out')
+        level = TlsLevel[section.tls_settings.upper()]
+        right = 'tls_settings = "domain_validation"'
+        if level is TlsLevel.OPPORTUNISTIC:
+            self._bad("auth_user", "a login where TLS is not demanded", f"{right}: a password never goes in clear")
+        elif level < TlsLevel.DOMAIN_VALIDATION:
+            found = f"a login with {shown(section.tls_settings)}"
+            self._doubtful("auth_user", found, f"{right}; as it stands whoever steps in between learns the password")
+        if section.auth_password_file is None:
+            self._bad("auth_password_file", "nothing beside auth_user", "a file that holds the password alone")
+            return None
+        try:
+            return read_login(section.auth_user, self.loaded.resolve(section.auth_password_file))
+        except LoginFault as fault:
+            self._bad(fault.key, fault.found, fault.right)
+            return None
 
     def _tls(self) -> TlsTerms | None:
         section = self.section

@@ -34,6 +34,11 @@ def certificates(path: Path) -> list[x509.Certificate]:
         raise PemFault(f"a damaged certificate in {path}", "a PEM file with whole CERTIFICATE blocks") from error
 
 
+def der(certificate: x509.Certificate) -> bytes:
+    """Its octets."""
+    return certificate.public_bytes(Encoding.DER)
+
+
 def private_key(path: Path) -> PrivateKeyTypes:
     """The private key in the file. Raises PemFault; its words hold nothing of the key."""
     octets = _octets(path, "a PEM file with a private key")

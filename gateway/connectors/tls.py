@@ -1,7 +1,7 @@
 """Every SSLContext of the gateway, and the judgement of names in certificates (RFC 9525, RFC 8446, RFC 8460 4.3).
 
 The handshake verifies chain and dates where the level asks for it; names are always judged here, never by OpenSSL.
-Leaves out: revocation (CRL, OCSP), DANE, client certificates on the way in.
+Listeners that ask for client certificates: `asking`. Leaves out: revocation (CRL, OCSP), DANE.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ CERTIFICATE_EXPIRED: Final = "certificate-expired"
 CERTIFICATE_HOST_MISMATCH: Final = "certificate-host-mismatch"
 CERTIFICATE_NOT_TRUSTED: Final = "certificate-not-trusted"
 VALIDATION_FAILURE: Final = "validation-failure"
+
+MAX_NAMES: Final = 1000  # In one certificate; real ones have a hundred at most.
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 # X509_V_ERR_* of OpenSSL's x509_vfy.h. Whatever else goes wrong with a chain is "not trusted" (RFC 8460 4.3.1).
@@ -136,8 +138,8 @@ def judge(certificate_der: bytes | None, expected: str, *, allow_cn: bool) -> No
         raise TlsFault(VALIDATION_FAILURE, "the host showed no certificate")
     try:
         dns_names, addresses, common_names = _names(certificate_der)
-    except ValueError as error:
-        raise TlsFault(VALIDATION_FAILURE, "the certificate can't be read") from error
+    except ValueError:
+        raise TlsFault(VALIDATION_FAILURE, "the certificate can't be read") from None
     if (literal := _literal(expected)) is not None:
         if literal in addresses:
             return
@@ -149,16 +151,35 @@ def judge(certificate_der: bytes | None, expected: str, *, allow_cn: bool) -> No
     raise TlsFault(CERTIFICATE_HOST_MISMATCH, f"the certificate does not name {expected}")
 
 
+def names_of(certificate_der: bytes, *, allow_cn: bool) -> tuple[str, ...]:
+    """The host names and wildcards of a certificate, normal; none where it can't be read. CNs only without a SAN."""
+    try:
+        dns_names, _, common_names = _names(certificate_der)
+    except ValueError:
+        return ()
+    return dns_names if dns_names or not allow_cn else common_names
+
+
 @lru_cache(
     maxsize=256
 )  # A few partners make up most handshakes, and reading a certificate takes as long as a delivery.
 def _names(der: bytes) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """dNSNames, iPAddresses and CNs of a certificate, normal. Raises ValueError."""
-    certificate = x509.load_der_x509_certificate(der)
+    try:
+        return _read_names(x509.load_der_x509_certificate(der))
+    except ValueError:
+        raise
+    except Exception as error:  # noqa: BLE001 - anything may come: odd kinds of names, types that ASN.1 has no place for
+        raise ValueError(f"no certificate that can be read ({type(error).__name__})") from None
+
+
+def _read_names(certificate: x509.Certificate) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     try:
         san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         dns_names = san.get_values_for_type(x509.DNSName)
         addresses = tuple(str(address) for address in san.get_values_for_type(x509.IPAddress))
+        if len(dns_names) + len(addresses) > MAX_NAMES:
+            raise ValueError(f"the certificate has more than {MAX_NAMES} names")
     except x509.ExtensionNotFound:
         dns_names, addresses = [], ()
     except x509.DuplicateExtension as error:
@@ -223,6 +244,13 @@ def tls_facts(transport: asyncio.BaseTransport) -> tuple[str, str] | None:
     if tls is None or (cipher := tls.cipher()) is None:
         return None
     return tls.version() or "unknown", iana_name(cipher[0])
+
+
+def peer_chain(transport: asyncio.BaseTransport) -> tuple[bytes, ...]:
+    """What the client showed on a listener that asks for certificates, in DER, its own first; else empty."""
+    # ssl's own object has no such method, and says nothing of a chain that it did not verify.
+    ask = getattr(transport.get_extra_info("ssl_object"), "peer_chain", None)
+    return () if ask is None else tuple(ask())
 
 
 def peer_certificate(transport: asyncio.BaseTransport) -> bytes | None:
