@@ -19,7 +19,8 @@ ROOT: Final = "default"
 SPOOL: Final = "spool"  # what lies in the spools
 TRACE: Final = "trace"  # what lies in the trace
 TOKEN: Final = "token"  # noqa: S105  (no password: the name of the key for blind search tokens)
-PURPOSES: Final = (SPOOL, TRACE, TOKEN)
+ACCOUNTS: Final = "accounts"  # people who may log in, their passwords' hashes
+PURPOSES: Final = (SPOOL, TRACE, TOKEN, ACCOUNTS)
 
 _KEY_OCTETS: Final = 32
 

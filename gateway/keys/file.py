@@ -165,7 +165,9 @@ def _read(path: Path) -> dict[tuple[str, int], bytes]:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise VaultBroken(f"{path} is not a plain file")
-        if facts.st_mode & 0o077:
+        # What systemd gives as a credential belongs to root, whose group stands for the one account that may read it.
+        roots_own = facts.st_uid == facts.st_gid == 0 and stat.S_IMODE(facts.st_mode) == 0o440
+        if facts.st_mode & 0o077 and not roots_own:
             raise Denied(
                 f"{path} can be used by other accounts (mode {stat.S_IMODE(facts.st_mode):04o}); say: chmod 600 {path}"
             )

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 RECEIVED: Final = (
-    "received"  # from, recipients, client, helo, listener, connector, tls {version, cipher}, size, message_id
+    # from, recipients, unverified, client, helo, listener, user, connector, tls {version, cipher}, size, message_id
+    "received"
 )
 ROUTED: Final = "routed"  # delivery, connector, destination, recipients
 ATTEMPT: Final = "attempt"  # delivery, host, address, tls {version, cipher, authenticated, fallback}, outcome, seconds
 RECIPIENT: Final = "recipient"  # delivery, address, status, reply, reason, enhanced
 DEFERRED: Final = "deferred"  # delivery, next_attempt, attempts
 DONE: Final = "done"  # delivery
-NOTIFIED: Final = "notified"  # delivery, notice (the DSN's queue id), to
+NOTIFIED: Final = "notified"  # delivery, notice (the DSN's queue id), to, action (as in the DSN), recipients
 HELD: Final = "held"
 RELEASED: Final = "released"
 DELETED: Final = "deleted"

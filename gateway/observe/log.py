@@ -8,12 +8,14 @@ Leaves out: syslog, several files.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, Protocol
 
 import structlog
 
+from gateway.observe.journal import is_journal
 from gateway.observe.pipe import RANKS, Line, Pipe
 from gateway.world.clock import Clock
 
@@ -75,12 +77,15 @@ class Log:
         self._sink.close()
 
 
-def configure(level: Level, file: Path | None, process: str, clock: Clock) -> Log:
+def configure(level: Level, file: Path | None, process: str, clock: Clock, *, journal: bool | None = False) -> Log:
     """Start this process' log: to `file`, or to standard error. `process` stands on each line.
 
-    Takes over structlog and the standard library's root logger. Raises OSError where `file` can't be opened.
+    `journal`: lines on standard error have their priority in front; None: where the journal reads them. Takes over
+    structlog and the standard library's root logger. Raises OSError where `file` can't be opened.
     """
-    sink = Pipe(level, file, process)
+    if journal is None:
+        journal = is_journal(os.environ)
+    sink = Pipe(level, file, process, journal=journal and file is None)
     log = Log(sink, clock)
 
     def to_sink(logger: object, method: str, event_dict: MutableMapping[str, Any]) -> NoReturn:

@@ -54,6 +54,7 @@ TABLE: Final = (
     Declared("octets_received_total", Kind.COUNTER, "Octets of the messages taken."),
     Declared("sessions_total", Kind.COUNTER, "Sessions that clients began.", ("listener", "tls")),
     Declared("sessions_open", Kind.GAUGE, "Sessions open now.", ("listener",)),
+    Declared("log_ins_total", Kind.COUNTER, "Attempts to log in (AUTH), by what came of them.", ("listener", "result")),
     Declared("deliveries_total", Kind.COUNTER, "Recipients by what came of an attempt.", ("connector", "outcome")),
     Declared("delivery_seconds", Kind.HISTOGRAM, "From reception to the end of a delivery.", ("connector",), _SLOW),
     Declared("attempt_seconds", Kind.HISTOGRAM, "One attempt at one destination.", ("connector",), _SLOW[:10]),
@@ -62,6 +63,8 @@ TABLE: Final = (
     Declared("accept_seconds", Kind.HISTOGRAM, "From the end of DATA to the 250.", (), _QUICK),
     Declared("spool_commit_seconds", Kind.HISTOGRAM, "One commit of a spool.", (), _QUICK),
     Declared("spool_batch_size", Kind.HISTOGRAM, "Works that shared a commit of a spool.", (), _POWERS),
+    Declared("recipient_verifications_total", Kind.COUNTER, "Recipients asked about.", ("source", "answer")),
+    Declared("recipient_question_seconds", Kind.HISTOGRAM, "One question to LDAP or a next hop.", ("source",), _QUICK),
     Declared("worker_restarts_total", Kind.COUNTER, "Workers that ended by themselves and were started again."),
     Declared("build_info", Kind.GREATEST, "Always 1; the version is a label.", ("version",)),
 )

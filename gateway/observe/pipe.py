@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
+from gateway.observe.journal import PREFIXES
 from gateway.observe.redact import cut, redact
 from gateway.world.clock import rfc3339
 
@@ -37,8 +38,9 @@ def _encode(value: object, default: object = None, **_: object) -> str:
 class Pipe:
     """A log's sink. `put` takes well under a microsecond and never blocks; what is too much is dropped and counted."""
 
-    def __init__(self, level: str, file: Path | None, process: str) -> None:
-        """Raises OSError where `file` can't be opened."""
+    def __init__(self, level: str, file: Path | None, process: str, *, journal: bool = False) -> None:
+        """`journal`: each line has its priority in front. Raises OSError where `file` can't be opened."""
+        self._prefixes: Mapping[str, str] = PREFIXES if journal else {}
         self.least = RANKS[level]
         self._process = process
         self._file = file
@@ -126,10 +128,11 @@ class Pipe:
         time, level, event, bound, facts = line
         self._last = time
         head: dict[str, Any] = {"time": self._time(time), "level": level, "process": self._process, "event": cut(event)}
+        prefix = self._prefixes.get(level, "")
         try:
-            return f"{self._json(head | redact(bound) | redact(facts))}\n"
+            return f"{prefix}{self._json(head | redact(bound) | redact(facts))}\n"
         except Exception as error:  # No fact, however odd, may stop the log.
-            return f"{self._json(head | {'unreadable': type(error).__qualname__})}\n"
+            return f"{prefix}{self._json(head | {'unreadable': type(error).__qualname__})}\n"
 
     def _json(self, value: dict[str, Any]) -> str:
         return str(self._render_json(None, "", value))

@@ -78,6 +78,31 @@ async def dial(
     return protocol
 
 
+def accept(door: Socket) -> tuple[Socket, str] | None:
+    """A client that waits at `door`, as a socket that does not block, and its IP address; None where nobody does.
+
+    Raises OSError where there are no descriptors left or the like.
+    """
+    try:
+        client, place = door.accept()
+    except (BlockingIOError, ConnectionAbortedError):  # The second: it waited, and is gone.
+        return None
+    client.setblocking(False)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # As event loops do for those whom they take in.
+    return client, str(place[0])
+
+
+def peek(client: Socket, most: int) -> bytes | None:
+    """What has come and was not read, at most so many octets, which stay unread; b"" at the end; None: nothing yet.
+
+    Raises OSError where the connection is broken.
+    """
+    try:
+        return client.recv(most, socket.MSG_PEEK)
+    except BlockingIOError:
+        return None
+
+
 def pair() -> tuple[Socket, Socket]:
     """Two connected unix sockets, over which processes hand each other sockets."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -178,3 +178,27 @@ def test_neither_repr_nor_errors_show_a_key(folder: Path) -> None:
     while error is not None:
         assert secret[::-1] not in repr(error)
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "taken"),
+    [(0o400, 0, True), (0o440, 0, True), (0o640, 0, False), (0o444, 0, False), (0o450, 0, False), (0o440, 1, False)],
+)
+def test_a_credential_of_systemd_is_for_roots_group_to_read_at_most(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mode: int, owner: int, taken: bool
+) -> None:
+    """systemd gives the one account that may read it an ACL, which shows as reading for root's group."""
+    os.chmod(folder / FILE, mode)
+    real = os.fstat
+
+    def fstat(descriptor: int) -> os.stat_result:
+        facts = [int(fact) for fact in real(descriptor)]
+        facts[0], facts[4], facts[5] = (facts[0] & ~0o777) | mode, owner, owner
+        return os.stat_result(facts)
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    if taken:
+        assert vault(folder).roots() == ("default", "second")
+    else:
+        with pytest.raises(Denied, match="other accounts"):
+            vault(folder)

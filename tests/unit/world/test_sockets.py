@@ -15,12 +15,14 @@ import pytest
 from gateway.world.clock import SystemClock
 from gateway.world.sockets import (
     MAX_PASSED,
+    accept,
     bind,
     control_connect,
     control_server,
     control_socket,
     dial,
     pair,
+    peek,
     receive_sockets,
     send_sockets,
 )
@@ -33,6 +35,33 @@ def test_two_workers_can_listen_on_one_port_if_both_say_so() -> None:
             assert second.getsockname() == first.getsockname()
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"):
             bind("127.0.0.1", port, reuse_port=False)
+
+
+def test_who_waits_at_a_door_is_taken_in_and_nobody_is_waited_for() -> None:
+    with bind("127.0.0.1", 0) as door:
+        assert accept(door) is None
+        with socket.create_connection(door.getsockname()) as there:
+            found = None
+            while found is None:
+                found = accept(door)
+            here, address = found
+            with here:
+                assert address == "127.0.0.1"
+                assert not here.getblocking()
+                assert here.getpeername() == there.getsockname()
+        assert accept(door) is None
+
+
+def test_what_is_peeked_at_stays_unread() -> None:
+    here, there = pair()
+    with here, there:
+        here.setblocking(False)
+        assert peek(here, 10) is None
+        there.sendall(b"abcdef")
+        assert peek(here, 4) == b"abcd"
+        assert here.recv(10) == b"abcdef"
+        there.close()
+        assert peek(here, 4) == b""
 
 
 def test_ipv4_and_ipv6_can_stand_beside_each_other() -> None:

@@ -1,0 +1,252 @@
+"""`gateway backup`: settings, rules, queue, trace and, sealed under a passphrase, the root keys, in one file.
+
+It works while the gateway serves. Each spool is copied as of one moment, the shared database after them: what a spool
+handed over meanwhile is then in one of the two, or in both, which is the same. So nothing is missing that was accepted
+before it began; what leaves while it runs may be in it, and a restore sends that once more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gateway import __version__
+from gateway.app.dump import can_dump, dump
+from gateway.app.places import Places
+from gateway.app.shelves import Shelves
+from gateway.keys import passphrase as phrase
+from gateway.keys.file import FILE as VAULT_FILE
+from gateway.keys.file import MAX_OCTETS as MAX_VAULT
+from gateway.settings.load import Loaded, loaded
+from gateway.storage import manifest as form
+from gateway.storage import snapshot
+from gateway.storage.archive import ArchiveWriter, BadArchive, pieces_of
+from gateway.storage.content import sync_folder
+from gateway.storage.manifest import Manifest, SealedVault
+from gateway.storage.sealer import SealBroken
+from gateway.storage.spool import DATABASE
+from gateway.world.chance import Chance
+from gateway.world.clock import Clock
+
+# Keys of the settings whose values are files that a backup does not hold: most of them are secrets of others.
+_FILES: Final = frozenset({"certificate", "key", "trusted_ca", "client_certificate", "client_key", "file"})
+
+
+class BackupFault(Exception):
+    """No backup was made, and nothing was left behind. The text is for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What was made. `size` is in octets, `deliveries` counts files of large content among `files`."""
+
+    path: Path
+    size: int
+    files: int
+    vaults: tuple[SealedVault, ...]
+    elsewhere: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def backup(path: Path, dest: Path, *, passphrase: bytes | None, clock: Clock, chance: Chance) -> Made:
+    """Write the backup of the gateway whose settings stand at `path` into the new file `dest`.
+
+    `passphrase` seals the root keys; None leaves them out. Durable and whole when this returns, or not there at all.
+    Blocks. Raises BadSettings, BackupFault, KeyFault, StorageBroken.
+    """
+    settings = loaded(path)
+    dest = dest.absolute()
+    if dest.exists() or dest.is_symlink():
+        right = (
+            f"a name in it, such as {dest / 'gateway.backup'}" if dest.is_dir() else "another name, or to move it away"
+        )
+        raise BackupFault(f"{dest} is there already and is not overwritten; right would be {right}")
+    if not dest.parent.is_dir():
+        raise BackupFault(f"there is no folder {dest.parent}")
+    tag = chance.octets(6).hex()
+    room = dest.with_name(f".{dest.name}.{tag}.d")
+    draft = dest.with_name(f".{dest.name}.{tag}.new")
+    try:
+        room.mkdir(mode=0o700)
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w+b") as file:
+            said = _Work(settings, room, ArchiveWriter(file, clock.now()), passphrase, clock, chance).run()
+            file.flush()
+            os.fsync(descriptor)
+            size = file.tell()
+        os.link(draft, dest)  # Unlike a rename, a link never replaces what is there.
+        draft.unlink()
+        sync_folder(dest.parent)
+    except FileExistsError as error:
+        raise BackupFault(f"{dest} was made by somebody else meanwhile") from error
+    except OSError as error:
+        raise BackupFault(f"{error.filename or dest}: {error.strerror}. No backup was made") from error
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+        draft.unlink(missing_ok=True)
+    files = len(said.members) - 1
+    return Made(path=dest, size=size, files=files, vaults=said.vaults, elsewhere=said.elsewhere, notes=said.notes)
+
+
+class _Work:
+    """One backup that is being made. `room` is a folder for copies, beside the backup."""
+
+    def __init__(
+        self,
+        settings: Loaded,
+        room: Path,
+        archive: ArchiveWriter,
+        passphrase: bytes | None,
+        clock: Clock,
+        chance: Chance,
+    ) -> None:
+        self._settings = settings
+        self._room = room
+        self._archive = archive
+        self._passphrase = passphrase
+        self._clock = clock
+        self._chance = chance
+        self._made = clock.now()
+        self._notes: list[str] = []
+
+    def run(self) -> Manifest:
+        self._small(form.MARK_NAME, form.MARK)
+        self._small(form.SETTINGS, self._settings.octets)
+        self._rules()
+        vaults = tuple(self._vault(number) for number in range(len(self._settings.settings.vaults)))
+        if self._settings.is_shared:
+            self._dump()
+        else:
+            self._databases()
+        said = Manifest(
+            gateway=__version__,
+            made=self._made,
+            engine="postgresql" if self._settings.is_shared else "sqlite",
+            members=tuple(self._archive.members),
+            vaults=vaults,
+            elsewhere=tuple(dict.fromkeys(_named(self._settings.settings.model_dump()))),
+            notes=tuple(self._notes),
+        )
+        self._small(form.MANIFEST_NAME, said.octets())
+        self._archive.close()
+        return said
+
+    # -- settings and keys --------------------------------------------------------------------------------------------
+
+    def _rules(self) -> None:
+        folder = self._settings.folder / "rules"
+        if not folder.is_dir():
+            return
+        for path in sorted(folder.iterdir()):
+            name = f"rules/{path.name}"
+            try:
+                fits = path.is_file() and not path.is_symlink() and path.stat().st_size <= form.most(name)
+            except BadArchive:
+                fits = False
+            if fits:
+                self._small(name, path.read_bytes())
+            else:
+                self._notes.append(f"{path} is no plain file with a plain name, and was left out")
+
+    def _vault(self, number: int) -> SealedVault:
+        vault = self._settings.settings.vaults[number]
+        if self._passphrase is None:
+            return SealedVault(vault.name, vault.path, None)
+        path = self._settings.resolve(vault.path) / VAULT_FILE
+        if vault.provider != "file":
+            self._notes.append(f"vault {vault.name!r} keeps its root keys to itself; see to a backup by its own means")
+            return SealedVault(vault.name, vault.path, None)
+        with path.open("rb") as file:
+            plain = file.read(MAX_VAULT + 1)
+        if len(plain) > MAX_VAULT:
+            raise BackupFault(f"{path} is longer than {MAX_VAULT} octets: it is not a file of root keys")
+        name = f"vaults/{number}.sealed"
+        self._small(name, phrase.seal(self._passphrase, f"vault {vault.name}", plain, self._chance))
+        return SealedVault(vault.name, vault.path, name)
+
+    # -- the queue and the trace --------------------------------------------------------------------------------------
+
+    def _databases(self) -> None:
+        places = Places.of(self._settings)
+        if not places.shared.exists():
+            self._notes.append(f"{places.shared} is not there yet: nothing was ever accepted")
+            return
+        spools = places.spools()
+        self._check_room([*(places.spool(number) / DATABASE for number in spools), places.shared])
+        with ExitStack() as stack:
+            shelves = stack.enter_context(Shelves(self._settings, places, self._clock))
+            for number in spools:
+                self._spool(places.spool(number) / DATABASE, number, shelves)
+        copied = self._room / "gateway.db"
+        snapshot.copy(places.shared, copied)
+        self._file(form.SHARED, copied)
+
+    def _check_room(self, databases: list[Path]) -> None:
+        disk = os.statvfs(self._room)
+        needed, free = 2 * snapshot.sizes(databases), disk.f_bavail * disk.f_frsize
+        if free < needed:
+            raise BackupFault(
+                f"{self._room.parent} has {free >> 20} MiB free, and copies of the databases need up to "
+                f"{needed >> 20} MiB there; right would be another folder"
+            )
+
+    def _spool(self, database: Path, number: int, shelves: Shelves) -> None:
+        copied = self._room / f"spool-{number}.db"
+        snapshot.copy(database, copied)
+        left: list[str] = []
+        for id_, size in snapshot.shelved(copied):
+            try:
+                with shelves.opened(number, id_, size) as (stored, pieces):
+                    self._archive.add(f"data/spool/{number}/content/{id_}", stored, pieces)
+            except (SealBroken, ValueError) as error:
+                if snapshot.is_queued(database, id_):
+                    self._notes.append(
+                        f"the content of {id_} can't be read ({error}); its deliveries are in without it"
+                    )
+                else:
+                    left.append(id_)  # Delivered while we were on our way to it.
+        if left:
+            snapshot.forget(copied, left)
+        self._file(f"data/spool/{number}/{DATABASE}", copied)
+
+    def _dump(self) -> None:
+        from gateway.app.database import database
+
+        there = database(self._settings)
+        if self._settings.settings.storage.blobs is not None:
+            self._notes.append("large content lies in the store of [storage] blobs, which needs a backup of its own")
+        if not can_dump():
+            self._notes.append(f"{there.shown} is not in it, since there is no pg_dump here: dump it on its own")
+            return
+        copied = self._room / "postgresql.dump"
+        dump(there, copied)
+        self._file(form.DUMP, copied)
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def _small(self, name: str, octets: bytes) -> None:
+        self._archive.add(name, len(octets), [octets])
+
+    def _file(self, name: str, path: Path) -> None:
+        """Move a copy of ours into the archive."""
+        with path.open("rb") as file:
+            self._archive.add(name, path.stat().st_size, pieces_of(file))
+        path.unlink()
+
+
+def _named(settings: Any, key: str = "") -> Iterator[str]:
+    """Every file that the settings name, but for the log."""
+    if isinstance(settings, dict):
+        for name, value in settings.items():
+            if not (key == "log" and name == "file"):
+                yield from _named(value, str(name))
+    elif isinstance(settings, list | tuple):
+        for value in settings:
+            yield from _named(value, key)
+    elif isinstance(settings, str) and settings and (key in _FILES or key.endswith("_file")):
+        yield settings
