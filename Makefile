@@ -91,6 +91,7 @@ lock: ## Pin dependencies anew, within what pyproject.toml allows (UPGRADE=--upg
 	$(COMPILE) $(UPGRADE) --only-build-deps --all-build-deps --output-file requirements/build.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --output-file requirements/run.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --extra test --constraint requirements/run.txt --output-file requirements/test.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) --extra ldap --constraint requirements/run.txt --output-file requirements/ldap.txt pyproject.toml
 	@! grep -nE -e '--(index-url|extra-index-url|find-links|trusted-host)|[a-z]+://' requirements/*.txt
 
 clean: ## Remove what was built. Your var/ stays: it may hold mail.
@@ -115,6 +116,8 @@ clean: ## Remove what was built. Your var/ stays: it may hold mail.
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/test.stamp: .venv/run.stamp requirements/test.txt
+.venv/test.stamp: .venv/run.stamp requirements/test.txt requirements/ldap.txt
 	@$(LOCKED) --no-build-isolation -r requirements/test.txt
+	@$(LOCKED) --no-build-isolation -r requirements/ldap.txt || \
+		echo "python-ldap could not be built (it needs libldap-dev, libsasl2-dev and python3-dev); its tests are skipped"
 	@touch $@

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import MISSING, Cluster, programs
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -21,6 +23,31 @@ def corpus() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no corpus of messages here; GATEWAY_CORPUS names its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server of our own, for all tests of this process. Where there is none, they are skipped."""
+    if programs() is None:
+        pytest.skip(MISSING)
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def postgres(cluster: Cluster) -> Iterator[str]:
+    """The address of a database of this test's own, migrated and otherwise empty."""
+    url = cluster.migrated()
+    yield url
+    cluster.drop(url)
+
+
+@pytest.fixture
+def empty_postgres(cluster: Cluster) -> Iterator[str]:
+    """The address of a database of this test's own with nothing in it."""
+    url = cluster.new_database()
+    yield url
+    cluster.drop(url)
 
 
 def is_here(address: Any) -> bool:

@@ -9,9 +9,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryptography import x509
-
-from gateway.connectors import patterns, pem
+from gateway.app.blob_check import judge_blobs
+from gateway.app.database_check import judge_database
+from gateway.app.login_check import judge_log_ins
+from gateway.app.own_certificates import judge_clients, judge_listener
+from gateway.app.verification import judge_recipients
+from gateway.connectors import networks, patterns
 from gateway.connectors.inbound import read_inbounds
 from gateway.connectors.outbound import read_outbounds
 from gateway.keys.file import FILE as VAULT_FILE
@@ -20,22 +23,23 @@ from gateway.keys.vault import KeyFault
 from gateway.settings.fault import Fault, shown
 from gateway.settings.load import Loaded, read
 from gateway.settings.place import BadPlace, listening, overlap, place, written
-from gateway.settings.schema import Listener
-from gateway.world.clock import Clock, SystemClock, rfc3339
+from gateway.world.clock import Clock, SystemClock
 
-SOON = 30 * 86400.0  # Seconds before a certificate's end in which it is worth a warning: time to get a new one signed.
 LONGEST_CONTACT = 200  # Letters. The reply that ends with it stays under 512 octets (RFC 5321 4.5.3.1.5).
 
 
-def check(path: Path, clock: Clock | None = None) -> list[Fault]:
+def check(path: Path, clock: Clock | None = None, *, ask: bool = True) -> list[Fault]:
     """Every fault and warning of the settings at `path`, in the order of the file; an empty list: all is well.
 
-    Reads settings, certificates and keys from disk; on an event loop call it in a thread.
+    Reads settings, certificates and keys from disk; on an event loop call it in a thread. With `ask` a database server
+    is asked too; whoever is about to use it, or does already, need not.
     """
     reading = read(path)
     if reading.loaded is None:
         return list(reading.faults)
-    more = _judge(reading.loaded, (clock or SystemClock()).now())
+    more = [*_judge(reading.loaded, (clock or SystemClock()).now()), *judge_database(reading.loaded, ask=ask)]
+    more += judge_recipients(reading.loaded, strict=ask)
+    more += _blobs(reading.loaded, clock or SystemClock(), ask)
     return reading.ordered([*reading.faults, *(fault for fault in more if not reading.follows(fault))])
 
 
@@ -47,6 +51,8 @@ def _judge(loaded: Loaded, now: float) -> list[Fault]:
         faults.append(loaded.warning("accepted_domains", "nothing", right))
     read_inbounds(loaded, accepted, faults)
     read_outbounds(loaded, faults)
+    faults += judge_log_ins(loaded)
+    faults += judge_clients(loaded, now)
     return [*faults, *_listeners(loaded, now), *_names(loaded), *_places(loaded), *_retry(loaded), *_disk(loaded)]
 
 
@@ -55,9 +61,18 @@ def _listeners(loaded: Loaded, now: float) -> Iterator[Fault]:
     for number, listener in enumerate(loaded.settings.listeners):
         key = f"listeners[{number}]"
         yield from _free(loaded, f"{key}.listen", listener.listen, taken)
-        yield from _certificate(loaded, key, listener, now)
+        yield from judge_listener(loaded, key, listener, now)
+        yield from _proxies(loaded, f"{key}.proxy_protocol_from", listener.proxy_protocol_from)
     if loaded.settings.metrics is not None:
         yield from _free(loaded, "metrics.listen", loaded.settings.metrics.listen, taken)
+
+
+def _proxies(loaded: Loaded, key: str, texts: list[str]) -> list[Fault]:
+    """Who may say for whom it connects is believed, so it must not be half of the internet."""
+    faults: list[Fault] = []
+    right = "the addresses of your own load balancers: from anywhere else anybody could claim to be anybody"
+    networks.bound(loaded, key, networks.read(loaded, key, texts, faults), right, faults)
+    return faults
 
 
 def _free(loaded: Loaded, key: str, text: str, taken: dict[tuple[str, int], str]) -> Iterator[Fault]:
@@ -76,45 +91,6 @@ def _free(loaded: Loaded, key: str, text: str, taken: dict[tuple[str, int], str]
             continue
         return
     taken[here] = key
-
-
-def _certificate(loaded: Loaded, key: str, listener: Listener, now: float) -> Iterator[Fault]:
-    if listener.certificate is None:
-        if listener.tls != "none":
-            yield loaded.fault(f"{key}.certificate", "nothing", 'the certificate\'s PEM file, or tls = "none"')
-        return
-    # Both may stand in one file.
-    certificate, private = loaded.resolve(listener.certificate), loaded.resolve(listener.key or listener.certificate)
-    try:
-        first = pem.certificates(certificate)[0]
-    except pem.PemFault as fault:
-        yield loaded.fault(f"{key}.certificate", fault.found, fault.right)
-        return
-    try:
-        pem.pair(certificate, private)
-        yield from _private(loaded, f"{key}.key", private)
-    except pem.PemFault as fault:
-        yield loaded.fault(f"{key}.key", fault.found, fault.right)
-    yield from _dates(loaded, f"{key}.certificate", first, now)
-
-
-def _dates(loaded: Loaded, key: str, certificate: x509.Certificate, now: float) -> Iterator[Fault]:
-    start, end = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
-    if end <= now:
-        yield loaded.fault(key, f"a certificate that expired at {rfc3339(end)}", "a valid one")
-    elif start > now:
-        yield loaded.fault(key, f"a certificate that is not valid before {rfc3339(start)}", "a valid one")
-    elif end < now + SOON:
-        yield loaded.warning(key, f"a certificate that expires at {rfc3339(end)}", "a new one by then")
-
-
-def _private(loaded: Loaded, key: str, path: Path) -> Iterator[Fault]:
-    try:
-        mode = path.stat().st_mode & 0o777
-    except OSError:
-        return  # Told already.
-    if mode & 0o007:
-        yield loaded.warning(key, f"{path} with mode {mode:04o}: everybody here may read it", f"chmod 600 {path}")
 
 
 def _names(loaded: Loaded) -> Iterator[Fault]:
@@ -152,6 +128,15 @@ def _retry(loaded: Loaded) -> Iterator[Fault]:
         else:
             found = f"{bound:.10g}, less than first, which is {retry.first:.10g} by default"
             yield loaded.fault(f"retry.{name}", found, "more than that, or a smaller first beside it")
+    yield from _delay_notice(loaded)
+
+
+def _delay_notice(loaded: Loaded) -> Iterator[Fault]:
+    """A delay that is told no sooner than the end is told never."""
+    retry = loaded.settings.retry
+    if retry.delay_notice >= retry.expire and "delay_notice" in retry.model_fields_set:
+        found = f"{retry.delay_notice:.10g}, no less than expire, so nobody hears of a delay"
+        yield loaded.warning("retry.delay_notice", found, f"less than {retry.expire:.10g}, or 0 to say so")
 
 
 def _disk(loaded: Loaded) -> Iterator[Fault]:
@@ -161,12 +146,24 @@ def _disk(loaded: Loaded) -> Iterator[Fault]:
         yield loaded.fault("storage.url", shown(url), '"sqlite:FOLDER", such as "sqlite:data"')
     elif url.startswith("sqlite:"):
         yield from _writable(loaded, "storage.url", loaded.storage)
+    elif loaded.is_shared:
+        yield from _writable(loaded, "storage.folder", loaded.storage)
     for number, outbound in enumerate(settings.connectors.outbound):
         if outbound.deliver == "folder" and outbound.folder and outbound.enabled:
             yield from _writable(loaded, f"connectors.outbound[{number}].folder", loaded.resolve(outbound.folder))
+    if settings.log.file is not None and settings.log.journal:
+        right = "one of the two: a file has no priorities in front of its lines"
+        yield loaded.fault("log.journal", "true beside a file", right)
     if settings.log.file is not None:
         yield from _log(loaded, loaded.resolve(settings.log.file))
     yield from _vaults(loaded)
+
+
+def _blobs(loaded: Loaded, clock: Clock, ask: bool) -> Iterator[Fault]:
+    blobs = loaded.settings.storage.blobs
+    if blobs and "://" not in blobs:
+        yield from _writable(loaded, "storage.blobs", loaded.resolve(blobs))
+    yield from judge_blobs(loaded, clock, ask=ask)
 
 
 def _writable(loaded: Loaded, key: str, folder: Path) -> Iterator[Fault]:

@@ -10,8 +10,8 @@ from gateway.app.channel import Fault
 from gateway.mail.delivery import Delivery, State
 from gateway.observe import events
 from gateway.observe.events import Event
-from gateway.storage.spool import Spool
-from gateway.storage.traces import TraceStore
+from gateway.storage.spooling import Spooling
+from gateway.storage.tracing import Traces
 from gateway.storage.writer import StorageBroken
 from gateway.world.clock import Clock, rfc3339
 
@@ -21,8 +21,8 @@ class Commands:
 
     def __init__(
         self,
-        spools: Sequence[Spool],
-        traces: TraceStore,
+        spools: Sequence[Spooling],
+        traces: Traces,
         clock: Clock,
         *,
         expire: Callable[[], float],
@@ -56,19 +56,19 @@ class Commands:
 
     async def rows(self, domain: str | None = None, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """The rows of `queue list`."""
-        sending = self._in_hand()
         return [
             self._row(delivery, sending)
             for spool in self._spools
+            for sending in (await self._sending(spool),)
             for delivery in await spool.deliveries(ids)
             if domain is None or _is_for(delivery, domain)
         ]
 
     async def show(self, id: str) -> list[dict[str, Any]]:  # noqa: A002 - the word of the command line
         """One message's or delivery's rows, with all that is known."""
-        sending = self._in_hand()
         found = []
         for spool in self._spools:
+            sending = await self._sending(spool)
             for delivery in await spool.deliveries([id]):
                 row = self._row(delivery, sending)
                 row["destination"] = delivery.destination
@@ -97,27 +97,23 @@ class Commands:
             found = [d for d in await spool.deliveries(ids or None) if domain is None or _is_for(d, domain)]
             seen.update(d.id for d in found)
             seen.update(d.message for d in found)
-            held = [d.id for d in found if spool.is_leased(d.id)]
-            done = await self._change(spool, verb, found)
+            async with spool.recalled(found) as busy:
+                done = await self._change(spool, verb, found)
             changed += done
-            sending += [id_ for id_ in held if id_ not in done]
+            sending += [d.id for d in found if d.id in busy and d.id not in done]
+            spool.woken()
         self._wake()
         missing = [id_ for id_ in ids or () if id_ not in seen]
         return {"changed": changed, "missing": missing, "sending": sending}
 
-    async def _change(self, spool: Spool, verb: str, found: Sequence[Delivery]) -> list[str]:
+    async def _sending(self, spool: Spooling) -> set[str]:
+        """What is on the wire, here or in another process."""
+        return {*self._in_hand(), *await spool.sending_elsewhere()}
+
+    async def _change(self, spool: Spooling, verb: str, found: Sequence[Delivery]) -> list[str]:
         now = self._clock.now()
         if verb == "delete":
-            gone = []
-            for delivery in found:
-                if spool.lease(delivery):
-                    try:
-                        await spool.done(delivery, [self._event(delivery, events.DELETED)])
-                    except BaseException:
-                        await spool.unlease(delivery)
-                        raise
-                    gone.append(delivery.id)
-            return gone
+            return await spool.drop(found, lambda delivery: self._event(delivery, events.DELETED))
         if verb == "hold":
             new = [replace(d, state=State.HELD) for d in found if d.state is not State.HELD]
             kind = events.HELD

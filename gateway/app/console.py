@@ -9,16 +9,21 @@ from typing import Any
 
 from gateway.app.channel import Fault
 from gateway.app.commands import Commands
+from gateway.app.database import database
 from gateway.app.lock import FileLock, InUse
-from gateway.app.parts import open_stores
+from gateway.app.migrate import migrate
+from gateway.app.own_certificates import certificate_warnings
+from gateway.app.parts import Stores, open_stores
+from gateway.app.people import People
 from gateway.app.places import Places
-from gateway.app.status import NOT_RUNNING, queue_warnings
+from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, queue_warnings
+from gateway.connectors.patterns import accepted
 from gateway.keys.vault import KeyFault
 from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded, loaded, read
-from gateway.storage.writer import StorageBroken
+from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import SystemChance
-from gateway.world.clock import SystemClock, rfc3339
+from gateway.world.clock import Clock, SystemClock, rfc3339
 from gateway.world.sockets import control_socket
 
 TIMEOUT = 60.0  # Seconds for an answer of the running gateway.
@@ -60,7 +65,7 @@ class Console:
             return asyncio.run(self._ask_files(command, arguments))
         except Fault as fault:
             raise ConsoleFault(str(fault)) from fault
-        except (KeyFault, StorageBroken, InUse) as error:
+        except (KeyFault, StorageBroken, StorageFull, InUse) as error:
             raise ConsoleFault(str(error)) from error
         except OSError as error:
             raise ConsoleFault(f"the gateway does not answer: {error}") from error
@@ -80,19 +85,43 @@ class Console:
     async def _ask_files(self, command: str, arguments: dict[str, Any]) -> Any:
         if command == "reload":
             raise Fault("nothing serves with these settings; gateway serve starts it")
+        people = command.startswith("user.")
+        if self._settings.is_shared:
+            return await self._ask_shared(command, arguments)
         if not self._places.shared.exists():
-            return self._nothing_yet(command)
+            if not people or command == "user.list":
+                return self._nothing_yet(command)
+            self._places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock(self._places.lock)
         try:
+            if people:  # Accounts are made before the first start, and after an update before the next one.
+                await asyncio.to_thread(migrate, self._settings.path)
             return await self._ask_locked(command, arguments)
         finally:
             lock.release()
+
+    async def _ask_shared(self, command: str, arguments: dict[str, Any]) -> Any:
+        """On PostgreSQL other gateways may be at work meanwhile; nothing is locked, and the spool knows of them."""
+        from gateway.storage.postgres.form import State
+        from gateway.storage.postgres.probe import probe
+
+        there = database(self._settings)
+        seen = await asyncio.to_thread(probe, there)
+        if seen.fault is not None:
+            raise Fault(seen.fault)
+        if seen.state is State.OLDER:  # Not migrated in passing: the others may be of that older version.
+            raise Fault(f"{there.shown} is {seen.state.value}; say: gateway migrate")
+        if seen.state is State.EMPTY:
+            if not command.startswith("user.") or command == "user.list":
+                return self._nothing_yet(command)
+            await asyncio.to_thread(migrate, self._settings.path)
+        return await self._ask_locked(command, arguments)
 
     async def _ask_locked(self, command: str, arguments: dict[str, Any]) -> Any:
         clock = SystemClock()
         stores = await open_stores(
             self._settings,
-            self._places.spools(),
+            [] if self._settings.is_shared else self._places.spools(),
             clock=clock,
             chance=SystemChance(),
             tell=lambda *_, **__: None,
@@ -107,6 +136,8 @@ class Console:
                     await stores.mover.finish(10.0)
                 if command == "status":
                     answer = await self._status(stores.spools, clock.now())
+                elif command.startswith("user."):
+                    answer = await self._ask_people(stores, clock, command, arguments)
                 else:
                     commands = Commands(
                         stores.spools,
@@ -126,6 +157,21 @@ class Console:
             await asyncio.to_thread(stores.close)
         return answer
 
+    async def _ask_people(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:
+        people = People(
+            stores.shared,
+            stores.sealer,
+            fips=self._settings.settings.security.fips,
+            clock=clock,
+            chance=SystemChance(),
+            tell=lambda *_, **__: None,
+            accepted=lambda: accepted(self._settings),
+        )
+        try:
+            return await people.answer(command, arguments)
+        finally:
+            await asyncio.to_thread(people.close)
+
     async def _status(self, spools: Any, now: float) -> dict[str, Any]:
         queue = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
         oldest: float | None = None
@@ -140,14 +186,23 @@ class Console:
             "listeners": [],
             "queue": queue,
             "oldest_waiting": None if oldest is None else rfc3339(oldest),
-            "warnings": [NOT_RUNNING, *queue_warnings(self._settings, queue, oldest, now)],
+            "warnings": [
+                self._not_running,
+                *certificate_warnings(self._settings, now),
+                *queue_warnings(self._settings, queue, oldest, now),
+            ],
         }
+
+    @property
+    def _not_running(self) -> dict[str, str]:
+        return NOT_RUNNING_HERE if self._settings.is_shared else NOT_RUNNING
 
     def _nothing_yet(self, command: str) -> Any:
         """Before the first start there are no databases, and so no mail."""
         if command == "status":
             queue = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
-            return {"processes": [], "listeners": [], "queue": queue, "oldest_waiting": None, "warnings": [NOT_RUNNING]}
+            warnings = [self._not_running]
+            return {"processes": [], "listeners": [], "queue": queue, "oldest_waiting": None, "warnings": warnings}
         if command.startswith("queue.") and command not in ("queue.list", "queue.show"):
             return {"changed": [], "missing": [], "sending": []}
         return []

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from gateway.smtp.desk import Desk, Terms
+from gateway.smtp.entrance import Entrance
 from gateway.smtp.sessions import Sessions
 from gateway.world.sockets import Socket
 
@@ -17,7 +18,7 @@ class Doors:
         self._desk = desk
         self._loop = loop
         self._tasks = tasks
-        self._open: dict[str, tuple[asyncio.Server, Sessions]] = {}
+        self._open: dict[str, tuple[asyncio.Server | Entrance, Sessions]] = {}
         self._retired: list[Sessions] = []  # Of listeners that were closed while clients were there.
         self._watches: dict[Sessions, asyncio.Task[None]] = {}
 
@@ -39,7 +40,9 @@ class Doors:
             self._retired.append(sessions)  # Those who are connected stay until they go by themselves.
         for terms in listeners:
             if (entry := self._open.get(terms.name)) is not None:
-                if entry[1].terms.implicit == terms.implicit and not terms.implicit:
+                if entry[1].terms is terms:
+                    continue
+                if _same_door(entry[1].terms, terms):
                     entry[1].terms = terms
                     continue
                 await self._reopen(terms)
@@ -48,17 +51,23 @@ class Doors:
 
     async def _serve(self, terms: Terms, door: Socket) -> None:
         sessions = Sessions(self._desk, terms, self._loop)
-        server = await self._loop.create_server(
-            sessions,
-            sock=door,
-            ssl=terms.tls if terms.implicit else None,
-            ssl_handshake_timeout=terms.deadlines.greeting if terms.implicit else None,
-        )
+        server: asyncio.Server | Entrance
+        if terms.proxies:
+            server = Entrance(sessions, door, self._loop)
+        else:
+            server = await self._loop.create_server(
+                sessions,
+                sock=door,
+                ssl=terms.tls if terms.implicit else None,
+                ssl_handshake_timeout=terms.deadlines.greeting if terms.implicit else None,
+            )
         self._open[terms.name] = server, sessions
         self._watches[sessions] = self._tasks.create_task(sessions.watch())
 
     async def _reopen(self, terms: Terms) -> None:
-        """TLS from the first octet on belongs to the server, not to the session: a new server takes over its socket."""
+        """TLS from the first octet on, and the PROXY header, belong to the server, not to the session: a new one takes
+        over its socket.
+        """
         server, sessions = self._open[terms.name]
         door = server.sockets[0].dup()
         server.close()
@@ -84,3 +93,10 @@ class Doors:
         async with asyncio.TaskGroup() as tasks:
             for sessions in [*(sessions for _, sessions in self._open.values()), *self._retired]:
                 tasks.create_task(sessions.drain(seconds))
+
+
+def _same_door(old: Terms, new: Terms) -> bool:
+    """Whether new terms need no new server. An entrance for proxies asks for them with each connection."""
+    if old.proxies or new.proxies:
+        return bool(old.proxies) and bool(new.proxies)
+    return not old.implicit and not new.implicit

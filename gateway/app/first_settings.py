@@ -78,7 +78,7 @@ _TAIL = """
 
 # Mail waiting to go out, and the trace. Everything in it is sealed with keys that the vault holds.
 [storage]
-url = "sqlite:data"
+url = "sqlite:data"                 # or one that several gateways share: "postgresql://gateway@HOST/gateway"
 
 # The root keys. In earnest they lie on another disk than the data, and in a backup of their own:
 # without them nothing that is stored can be read again.

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import gateway
+from gateway.world.notify import NAMES
 
 
 def command(*arguments: str) -> list[str]:
@@ -19,4 +20,6 @@ def environment() -> dict[str, str]:
     """The environment for `command`: it finds this very package, installed or not."""
     ours = str(Path(gateway.__file__).absolute().parents[1])
     others = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != ours]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([ours, *others])}
+    # The service's manager listens to the first process alone.
+    inherited = {name: value for name, value in os.environ.items() if name not in NAMES}
+    return {**inherited, "PYTHONPATH": os.pathsep.join([ours, *others])}

@@ -6,13 +6,15 @@ import os
 from contextlib import closing
 from pathlib import Path
 
+from gateway.app.database import database, open_shared
 from gateway.app.keyring import make_keys
 from gateway.app.places import Places
 from gateway.settings.load import Loaded, loaded
+from gateway.storage.front import waiting_messages
 from gateway.storage.migrate import MigrationFault, migrate_shared, migrate_spool
-from gateway.storage.shared import Shared
-from gateway.storage.spool import CONTENT, DATABASE
-from gateway.storage.writer import open_database
+from gateway.storage.sharing import SharedStore
+from gateway.storage.spool import CONTENT, DATABASE, JOURNAL
+from gateway.storage.writer import StorageBroken, StorageFull, open_database
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 
@@ -28,7 +30,30 @@ def migrate(path: Path) -> list[str]:
     Raises BadSettings, MigrationFault, KeyFault.
     """
     settings = loaded(path)
-    places = Places.of(settings)
+    try:
+        told = _database(settings) if settings.is_shared else _files(settings, Places.of(settings))
+        shared = open_shared(settings)
+        try:
+            _check_empty(settings, shared)
+            make_keys(settings, shared, SystemChance(), SystemClock())
+        finally:
+            shared.close()
+    except (StorageBroken, StorageFull) as error:
+        raise MigrationFault(str(error)) from error
+    return [*told, "domain keys: ready"]
+
+
+def _database(settings: Loaded) -> list[str]:
+    """PostgreSQL: one database for everything."""
+    from gateway.storage.postgres.migrate import migrate as migrate_database
+
+    there = database(settings)
+    new = migrate_database(there)
+    return [f"{there.shown}: {'made' if new else 'up to date'}"]
+
+
+def _files(settings: Loaded, places: Places) -> list[str]:
+    """SQLite: a shared database, and a spool for each worker, those of workers that are no more too."""
     told: list[str] = []
     try:
         places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,23 +68,29 @@ def migrate(path: Path) -> list[str]:
             told.append(f"{folder}: {'made' if new else 'up to date'}")
     except OSError as error:
         raise MigrationFault(f"{error.filename or places.data}: {error.strerror}") from error
-    shared = Shared(places.shared)
-    try:
-        if not shared.keys():
-            _check_empty(places)
-        make_keys(settings, shared, SystemChance(), SystemClock())
-    finally:
-        shared.close()
-    told.append("domain keys: ready")
     return told
 
 
-def _check_empty(places: Places) -> None:
+def _check_empty(settings: Loaded, shared: SharedStore) -> None:
     """New keys are for a new gateway. Made beside mail that is sealed under others, they would bury it."""
+    if settings.is_shared:
+        # Counted first: where another node makes keys and takes mail at this moment, they are there afterwards.
+        sql = "SELECT count(*) FROM messages"
+        count = shared.run(lambda connection: connection.exec_driver_sql(sql).scalar_one(), read=True)
+        if count and not shared.keys():
+            raise MigrationFault(
+                f"{database(settings).shown} holds no keys, but {count} sealed message(s), which no other keys open. "
+                "Restore its table domain_keys from a copy; to give that mail up, start with an empty database"
+            )
+        return
+    if shared.keys():
+        return
+    places = Places.of(settings)
     for number in places.spools():
         path = places.spool(number) / DATABASE
         with closing(open_database(str(path))) as connection:
             count = connection.execute("SELECT count(*) FROM messages").fetchone()[0]
+        count += waiting_messages(places.spool(number) / JOURNAL)
         if count:
             raise MigrationFault(
                 f"{places.shared} holds no keys, but {path} holds {count} sealed message(s), which no other keys open. "

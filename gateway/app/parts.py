@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+from gateway.app.blobs import OWNER_OCTETS, open_blobs
+from gateway.app.database import database
 from gateway.app.keyring import open_sealer
 from gateway.app.places import Places
 from gateway.settings.load import Loaded
+from gateway.storage.blobs import Blobs
 from gateway.storage.mover import Mover
+from gateway.storage.moving import Moving
+from gateway.storage.owner import owner
 from gateway.storage.record import Prepared
 from gateway.storage.sealer import Sealer
 from gateway.storage.shared import Shared
-from gateway.storage.spool import Spool
+from gateway.storage.sharing import SharedStore
+from gateway.storage.shelf import BlobShelf, FileShelf, Shelf
+from gateway.storage.spool import CONTENT, Spool
+from gateway.storage.spooling import Spooling
 from gateway.storage.traces import TraceStore
+from gateway.storage.tracing import Traces
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
@@ -26,12 +38,14 @@ THREADS = 8  # For disk and long crypto; each holds a segment of 1 MiB at most.
 class Stores:
     """Everything that lies on disk, open. `spools` are in the order in which they were asked for."""
 
-    shared: Shared
+    shared: SharedStore
     sealer: Sealer
-    traces: TraceStore
-    mover: Mover
-    spools: Sequence[Spool]
+    traces: Traces
+    mover: Moving[Any]
+    spools: Sequence[Spooling]
     executor: ThreadPoolExecutor
+    # Each store of large content, and what gives the names in it that rows know.
+    shelved: Sequence[tuple[Blobs, Callable[[], Awaitable[set[str]]]]] = ()
 
     def close(self) -> None:
         """Write what was asked for and close everything. Blocks."""
@@ -50,7 +64,11 @@ async def open_stores(
     tell: Callable[..., None],
     observe: Callable[[int, float], None],
 ) -> Stores:
-    """Open them, the database first, then the keys, then the spools. Raises KeyFault, StorageBroken, OSError."""
+    """Open them, the database first, then the keys, then the spools of these numbers. On PostgreSQL there is one spool,
+    which all share, and no number counts. Raises KeyFault, StorageBroken, StorageFull, OSError.
+    """
+    if loaded.is_shared:
+        return await _open_shared_stores(loaded, clock=clock, chance=chance, tell=tell, observe=observe)
     places = Places.of(loaded)
     shared = Shared(places.shared)
     sealer = open_sealer(loaded, shared, chance)
@@ -61,6 +79,13 @@ async def open_stores(
     def moved(spool: Spool, records: Sequence[Prepared]) -> None:
         mover.move(spool, records)
 
+    blobs: dict[int, Blobs] = {}
+    if loaded.settings.storage.blobs is not None:
+        # Each spool has its part of the store to itself, so that it can tell what is left over there.
+        name = shared.run(lambda connection: owner(connection, chance.octets(OWNER_OCTETS)))
+        for number in numbers:
+            if (store := open_blobs(loaded, f"{name}/{number}", executor, clock)) is not None:
+                blobs[number] = store
     spools = [
         Spool(
             places.spool(number),
@@ -73,10 +98,83 @@ async def open_stores(
             observe=observe,
             name=str(number),
             tell=tell,
+            shelf=_shelf(blobs.get(number), places.spool(number), sealer, executor, tell),
         )
         for number in numbers
     ]
     loop = asyncio.get_running_loop()
     for spool in spools:
         await spool.open(loop)
-    return Stores(shared=shared, sealer=sealer, traces=traces, mover=mover, spools=spools, executor=executor)
+    return Stores(
+        shared=shared,
+        sealer=sealer,
+        traces=traces,
+        mover=mover,
+        spools=spools,
+        executor=executor,
+        shelved=[(blobs[number], spool.shelved) for number, spool in zip(numbers, spools, strict=True) if blobs],
+    )
+
+
+async def _open_shared_stores(
+    loaded: Loaded,
+    *,
+    clock: Clock,
+    chance: Chance,
+    tell: Callable[..., None],
+    observe: Callable[[int, float], None],
+) -> Stores:
+    """On PostgreSQL, as one node among others."""
+    from gateway.storage.postgres.direct import Direct
+    from gateway.storage.postgres.shared import PostgresShared
+    from gateway.storage.postgres.spool import PostgresSpool
+    from gateway.storage.postgres.traces import PostgresTraces
+
+    there = database(loaded)
+    node = str(UUID(bytes=chance.octets(16), version=4))
+    loop = asyncio.get_running_loop()
+    shared = PostgresShared(there)
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix="disk")
+    try:
+        # Both ask the server, and may wait for it.
+        sealer = await loop.run_in_executor(executor, open_sealer, loaded, shared, chance)
+        traces = PostgresTraces(shared, sealer)
+        blobs: Blobs | None = None
+        if loaded.settings.storage.blobs is not None:
+            # All nodes have one part of the store together, as they have one queue.
+            name = await shared.call(lambda connection: owner(connection, chance.octets(OWNER_OCTETS)))
+            blobs = open_blobs(loaded, f"{name}/shared", executor, clock)
+        spool = PostgresSpool(
+            there,
+            node=node,
+            sealer=sealer,
+            keeper=traces,
+            clock=clock,
+            executor=executor,
+            observe=observe,
+            name=node[:8],
+            tell=tell,
+            shelf=None if blobs is None else BlobShelf(blobs, sealer, executor, tell=tell),
+        )
+        await spool.open(loop)
+    except BaseException:
+        executor.shutdown(wait=True)
+        shared.close()
+        raise
+    return Stores(
+        shared=shared,
+        sealer=sealer,
+        traces=traces,
+        mover=Direct(),
+        spools=[spool],
+        executor=executor,
+        shelved=[] if blobs is None else [(blobs, spool.shelved)],
+    )
+
+
+def _shelf(
+    blobs: Blobs | None, folder: Path, sealer: Sealer, executor: ThreadPoolExecutor, tell: Callable[..., None]
+) -> Shelf:
+    if blobs is None:
+        return FileShelf(folder / CONTENT, sealer, executor)
+    return BlobShelf(blobs, sealer, executor, files=folder / CONTENT, tell=tell)

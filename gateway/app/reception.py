@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from gateway.app.terms import Policy
+from gateway.connectors.authenticated import AUTHENTICATED, is_complete
 from gateway.connectors.inbound import admit, may_reach
 from gateway.connectors.model import Inbound
+from gateway.connectors.tls import TlsFault
 from gateway.delivery.queue import Queue
 from gateway.delivery.route import reachable, route
 from gateway.mail import reply as say
 from gateway.mail.address import Address
 from gateway.mail.delivery import Delivery
-from gateway.mail.envelope import Client
+from gateway.mail.envelope import Client, PeerCertificate
 from gateway.mail.mail import Mail
 from gateway.mail.message import Content
 from gateway.mail.reply import Refused
@@ -23,9 +26,9 @@ from gateway.observe.events import Event, Found
 from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
-from gateway.storage.mover import Mover
+from gateway.storage.moving import Moving
 from gateway.storage.record import Prepared
-from gateway.storage.spool import Spool
+from gateway.storage.spooling import Spooling
 from gateway.world.clock import Clock
 
 MAX_MESSAGE_ID = 998  # RFC 5322 2.1.1: a longer one is no Message-ID but a line gone wrong.
@@ -38,8 +41,8 @@ class Reception:
         self,
         policy: Policy,
         *,
-        spool: Spool,
-        mover: Mover,
+        spool: Spooling,
+        mover: Moving[Any],
         offer: Callable[[Queue, Delivery, Content], None],
         clock: Clock,
         log: Log,
@@ -59,12 +62,40 @@ class Reception:
     def admit(self, client: Client, sender: Address | None) -> Inbound | None:
         """The inbound connector by which this client may hand in mail from `sender`. Raises Refused."""
         policy = self.policy
-        return admit(policy.inbounds, policy.accepted, sender=sender, client_address=client.address, tls=client.tls)
+        try:
+            return admit(
+                policy.inbounds,
+                policy.accepted,
+                sender=sender,
+                client_address=client.address,
+                tls=client.tls,
+                now=self._clock.now,
+            )
+        except Refused as refused:
+            if isinstance(refused.__cause__, TlsFault):
+                self._tell_certificate(client, sender, refused.__cause__)
+            raise
+
+    def _tell_certificate(self, client: Client, sender: Address | None, fault: TlsFault) -> None:
+        shown = None if client.tls is None else client.tls.certificate
+        self._log.tell(
+            "info",
+            "certificate_refused",
+            client=client.address,
+            listener=client.listener,
+            sender="" if sender is None else sender.text,
+            reason=fault.reason,
+            detail=str(fault),
+            certificate=None if shown is None else shown.name,
+            issuer=None if shown is None else shown.issuer,
+        )
 
     def may_reach(self, inbound: Inbound | None, recipient: Address) -> None:
         """Raises Refused where the client may not send to `recipient`, or nothing leads there."""
         policy = self.policy
         may_reach(inbound, policy.accepted, recipient)
+        if inbound is AUTHENTICATED and not is_complete(policy.accepted, recipient):
+            raise Refused(say.INCOMPLETE_DOMAIN)
         if not reachable(policy.outbounds, recipient, policy.home):
             raise Refused(say.NO_ROUTE)
 
@@ -122,8 +153,16 @@ class Reception:
             "size": mail.message.size,
             "message_id": message_id,
         }
+        if unverified := [one.address.text for one in envelope.recipients if one.unverified]:
+            facts["unverified"] = unverified
         if client is not None:
             facts |= {"client": client.address, "helo": client.helo, "listener": client.listener, "tls": tls}
+            if client.user is not None:
+                facts["user"] = client.user
+            if client.proxy is not None:
+                facts["proxy"] = client.proxy
+            if client.tls is not None and client.tls.certificate is not None:
+                facts["certificate"] = self._certificate(client.tls.certificate, mail.connector)
         told = [Event(message=mail.id, time=mail.received, event=events.RECEIVED, facts=facts)]
         told += [_routed(mail, delivery, alone=len(deliveries) == 1) for delivery in deliveries]
         record = spool.new_record(
@@ -132,6 +171,12 @@ class Reception:
         await spool.accept(mail, deliveries, [record])
         # The client's reply goes out first: it waits, and nothing below can fail it any more.
         asyncio.get_running_loop().call_soon(self._taken, mail, deliveries, record, tls)
+
+    def _certificate(self, shown: PeerCertificate, connector: str | None) -> dict[str, object]:
+        """What the trace tells of it. Terms that did not hold would have been answered at MAIL."""
+        inbound = self.policy.inbounds.named(connector)
+        trusted = True if inbound is not None and inbound.certificate is not None else None
+        return {"name": shown.name, "issuer": shown.issuer, "trusted": trusted}
 
     def _taken(
         self, mail: Mail, deliveries: tuple[Delivery, ...], record: Prepared, tls: dict[str, str] | None
@@ -147,11 +192,13 @@ class Reception:
             size=mail.message.size,
             recipients=len(mail.envelope.recipients),
             client=None if client is None else client.address,
+            **({} if client is None or client.proxy is None else {"proxy": client.proxy}),
             connector=mail.connector,
             tls=None if tls is None else f"{tls['version']} {tls['cipher']}",
+            **({} if client is None or client.user is None else {"user": client.user}),
         )
 
-    def _release(self, spool: Spool, deliveries: tuple[Delivery, ...], content: Content) -> None:
+    def _release(self, spool: Spooling, deliveries: tuple[Delivery, ...], content: Content) -> None:
         """The trace is written: they may leave."""
         for delivery in deliveries:
             self._offer(spool, delivery, content)

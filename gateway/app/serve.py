@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ from gateway.app.child import WorkerFailed
 from gateway.app.interpreter import command, environment
 from gateway.app.lock import FileLock, InUse
 from gateway.app.places import Places
+from gateway.app.service import Service
 from gateway.app.supervisor import Supervisor
 from gateway.observe.log import configure
 from gateway.settings.fault import BadSettings, Fault, errors
 from gateway.settings.load import Loaded, loaded
 from gateway.world.clock import SystemClock
+from gateway.world.notify import Notify
 
 
 def say(text: str) -> None:
@@ -28,7 +31,7 @@ def say(text: str) -> None:
 def serve(path: Path) -> int:
     """Serve until told to stop; the exit status. Raises BadSettings with every fault."""
     path = path.absolute()
-    faults = check(path)
+    faults = check(path, ask=False)  # What the database server has to say comes out when it is migrated.
     if errors(faults):
         raise BadSettings(faults)
     settings = loaded(path)
@@ -57,9 +60,10 @@ def _serve(path: Path, settings: Loaded, faults: Sequence[Fault]) -> int:
     clock = SystemClock()
     file = settings.settings.log.file
     log_path = None if file is None else settings.resolve(file)
-    log = configure(settings.settings.log.level, log_path, "supervisor", clock)
+    log = configure(settings.settings.log.level, log_path, "supervisor", clock, journal=settings.settings.log.journal)
     try:
-        return asyncio.run(Supervisor(path, settings, faults, clock=clock, log=log, say=say).run())
+        service = Service(Notify(os.environ, os.getpid()), clock)
+        return asyncio.run(Supervisor(path, settings, faults, clock=clock, log=log, say=say, service=service).run())
     except* (OSError, WorkerFailed) as group:
         for error in _leaves(group):
             _refuse(str(error))

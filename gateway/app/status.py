@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway import __version__
+from gateway.app.own_certificates import is_about_dates
 from gateway.app.places import Places
+from gateway.app.renewal import renewal_warnings
 from gateway.observe.metrics import Metrics
 from gateway.settings.fault import Fault
 from gateway.settings.load import Loaded
@@ -36,6 +38,11 @@ def warning(code: str, text: str) -> dict[str, str]:
 
 
 NOT_RUNNING = warning("not_running", "nothing serves with these settings, so no mail moves; gateway serve starts it")
+NOT_RUNNING_HERE = warning(
+    "not_running",
+    "nothing serves with these settings on this machine; gateway serve starts it. Mail moves only where another "
+    "gateway serves on the same database",
+)
 
 
 class Status:
@@ -60,8 +67,11 @@ class Status:
         """A worker ended by itself."""
         self._restarts.append(self._clock.now())
 
-    def told(self, workers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """The answer, in the form of the contract. Raises LookupError before there are settings."""
+    def told(self, workers: Sequence[dict[str, Any]], certificates: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+        """The answer, in the form of the contract. Raises LookupError before there are settings.
+
+        `certificates` are the warnings of `certificate_warnings`, as they are now.
+        """
         settings = self._settings
         if settings is None:
             raise LookupError("no settings are in force yet")
@@ -69,7 +79,8 @@ class Status:
         processes = [self._process("supervisor", os.getpid(), self._started, now)]
         processes += [self._process(f"worker {one['worker']}", one["pid"], one["started"], now) for one in workers]
         queue: dict[str, int] = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
-        for one in workers:
+        # Where several gateways share the queue, each worker tells of all of it.
+        for one in workers[:1] if settings.is_shared else workers:
             for state, number in one["queue"].items():
                 queue[state] += number
         oldest = min((one["oldest"] for one in workers if one["oldest"] is not None), default=None)
@@ -86,7 +97,12 @@ class Status:
             ],
             "queue": queue,
             "oldest_waiting": None if oldest is None else rfc3339(oldest),
-            "warnings": self._warnings(settings, now, queue, oldest, any(one["trace_failing"] for one in workers)),
+            "warnings": list(certificates)
+            + self._warnings(settings, now, queue, oldest, any(one["trace_failing"] for one in workers))
+            + renewal_warnings(workers)
+            + login_warnings(workers)
+            + recipient_warnings(workers)
+            + storage_warnings(workers),
         }
 
     def _process(self, name: str, pid: int, started: float, now: float) -> dict[str, Any]:
@@ -95,7 +111,7 @@ class Status:
     def _warnings(
         self, settings: Loaded, now: float, queue: dict[str, int], oldest: float | None, trace_failing: bool
     ) -> list[dict[str, str]]:
-        found = [warning("settings", str(fault)) for fault in self._faults]
+        found = [warning("settings", str(fault)) for fault in self._faults if not is_about_dates(fault)]
         if restarts := sum(at > now - RECENT for at in self._restarts):
             found.append(
                 warning(
@@ -106,6 +122,50 @@ class Status:
         if trace_failing:
             found.append(warning("trace_not_written", "the shared database takes no trace, so mail waits; see the log"))
         return found + queue_warnings(settings, queue, oldest, now)
+
+
+def storage_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """What keeps the workers from their database, each once; the queue's numbers are not known then."""
+    faults = {one["storage"] for one in workers if one.get("storage")}
+    return [
+        warning("storage", f"mail is answered 451 and waits, and the queue is not known: {fault}")
+        for fault in sorted(faults)
+    ]
+
+
+def recipient_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Sources of recipients that can't say who exists, each once, from when the first worker met with it."""
+    away: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in workers:
+        for absence in one.get("unverifying", ()):
+            which = (absence["source"], absence.get("place", ""))
+            if which not in away or absence.get("since", 0) < away[which].get("since", 0):
+                away[which] = absence
+    return [warning("recipient_source", absence_words(one)) for one in away.values()]
+
+
+def absence_words(absence: dict[str, Any]) -> str:
+    """One sentence for `status` of what `Recipients.absences` tells."""
+    if "stale" in absence:
+        now = "its former content counts" if absence["stale"] else "no recipient can be verified by it"
+        return f"the recipients of {absence['source']} can't be read, so {now}: {absence['why']}"
+    since, place = rfc3339(absence["since"]), absence["place"]
+    return f"recipients can't be verified by {absence['source']} ({place}) since {since}: {absence['why']}"
+
+
+def login_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Connectors whose login a host refuses, each once, whichever worker met with it."""
+    refused: dict[str, str] = {}
+    for one in workers:
+        refused |= one.get("logins", {})
+    return [
+        warning(
+            "login_refused",
+            f"mail by connector {name} waits: {words}; put auth_user and auth_password_file right, then gateway reload "
+            "and gateway queue retry --all",
+        )
+        for name, words in sorted(refused.items())
+    ]
 
 
 def queue_warnings(settings: Loaded, queue: dict[str, int], oldest: float | None, now: float) -> list[dict[str, str]]:
@@ -120,6 +180,8 @@ def queue_warnings(settings: Loaded, queue: dict[str, int], oldest: float | None
         )
     if oldest is not None and now - oldest > OLD and queue.get("waiting"):
         found.append(warning("old_mail", f"a delivery waits since {rfc3339(oldest)}; gateway queue list says why"))
+    if settings.is_shared:
+        return found  # What is free on the database server's disk is not ours to see.
     free = _free(Places.of(settings).data)
     least = settings.settings.storage.min_free
     if free is not None and free < max(4 * least, 256 << 20):

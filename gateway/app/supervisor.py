@@ -19,7 +19,9 @@ from gateway.app.check import check
 from gateway.app.child import START, Child, WorkerFailed
 from gateway.app.health import Health
 from gateway.app.migrate import workers
+from gateway.app.own_certificates import EndWatch, certificate_warnings
 from gateway.app.places import Places
+from gateway.app.service import Service
 from gateway.app.status import Status
 from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics, lasting, merge, render
@@ -47,8 +49,10 @@ class Supervisor:
         clock: Clock,
         log: Log,
         say: Callable[[str], None],
+        service: Service,
     ) -> None:
-        """`faults` are the settings' warnings; `say` tells the person at the terminal."""
+        """`faults` are the settings' warnings; `say` tells the person at the terminal, `service` the init system."""
+        self._service = service
         self._path = path
         self._settings = settings
         self._faults = faults
@@ -91,9 +95,13 @@ class Supervisor:
             health = await self._serve_health()
             keepers = [tasks.create_task(self._keep(slot, tasks)) for slot in range(self._count)]
             keepers += [tasks.create_task(self._sample()), tasks.create_task(self._heed_hangups())]
+            keepers.append(tasks.create_task(self._service.watch()))
+            keepers.append(tasks.create_task(EndWatch(self._clock, self._log, lambda: self._settings).run()))
             self._ready.set()
             self._announce()
+            self._service.ready(self._summary())
             await self._stopping.wait()
+            self._service.stopping()
             self._say("stopping; what is in hand is finished first")
             control.close()
             for keeper in keepers:
@@ -230,8 +238,15 @@ class Supervisor:
 
     async def reload(self) -> dict[str, Any]:
         """Validate everything, then swap. Raises Refusal with every fault; then nothing has changed."""
+        self._service.reloading()
+        try:
+            return await self._reload()
+        finally:
+            self._service.ready(self._summary())
+
+    async def _reload(self) -> dict[str, Any]:
         async with self._reloading:
-            faults = await asyncio.to_thread(check, self._path)
+            faults = await asyncio.to_thread(check, self._path, ask=False)
             if bad := errors(faults):
                 raise Refusal("\n".join(map(str, bad)))
             new = loaded(self._path)
@@ -265,9 +280,15 @@ class Supervisor:
             for key, was, is_ in (
                 ("server.workers", self._count, workers(new)),
                 ("storage.url", old.storage.url, now.storage.url),
+                ("storage.password_file", old.storage.password_file, now.storage.password_file),
+                ("storage.folder", old.storage.folder, now.storage.folder),
+                ("storage.blobs", old.storage.blobs, now.storage.blobs),
+                ("storage.s3", old.storage.s3, now.storage.s3),
                 ("vaults", old.vaults, now.vaults),
+                ("security", old.security, now.security),
                 ("metrics", old.metrics, now.metrics),
                 ("log.file", old.log.file, now.log.file),
+                ("log.journal", old.log.journal, now.log.journal),
             )
             if was != is_
         ]
@@ -293,11 +314,16 @@ class Supervisor:
             await self._ready.wait()
         match command:
             case "status":
-                return self.status.told(await self._ask_all("status", {}))
+                ending = asyncio.to_thread(certificate_warnings, self._settings, self._clock.now())
+                return self.status.told(await self._ask_all("status", {}), await ending)
             case "reload":
                 return await self.reload()
             case "trace":
                 return await self._ask_one("trace", arguments)
+            case _ if command.startswith("user."):
+                return await self._ask_one(command, arguments)
+            case _ if command.startswith("queue.") and self._settings.is_shared:
+                return await self._ask_one(command, arguments)  # Each worker sees, and reaches, the whole queue.
             case "queue.list" | "queue.show":
                 return [row for rows in await self._ask_all(command, arguments) for row in rows]
             case "queue.retry" | "queue.hold" | "queue.release" | "queue.delete":
@@ -335,6 +361,7 @@ class Supervisor:
     async def _sample(self) -> None:
         while True:
             await self._gather()
+            self._service.status(self._summary())
             await self._clock.sleep(SAMPLE)
 
     async def _gather(self) -> None:
@@ -362,6 +389,10 @@ class Supervisor:
         health = Health(metrics=self._render, healthy=self._healthy, clock=self._clock)
         door = bind(*listening(metrics.listen), reuse_port=False)
         return await asyncio.start_server(health.serve, sock=door)  # noqa: TID251 - the socket comes from world
+
+    def _summary(self) -> str:
+        ready = sum(child is not None and child.ready for child in self._children)
+        return f"{ready} of {self._count} workers, listening on {', '.join(self._doors) or 'nothing'}"
 
     def _announce(self) -> None:
         for listener in self._settings.settings.listeners:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.app.verification import Verification, verification
 from gateway.connectors.inbound import Inbounds, inbounds
 from gateway.connectors.model import Domains, Outbound
+from gateway.connectors.networks import network
 from gateway.connectors.outbound import outbounds
+from gateway.connectors.own_names import OwnFiles, door_context
 from gateway.connectors.patterns import accepted
-from gateway.connectors.tls import server_context
 from gateway.delivery.schedule import RetryTerms
 from gateway.settings import schema
 from gateway.settings.load import Loaded
@@ -29,15 +31,17 @@ class Policy:
     hostname: str
     max_received: int
     listeners: tuple[Terms, ...]
+    verification: Verification
 
 
 def policy(loaded: Loaded) -> Policy:
     """The policy of these settings. Reads certificates and keys. Raises BadSettings, OSError."""
     settings = loaded.settings
+    made = inbounds(loaded)
     hostname = settings.server.hostname or machine_name()
     domains = accepted(loaded)
     return Policy(
-        inbounds=inbounds(loaded),
+        inbounds=made,
         outbounds=outbounds(loaded),
         accepted=domains,
         home=next((pattern for pattern in domains.patterns if "*" not in pattern), ""),
@@ -45,28 +49,44 @@ def policy(loaded: Loaded) -> Policy:
         contact=settings.contact,
         hostname=hostname,
         max_received=settings.server.max_received,
-        listeners=tuple(_terms(loaded, listener, hostname) for listener in settings.listeners),
+        listeners=tuple(listener_terms(loaded, one, hostname, asking=made.asking) for one in settings.listeners),
+        verification=verification(loaded),
     )
 
 
-def _terms(loaded: Loaded, listener: schema.Listener, hostname: str) -> Terms:
+def own_files(loaded: Loaded, listener: schema.Listener) -> tuple[OwnFiles, ...]:
+    """The certificates that a listener shows, the one for clients who ask for none by name first; none without TLS."""
+    if listener.tls == "none" or listener.certificate is None:
+        return ()
+    pairs = [(listener.certificate, listener.key), *((one.certificate, one.key) for one in listener.certificates)]
+    return tuple(OwnFiles(loaded.resolve(one), loaded.resolve(key or one)) for one, key in pairs)
+
+
+def listener_terms(loaded: Loaded, listener: schema.Listener, hostname: str, *, asking: bool) -> Terms:
+    """One listener's terms. `asking`: some inbound connector has certificate terms. Raises OSError.
+
+    People's mail programs on a submission listener would ask them which certificate to show; there nobody is asked.
+    """
     context = None
-    if listener.tls != "none" and listener.certificate is not None:
-        certificate = loaded.resolve(listener.certificate)
-        key = loaded.resolve(listener.key or listener.certificate)
-        context = server_context(certificate, key, listener.minimum_tls)
+    if files := own_files(loaded, listener):
+        context = door_context(files, listener.minimum_tls, asking=asking and listener.kind == "relay")
     return Terms.made(
         name=listener.listen,
         hostname=listener.hostname or hostname,
         tls=context,
         implicit=listener.tls == "implicit",
+        proxies=tuple(network(text) for text in listener.proxy_protocol_from),
         normalize=listener.bare_newline == "normalize",
         max_message_size=listener.max_message_size,
         max_line_length=listener.max_line_length,
         max_recipients=listener.max_recipients,
+        max_recipient_domains=listener.max_recipient_domains,
         max_messages=listener.max_messages,
         max_connections=listener.max_connections,
         max_connections_per_client=listener.max_connections_per_client,
         max_bad_commands=listener.max_bad_commands,
+        max_failed_log_ins=listener.max_failed_log_ins,
+        submission=listener.kind == "submission",
+        auth=listener.kind == "submission" if listener.auth is None else listener.auth,
         deadlines=Deadlines(**listener.timeouts.model_dump()),
     )

@@ -15,31 +15,38 @@ from typing import Any, cast
 
 import uvloop
 
+from gateway.app.blobs import keep_clear
 from gateway.app.channel import Channel
 from gateway.app.commands import Commands
 from gateway.app.doors import Doors
 from gateway.app.lock import FileLock, InUse, lock_soon
 from gateway.app.migrate import workers
 from gateway.app.parts import Stores, open_stores
+from gateway.app.people import People
 from gateway.app.places import Places
 from gateway.app.reception import Reception
+from gateway.app.recipients import Recipients
+from gateway.app.renewal import LOOK, Renewal
 from gateway.app.terms import Policy, policy
 from gateway.delivery.attempt import Attempts
+from gateway.delivery.probe import Probes
 from gateway.delivery.runner import Runner
 from gateway.keys.vault import KeyFault
 from gateway.mail.queue_id import CHANCE, queue_id
 from gateway.observe.log import Level, Log, configure
 from gateway.observe.metrics import Metrics
+from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded, loaded
 from gateway.smtp.desk import Desk
-from gateway.storage.writer import StorageBroken
+from gateway.storage.spooling import Hands
+from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 from gateway.world.dns import SystemNames
 from gateway.world.sockets import Socket, adopt, receive_sockets
 
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
-SWITCH = 0.0001  # Seconds until a thread that waits for the interpreter gets it: the writer waits with each client.
+SWITCH = 0.001  # Seconds until a thread that waits for the interpreter gets it: the writer waits with each client.
 GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
 ERASE = 3600.0  # Seconds between two looks for traces that are too old.
 
@@ -57,11 +64,13 @@ class Worker:
         self._clock = SystemClock()
         self._chance = SystemChance()
         self._metrics = Metrics()
+        self._renewal = Renewal(settings)  # Before the policy reads what it will watch.
         self._policy: Policy = policy(settings)
         self._handover = handover
         self._listening = listening
         self._stopping = asyncio.Event()
         self._drawn = b""
+        self._people: People | None = None
         self._started = self._clock.now()
 
     async def run(self, control: int) -> None:
@@ -78,12 +87,16 @@ class Worker:
         try:
             await self._serve(stores, control, loop)
         finally:
+            if self._people is not None:
+                await loop.run_in_executor(None, self._people.close)
             await loop.run_in_executor(None, stores.close)
             for lock in locks:
                 lock.release()
 
     def _spool_numbers(self) -> list[int]:
-        """Our own spool first, then those of workers that are no more, shared out among us."""
+        """Our own spool first, then those of workers that are no more, shared out among us. None on PostgreSQL."""
+        if self._settings.is_shared:
+            return []
         count = workers(self._settings)
         left = [n for n in Places.of(self._settings).spools() if n >= count and n % count == self._number]
         return [self._number, *left]
@@ -102,13 +115,21 @@ class Worker:
         return queue_id(self._clock.now(), drawn)
 
     async def _serve(self, stores: Stores, control: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._people = self._open_people(stores)
         self._parts(stores)
+        probes = Probes(names=self._names, clock=self._clock, chance=self._chance, hostname=self._policy.hostname)
+        self._recipients = Recipients(probes=probes, clock=self._clock, log=self._log, metrics=self._metrics)
+        await self._know_recipients(self._policy)
         async with asyncio.TaskGroup() as tasks:
             steady = [tasks.create_task(stores.mover.run()), tasks.create_task(self._erase())]
+            steady.append(tasks.create_task(self._recipients.watch()))
+            for blobs, known in stores.shelved:
+                steady.append(tasks.create_task(keep_clear(blobs, known, self._clock, self._log.tell)))
             runner = tasks.create_task(self._runner.run())
             await self._carry_leftovers()
             self._doors = Doors(self._desk, loop, tasks)
             await self._doors.arrange(self._policy.listeners, self._listening)
+            steady.append(tasks.create_task(self._renew()))
             door = adopt(control)
             door.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=door, limit=256 << 20)  # noqa: TID251 - no new socket
@@ -144,6 +165,14 @@ class Worker:
             hostname=terms.hostname,
             ids=self._new_id,
         )
+        hands = Hands(
+            sending=lambda: self._runner.in_hand()["sending"],
+            give_back=self._runner.give_back,
+            look=self._runner.look,
+            wake=self._runner.wake,
+        )
+        for spool in stores.spools:
+            spool.attend(hands)
         self._reception = Reception(
             terms,
             spool=stores.spools[0],
@@ -165,6 +194,7 @@ class Worker:
             tell=self._log.tell,
             count=self._metrics.count,
             contact=terms.contact,
+            accounts=None if self._people is None else self._people.log_ins,
         )
         self._commands = Commands(
             stores.spools,
@@ -174,6 +204,22 @@ class Worker:
             in_hand=lambda: self._runner.in_hand()["sending"],
             give_back=self._runner.give_back,
             wake=self._runner.wake,
+        )
+
+    async def _know_recipients(self, terms: Policy) -> None:
+        """Have recipients verified as the policy says; where it does not, sessions need not ask."""
+        await self._recipients.arrange(terms.verification, terms.accepted, terms.outbounds, terms.hostname)
+        self._desk.verify = self._recipients.verify if self._recipients.is_on else None
+
+    def _open_people(self, stores: Stores) -> People:
+        return People(
+            stores.shared,
+            stores.sealer,
+            fips=self._settings.settings.security.fips,
+            clock=self._clock,
+            chance=self._chance,
+            tell=self._log.tell,
+            accepted=lambda: self._policy.accepted,
         )
 
     def _tell(self, level: str, event: str, facts: Mapping[str, object]) -> None:
@@ -207,6 +253,7 @@ class Worker:
         await self._doors.drain(seconds)
         await self._runner.drain(seconds)
         await self._attempts.close()
+        await self._recipients.close()
         await self._names.close()
         await self._stores.mover.finish(5.0)
 
@@ -217,13 +264,33 @@ class Worker:
             try:
                 while await self._stores.traces.erase(before) > 0:
                     await self._clock.sleep(0.1)
-            except StorageBroken as error:
+            except (StorageBroken, StorageFull) as error:
                 self._log.tell("warning", "trace_not_erased", error=str(error))
             await self._clock.sleep(ERASE)
+
+    async def _renew(self) -> None:
+        """Take up certificate files that have changed, for ever."""
+        while True:
+            await self._clock.sleep(LOOK)
+            renewal, before, failing = self._renewal, self._policy, dict(self._renewal.failing)
+            try:
+                terms, renewed = await asyncio.to_thread(renewal.look, before)
+                if self._policy is not before:
+                    continue  # A reload came meanwhile, and is newer than what was read.
+                for key in renewed:
+                    self._log.tell("info", "certificate_renewed", key=key)
+                for key in [key for key, words in renewal.failing.items() if failing.get(key) != words]:
+                    self._log.tell("warning", "certificate_not_renewed", key=key, reason=renewal.failing[key])
+                if renewed:
+                    await self._take(terms, {})
+            except (OSError, BadSettings) as error:
+                self._log.tell("error", "renewal_failed", error=str(error))
 
     # -- asked by the supervisor --------------------------------------------------------------------------------------
 
     def _fault(self, error: Exception) -> str:
+        if isinstance(error, (StorageBroken, StorageFull)):
+            return str(error)  # Written for people.
         self._log.tell("error", "command_failed", error=type(error).__name__)
         return "something failed in a worker; the log says what"
 
@@ -237,23 +304,37 @@ class Worker:
                 return await self._sample()
             case "status":
                 return await self._status()
+        if command.startswith("user.") and self._people is not None:
+            return await self._people.answer(command, arguments)
         return await self._commands.answer(command, arguments)
 
     async def _reload(self) -> bool:
         new, sockets = taken_over(self._handover, self._settings.path)
+        renewal = Renewal(new)
         terms = policy(new)
-        self._settings, self._policy = new, terms
+        self._settings, self._renewal = new, renewal
+        await self._take(terms, sockets)
+        self._log.set_level(new.settings.log.level)
+        return True
+
+    async def _take(self, terms: Policy, sockets: Mapping[str, Socket]) -> None:
+        """Go by these terms from now on; what is under way ends under the old."""
+        await self._know_recipients(terms)
+        self._policy = terms
         self._reception.policy = terms
         self._desk.contact = terms.contact
         self._runner.reconfigure(terms.outbounds, terms.retry, hostname=terms.hostname, contact=terms.contact)
         await self._doors.arrange(terms.listeners, sockets)
-        self._log.set_level(new.settings.log.level)
-        return True
 
     async def _sample(self) -> Any:
         for name, count in self._doors.sessions().items():
             self._metrics.set("sessions_open", count, (name,))
-        states, oldest = await self._queue()
+        if self._settings.is_shared and self._number != 0:
+            return self._metrics.snapshot()  # One worker tells of the queue that all share, else it counts twice.
+        try:
+            states, oldest = await self._queue()
+        except (StorageBroken, StorageFull):  # What is known of the process is told all the same.
+            return self._metrics.snapshot()
         for state, number in states.items():
             self._metrics.set("queue_deliveries", number, (state,))
         self._metrics.set("oldest_waiting_seconds", 0.0 if oldest is None else max(0.0, self._clock.now() - oldest))
@@ -269,14 +350,21 @@ class Worker:
                 states[state] += number
             if first is not None:
                 oldest = first if oldest is None else min(oldest, first)
+        if self._settings.is_shared:
+            return states, oldest  # It knows what is on the wire, here and elsewhere.
         sending = min(len(self._runner.in_hand()["sending"]), states["ready"])
         states["ready"] -= sending
         states["sending"] = sending
         return states, oldest
 
     async def _status(self) -> dict[str, Any]:
-        states, oldest = await self._queue()
+        fault: str | None = None
+        try:
+            states, oldest = await self._queue()
+        except (StorageBroken, StorageFull) as error:
+            states, oldest, fault = {}, None, str(error)
         return {
+            "storage": fault,
             "worker": self._number,
             "pid": os.getpid(),
             "started": self._started,
@@ -284,6 +372,9 @@ class Worker:
             "queue": states,
             "oldest": oldest,
             "trace_failing": self._stores.mover.failing,
+            "unrenewed": self._renewal.failing,
+            "unverifying": self._recipients.absences(),
+            "logins": self._attempts.logins_refused(self._policy.outbounds),
         }
 
 
@@ -307,7 +398,8 @@ def main(argv: list[str]) -> int:
     settings, listening = taken_over(handover, options.config)
     file = settings.settings.log.file
     path = None if file is None else settings.resolve(file)
-    log = configure(settings.settings.log.level, path, f"worker-{options.number}", SystemClock())
+    terms = settings.settings.log
+    log = configure(terms.level, path, f"worker-{options.number}", SystemClock(), journal=terms.journal)
     sys.setswitchinterval(SWITCH)
     try:
         uvloop.run(Worker(settings, options.number, log, handover, listening).run(options.control))

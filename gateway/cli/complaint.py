@@ -51,8 +51,12 @@ def _for_people(error: Exception) -> bool:
 
     The classes are imported only once something failed: each brings half of the gateway with it.
     """
+    from gateway.app.backup import BackupFault
     from gateway.app.console import ConsoleFault
+    from gateway.app.restore import RestoreFault
     from gateway.keys.vault import KeyFault
     from gateway.storage.migrate import MigrationFault
+    from gateway.storage.writer import StorageBroken
 
-    return isinstance(error, ConsoleFault | KeyFault | MigrationFault | PermissionError)
+    known = BackupFault | ConsoleFault | KeyFault | MigrationFault | PermissionError | RestoreFault | StorageBroken
+    return isinstance(error, known)

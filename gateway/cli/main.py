@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import check, init, queue, reload, send, serve, status, trace, version
+from gateway.cli import backup, check, connector, init, queue, reload, send, serve, status, trace, user, version
 from gateway.cli import migrate as migration
 from gateway.cli.output import Config
 from gateway.cli.reach import settings_path, speaking
@@ -15,7 +15,22 @@ WATCH = "Mail and state"
 CARE = "Care"
 
 # In the order in which a newcomer needs them. Typer by itself puts groups of commands behind all others.
-ORDER = ("init", "check", "serve", "reload", "status", "send", "queue", "trace", "migrate", "version")
+ORDER = (
+    "init",
+    "check",
+    "serve",
+    "reload",
+    "status",
+    "send",
+    "queue",
+    "trace",
+    "connector",
+    "user",
+    "backup",
+    "restore",
+    "migrate",
+    "version",
+)
 
 
 class Ordered(TyperGroup):
@@ -57,11 +72,15 @@ def _command_line() -> typer.Typer:
         (WATCH, "status", "What runs, what waits, what needs attention.", status.status),
         (WATCH, "send", "Send a test message and tell what became of it.", send.send),
         (WATCH, "trace", "Tell the story of a message.", trace.trace),
+        (CARE, "backup", "Write the whole gateway into one file.", backup.backup),
+        (CARE, "restore", "Make a gateway out of a backup.", backup.restore),
         (CARE, "migrate", "Bring the databases up to this version.", _migrate),
         (CARE, "version", "Say which version this is.", version.version),
     ):
         whole.command(name, short_help=short, rich_help_panel=panel)(command)
     whole.add_typer(queue.app, name="queue", rich_help_panel=WATCH)
+    whole.add_typer(connector.app, name="connector", rich_help_panel=WATCH)
+    whole.add_typer(user.app, name="user", rich_help_panel=CARE)
     return whole
 
 

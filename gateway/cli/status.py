@@ -12,6 +12,8 @@ from gateway.cli.words import count, moment, octets, plain, span
 
 NOT_RUNNING = "not_running"  # The code of the warning that nothing serves.
 
+STORAGE = "storage"  # The code of the warning that the database is away.
+
 
 def status(context: typer.Context, config: Config = None, as_json: Json = False) -> None:
     """Show processes, listeners, the queue and warnings."""
@@ -26,7 +28,8 @@ def status(context: typer.Context, config: Config = None, as_json: Json = False)
         else:
             say(f"The gateway is not running. Start it with: gateway serve --config {settings_path(config)}")
         _listeners(answer["listeners"])
-        _queue(answer["queue"], answer["oldest_waiting"])
+        if not any(warning["code"] == STORAGE for warning in answer["warnings"]):  # Else nobody can tell.
+            _queue(answer["queue"], answer["oldest_waiting"])
         _warnings(answer["warnings"], there.serving)
 
 

@@ -65,11 +65,18 @@ def _addresses(listed: Any) -> str:
 
 def _received(event: Facts) -> str:
     words = [f"Received from {path(event.get('from'))} for {_addresses(event.get('recipients'))}"]
+    if event.get("unverified"):
+        words.append(f"taken unverified: {_addresses(event['unverified'])}")
     if event.get("client"):
         helo = f" ({plain(event['helo'])})" if event.get("helo") else ""
         words.append(f"handed in by {plain(event['client'])}{helo} at {plain(event.get('listener', '-'))}")
+        if event.get("user"):
+            words.append(f"logged in as {plain(event['user'])}")
         words.append(f"connector {plain(event.get('connector') or '-')}")
         words.append(tls_words(event.get("tls")))
+        if shown := event.get("certificate"):
+            judged = "trusted" if shown.get("trusted") else "not judged"
+            words.append(f"certificate of {plain(shown['name'])} from {plain(shown['issuer'])}, {judged}")
     else:
         words.append("made by the gateway itself")
     if isinstance(event.get("size"), int):
@@ -119,7 +126,10 @@ def _done(event: Facts) -> str:
 
 
 def _notified(event: Facts) -> str:
-    return f"The sender {path(event.get('to'))} was told by a notice, {plain(event.get('notice', '-'))}"
+    what = {"failed": " of the failure", "delayed": " of the delay"}.get(event.get("action", ""), " of the success")
+    if "action" not in event:
+        what = ""
+    return f"The sender {path(event.get('to'))} was told{what} by a notice, {plain(event.get('notice', '-'))}"
 
 
 def _by_hand(word: str) -> Callable[[Facts], str]:

@@ -25,6 +25,7 @@ __all__ = ["MAX_FILE", "BadSettings", "Loaded", "Reading", "find", "load", "load
 
 MAX_FILE = 4 << 20  # Octets. Ten thousand domains take a tenth of it; more is the wrong file.
 _NAME = "gateway.toml"
+_VARIABLES = ("$CREDENTIALS_DIRECTORY", "${CREDENTIALS_DIRECTORY}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,26 @@ class Loaded:
     octets: bytes = field(default=b"", repr=False, compare=False)  # What stands in the file.
 
     def resolve(self, text: str) -> Path:
-        """A path as gateway.toml has it, as one that can be opened."""
+        """A path as gateway.toml has it, as one that can be opened.
+
+        One that begins with `$CREDENTIALS_DIRECTORY/` lies where systemd puts what LoadCredential= names.
+        """
+        for variable in _VARIABLES:
+            if text == variable or text.startswith(f"{variable}/"):
+                # Without systemd it stays as it is written, so that whoever misses the file reads why.
+                text = os.environ.get(variable.strip("${}"), variable) + text[len(variable) :]
         return self.folder / text
 
     @property
     def storage(self) -> Path:
-        """The folder of `[storage] url`."""
-        return self.resolve(self.settings.storage.url.removeprefix("sqlite:"))
+        """The folder of `[storage] url`, or, with PostgreSQL, of what this machine alone has."""
+        storage = self.settings.storage
+        return self.resolve(storage.folder if self.is_shared else storage.url.removeprefix("sqlite:"))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether mail lies in a database that other gateways may share (PostgreSQL)."""
+        return self.settings.storage.url.startswith(("postgresql:", "postgres:"))
 
     def fault(self, key: str, found: str, right: str) -> Fault:
         """An error in this file."""

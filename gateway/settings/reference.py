@@ -40,8 +40,13 @@ These are refused by name, so that nobody trusts in what is not there; where it 
 def reference() -> str:
     """The page, in Markdown."""
     lines = [_HEAD.rstrip()]
+    seen: dict[type[Section], str] = {}
     for header, section in shape.sections():
-        lines += ["", f"## {header}" if header else "## At the top", "", _sentence(section), "", _TABLE_HEAD]
+        lines += ["", f"## {header}" if header else "## At the top", "", _sentence(section), ""]
+        if (first := seen.setdefault(section, header)) != header:
+            lines.append(f"The keys are those of `{first}`.")
+            continue
+        lines.append(_TABLE_HEAD)
         lines += [_row(key, field) for key, field in section.model_fields.items()]
     return "\n".join(lines) + "\n" + _UNBUILT + "".join(f"{row}\n" for row in _unbuilt())
 

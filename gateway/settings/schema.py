@@ -17,12 +17,75 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
+class RecipientSource(Section):
+    """Who says whether a recipient exists."""
+
+    by: Literal["list", "directory", "ldap", "next_hop"] = Field(
+        description="`list`: a text file; `directory`: a YAML file; `ldap`: an LDAP server; "
+        "`next_hop`: the server that the mail would go to is asked (RCPT)."
+    )
+    when_unsure: Literal["accept", "defer"] = Field(
+        "defer",
+        description="What becomes of a recipient while the source can't say: answered 451, so that the client tries "
+        "again, or taken unverified. A 550 never comes of it.",
+    )
+    file: str | None = Field(None, description="For `list` and `directory`; read again when it changes.")
+    subaddress: str | None = Field(
+        None, description='For `list`, `directory`, `ldap`: with "+" `ida+news@` is known where `ida@` is (RFC 5233).'
+    )
+    url: str | None = Field(None, description="For `ldap`: `ldaps://HOST[:PORT]`, or `ldap://` with STARTTLS.")
+    allow_clear: bool = Field(
+        False, description="For `ldap`: `ldap://` without TLS to another machine; to this one it always goes so."
+    )
+    trusted_ca: str | None = Field(None, description="For `ldap`: PEM file of trusted CAs; default: the system's.")
+    base: str | None = Field(None, description="For `ldap`: where the search begins, such as `dc=corp,dc=example`.")
+    filter: str | None = Field(
+        None,
+        description="For `ldap`: what to search, such as `(proxyAddresses=smtp:{address})`; `{address}`, `{local}` and "
+        "`{domain}` are put in, escaped.",
+    )
+    bind_dn: str | None = Field(None, description="For `ldap`: name to log in with; default: nobody's.")
+    password_file: str | None = Field(None, description="For `ldap`: file with its password in the first line.")
+    connector: str | None = Field(
+        None, description="For `next_hop`: outbound connector that is asked; default: the one that carries the mail."
+    )
+    sender: str | None = Field(
+        None, description="For `next_hop`: address in MAIL; default: the null sender, which no host may refuse."
+    )
+    timeout: Seconds = Field(10, description="For `ldap`, `next_hop`: seconds for an answer.")
+    remember_known: Seconds = Field(4 * 3600, description="For `ldap`, `next_hop`: seconds that a yes counts.")
+    remember_unknown: Seconds = Field(300, description="For `ldap`, `next_hop`: seconds that a no counts.")
+    remember_while_away: Seconds = Field(
+        7 * 86400, description="For `ldap`, `next_hop`: seconds that a yes still counts while nobody answers."
+    )
+    questions_at_once: int = Field(
+        4, ge=1, le=100, description="For `ldap`, `next_hop`: connections for questions, in each worker."
+    )
+    questions_per_minute: int = Field(
+        600,
+        ge=1,
+        le=1_000_000,
+        description="For `ldap`, `next_hop`: rate to a server in each worker; more is unsure.",
+    )
+
+
+class NamedRecipientSource(RecipientSource):
+    """A source that several domains or connectors share: they name it in their recipient_verification."""
+
+    name: str = Field(min_length=1, max_length=64, description="Its name; not `none`.")
+
+
 class AcceptedDomain(Section):
     """A domain of ours."""
 
     name: str = Field(description="The domain; `*.` in front takes its subdomains.")
     external_relay: bool = Field(
         False, description="Its mailboxes lie elsewhere; mail for it still counts as ours to take."
+    )
+    recipient_verification: str | RecipientSource | None = Field(
+        None,
+        description="Who says whether a recipient in it exists: a table, or the name of one of recipient_sources; "
+        '"none": nobody is asked. Wins over the connector\'s.',
     )
 
 
@@ -36,17 +99,38 @@ class Timeouts(Section):
     session: Seconds = Field(7200, description="The whole session.")
 
 
+class ListenerCertificate(Section):
+    """A further certificate of a listener, for clients who ask for one of its names (SNI)."""
+
+    certificate: str = Field(description="PEM file with the chain, ours first.")
+    key: str | None = Field(None, description="PEM file with the private key; default: in the same file.")
+
+
 class Listener(Section):
     """A door for clients."""
 
     listen: str = Field(description="HOST:PORT; an IPv6 address stands in brackets.")
-    kind: Literal["relay", "submission"] = Field("relay", description="`submission` is refused until that part exists.")
+    kind: Literal["relay", "submission"] = Field(
+        "relay",
+        description="`submission`: for people and programs who log in and send as themselves (RFC 6409); asks for TLS.",
+    )
+    auth: bool | None = Field(
+        None, description="AUTH offered under TLS to those of `gateway user`; default: true for submission."
+    )
     tls: Literal["none", "starttls", "implicit"] = Field(
         "starttls", description="STARTTLS offered, TLS at once, or none."
     )
     certificate: str | None = Field(None, description="PEM file with the chain, ours first.")
     key: str | None = Field(None, description="PEM file with the private key.")
+    certificates: list[ListenerCertificate] = Field(
+        default=[], description="More of them, for other names; the one above is for clients who ask for none of them."
+    )
     minimum_tls: Literal["1.2", "1.3"] = Field("1.2", description="Lowest TLS version taken.")
+    proxy_protocol_from: list[str] = Field(
+        default=[],
+        description="Addresses or networks of load balancers that have to say for whom they connect, by the PROXY "
+        "protocol (version 1 or 2); from all others no header is taken.",
+    )
     hostname: str | None = Field(None, description="Name in banner and Received; default: [server] hostname.")
     bare_newline: Literal["reject", "normalize"] = Field(
         "reject", description="What becomes of a bare CR or LF in a message."
@@ -56,10 +140,14 @@ class Listener(Section):
         None, ge=998, le=1 << 30, description="Octets of a line of the message; default: no limit."
     )
     max_recipients: Count = Field(1000, description="Of one message.")
+    max_recipient_domains: Count | None = Field(
+        None, description="Different domains among the recipients of one message; default: no limit."
+    )
     max_messages: Count = Field(1000, description="Of one session.")
     max_connections: Count = Field(2000, description="At once, in each worker.")
     max_connections_per_client: Count = Field(200, description="At once from one address, in each worker.")
     max_bad_commands: Count = Field(10, description="Before the session is closed.")
+    max_failed_log_ins: Count = Field(3, description="Of one session, before it is closed.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Deadlines.")
 
 
@@ -90,9 +178,28 @@ class Inbound(Section):
     recipient_domains: list[str] = Field(
         default=[], description="Domains that it may reach; empty: as its type allows."
     )
-    tls_sender_certificate_name: str | None = Field(None, description="Refused until that part exists.")
-    restrict_domains_to_certificate: bool = Field(False, description="Refused until that part exists.")
-    trusted_ca: str | None = Field(None, description="Refused until that part exists.")
+    recipient_verification: str | RecipientSource | None = Field(
+        None,
+        description="Who says whether a recipient in accepted_domains exists, where the domain itself does not say; "
+        'as there. Default: "none".',
+    )
+    tls_sender_certificate_name: str | None = Field(
+        None,
+        description="Name that the client's certificate must have (SAN); `*.` in front: one first label.",
+    )
+    restrict_domains_to_certificate: bool = Field(
+        False, description="Mail from its sender_domains without that certificate is refused, whatever its address."
+    )
+    trusted_ca: str | None = Field(
+        None, description="PEM file of the CAs that client certificates must come from; default: the system's."
+    )
+    allow_certificate_cn: bool = Field(False, description="Also take a name that stands in the subject's CN alone.")
+    allow_certificate_subdomains: bool = Field(
+        False, description="The wildcard stands for subdomains at any depth, as in Exchange."
+    )
+    allow_server_certificate: bool = Field(
+        False, description="Also take a certificate for servers alone (no clientAuth), as many public CAs issue them."
+    )
 
 
 class Outbound(Section):
@@ -124,6 +231,12 @@ class Outbound(Section):
     minimum_tls: Literal["1.2", "1.3"] = Field("1.2", description="Lowest TLS version taken.")
     client_certificate: str | None = Field(None, description="PEM file shown to the next hop.")
     client_key: str | None = Field(None, description="Its private key.")
+    auth_user: str | None = Field(
+        None, description="User name shown to the smart hosts (AUTH PLAIN or LOGIN), under TLS alone."
+    )
+    auth_password_file: str | None = Field(
+        None, description="File that holds its password alone; others may not read it (mode 0600)."
+    )
     dane: Literal["opportunistic", "mandatory", "none"] = Field(
         "none", description="`mandatory` is refused until that part exists."
     )
@@ -146,6 +259,9 @@ class Retry(Section):
     longest: Seconds = Field(4 * 3600, description="Longest wait, in seconds.")
     jitter: float = Field(0.2, ge=0, le=0.9, description="Share of a wait that is left to chance.")
     expire: Seconds = Field(5 * 86400, description="Seconds until the sender gets a DSN (RFC 5321 4.5.4.1).")
+    delay_notice: float = Field(
+        4 * 3600, ge=0, le=30 * 86400, description="Seconds until the sender is told once that it is late; 0: never."
+    )
 
 
 class Server(Section):
@@ -157,10 +273,36 @@ class Server(Section):
     drain: Seconds = Field(30, description="Seconds that a stop waits for what is in hand.")
 
 
+class S3(Section):
+    """The bucket of `[storage] blobs`, where AWS' own ways (environment, container, machine) do not say it."""
+
+    endpoint: str | None = Field(None, description="URL of the service; default: Amazon's for the region.")
+    region: str | None = Field(None, description="Default: AWS_REGION, then us-east-1.")
+    access_key_file: str | None = Field(None, description="File with the access key id; default: AWS' own ways.")
+    secret_key_file: str | None = Field(None, description="File with the secret access key.")
+    allow_http: bool = Field(False, description="Also speak HTTP without TLS to the endpoint.")
+
+
 class Storage(Section):
     """Where mail lies."""
 
-    url: str = Field("sqlite:data", description="`sqlite:FOLDER`. PostgreSQL is refused until that part exists.")
+    # Its repr is left out: the address of a database may hold a password.
+    url: str = Field(
+        "sqlite:data",
+        repr=False,
+        description="`sqlite:FOLDER`, or `postgresql://USER@HOST/DATABASE` (libpq), which several gateways share.",
+    )
+    password_file: str | None = Field(
+        None,
+        description="File with PostgreSQL's password; default: libpq's ways (PGPASSWORD, passfile, service).",
+    )
+    folder: str = Field("data", description="With PostgreSQL: folder of this machine's control socket and lock.")
+    blobs: str | None = Field(
+        None,
+        description="Where messages over 128 KiB lie: a folder, or `s3://BUCKET/PREFIX`. Default: beside the spools; "
+        "with PostgreSQL: in the database.",
+    )
+    s3: S3 = Field(default_factory=S3)
     min_free: int = Field(
         64 * 1024 * 1024, ge=0, description="Octets of disk left free; below it mail is answered 452."
     )
@@ -175,6 +317,14 @@ class Vault(Section):
     name: str = Field("main", min_length=1, max_length=64, description="Its name.")
     provider: Literal["file", "pkcs11"] = Field("file", description="`pkcs11` is refused until that part exists.")
     path: str = Field("vault", description="Folder with the keys; another disk in earnest.")
+
+
+class Security(Section):
+    """Which cryptography is used."""
+
+    fips: bool = Field(
+        False, description="Only what FIPS 140 allows: passwords by PBKDF2 instead of Argon2id. Takes a restart."
+    )
 
 
 class Dns(Section):
@@ -194,7 +344,14 @@ class Log(Section):
     """Log lines, JSON."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level written.")
-    file: str | None = Field(None, description="Default: standard error.")
+    file: str | None = Field(
+        None, description="Default: standard error. A file that was rotated is opened anew by itself."
+    )
+    journal: bool | None = Field(
+        None,
+        description="On standard error: priorities in front of the lines, as sd-daemon(3) has them. "
+        "Default: where systemd's journal reads them.",
+    )
 
 
 class Connectors(Section):
@@ -208,6 +365,9 @@ class Settings(Section):
     """gateway.toml as a whole."""
 
     accepted_domains: list[str | AcceptedDomain] = Field(default=[], description="Domains of ours.")
+    recipient_sources: list[NamedRecipientSource] = Field(
+        default=[], description="Who says whether a recipient exists, for several domains or connectors."
+    )
     contact: str | None = Field(None, description="Shown at the end of 5xx replies and in DSNs.")
     server: Server = Field(default_factory=Server)
     listeners: list[Listener] = Field(min_length=1, description="Doors for clients.")
@@ -215,6 +375,7 @@ class Settings(Section):
     retry: Retry = Field(default_factory=Retry)
     storage: Storage = Field(default_factory=Storage)
     vaults: list[Vault] = Field(default_factory=lambda: [Vault(name="main", provider="file", path="vault")])
+    security: Security = Field(default_factory=Security)
     dns: Dns = Field(default_factory=Dns)
     metrics: Metrics | None = Field(None)
     log: Log = Field(default_factory=Log)

@@ -18,8 +18,6 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("imap", "mailbox access by IMAP"),
     ("mailboxes", "mailboxes"),
     ("policies", "data encryption policies"),
-    ("users", "accounts (AUTH)"),
-    ("accounts", "accounts (AUTH)"),
     ("admin", "the administrators' pages"),
     ("rules", "transport rules"),
     ("dkim", "signing with DKIM"),
@@ -28,16 +26,12 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("dmarc", "checking DMARC"),
     ("authenticate", "authenticating senders (SPF, DKIM, DMARC, ARC)"),
     ("tlsrpt", "TLS reports"),
-    ("storage.blobs", "contents in an object store"),
     ("vaults?*?.module", "PKCS#11 vaults"),
     ("vaults?*?.token", "PKCS#11 vaults"),
     ("vaults?*?.pin_file", "PKCS#11 vaults"),
-    ("*.auth", "AUTH"),
-    ("*.require_auth", "AUTH"),
     ("*.auth_*", "AUTH"),
     ("*.username", "AUTH"),
     ("*.password*", "AUTH"),
-    ("*.proxy_protocol*", "the PROXY protocol"),
     ("*.ef_*", "enhanced filtering"),
     ("*.treat_messages_as_internal", "treating messages as internal"),
     ("*.cloud_services_mail_enabled", "believing internal headers"),
@@ -73,25 +67,12 @@ def _is(word: str) -> Callable[[Any], bool]:
     return lambda value: bool(value == word)
 
 
-def _any(value: Any) -> bool:
-    return value is not None
-
-
-def _true(value: Any) -> bool:
-    return value is True
-
-
 def _other_url(value: Any) -> bool:
-    return isinstance(value, str) and not value.startswith("sqlite:")
+    return isinstance(value, str) and not value.startswith(("sqlite:", "postgresql://", "postgres://"))
 
 
-_CERTIFICATE = "to leave it out: client certificates on the way in are not built yet"
 _NOTHING_YET = 'to know that it does nothing yet; until then mail goes by tls_settings alone ("none" says so)'
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal("listeners[].kind", "`submission`", _is("submission"), '"relay": submission is not built yet'),
-    Refusal("connectors.inbound[].tls_sender_certificate_name", "any", _any, _CERTIFICATE),
-    Refusal("connectors.inbound[].restrict_domains_to_certificate", "`true`", _true, _CERTIFICATE),
-    Refusal("connectors.inbound[].trusted_ca", "any", _any, _CERTIFICATE),
     Refusal(
         "connectors.outbound[].deliver", "`mailbox`", _is("mailbox"), '"smtp" or "folder": mailboxes are not built yet'
     ),
@@ -100,7 +81,12 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("connectors.outbound[].dane", "`opportunistic`", _is("opportunistic"), _NOTHING_YET, warning=True),
     Refusal("connectors.outbound[].mta_sts", "`opportunistic`", _is("opportunistic"), _NOTHING_YET, warning=True),
     Refusal("vaults[].provider", "`pkcs11`", _is("pkcs11"), '"file": PKCS#11 vaults are not built yet'),
-    Refusal("storage.url", "other than `sqlite:`", _other_url, '"sqlite:FOLDER": other databases are not built yet'),
+    Refusal(
+        "storage.url",
+        "other than `sqlite:` and `postgresql:`",
+        _other_url,
+        '"sqlite:FOLDER" or "postgresql://USER@HOST/DATABASE"; there are no other databases',
+    ),
 )
 
 

@@ -32,7 +32,8 @@ def told(error: ValidationError, data: dict[str, Any], file: str) -> list[tuple[
     faults: dict[Place, Fault] = {}
     for detail in error.errors(include_url=False):
         place = _place(detail, data)
-        if detail["type"] == "string_type" and isinstance(_value(data, place), dict):
+        table = isinstance(_value(data, place), dict) and shape.section_of(shape.at(place)[1]) is not None
+        if detail["type"] == "string_type" and table:
             continue  # One branch of a union; the table's own faults follow.
         faults.setdefault(place, _fault(detail, place, file))
     return list(faults.items())

@@ -6,11 +6,14 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench import __doc__ as about
 from tests.bench import greeting, memory, relay
 from tests.bench.counter import Counter
+from tests.postgres import MISSING, Cluster, programs
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.postfix import Postfix
 
@@ -46,7 +49,13 @@ smart_hosts = ["127.0.0.1:$SINK"]
 
 [metrics]
 listen = "127.0.0.1:$METRICS"
+
+[storage]
+$STORAGE
 """
+# PostgreSQL as it comes, each commit on disk; tests' servers leave dead rows lying, a server in earnest does not.
+POSTGRESQL = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on")
+STORAGES = ("sqlite", "postgresql")
 FIGURES = (*relay.WORKS, "memory", "greeting")
 
 
@@ -55,20 +64,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(FIGURES))
+    about_storage = "where the gateway's queue and trace lie; postgresql: a server of the run's own, with fsync=on"
+    parser.add_argument("--storage", choices=STORAGES, default="sqlite", help=about_storage)
     parser.add_argument("--least", action="append", default=[], metavar="WORK=RATIO")
     options = parser.parse_args()
     wanted = options.only.split(",")
     if unknown := set(wanted) - set(FIGURES):
         parser.error(f"there is no figure {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
+    if options.storage == "postgresql" and programs() is None:
+        parser.error(MISSING)
     least = {name: float(value) for name, _, value in (entry.partition("=") for entry in options.least)}
     counter = Counter()
     short = False
     try:
-        with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder, _storage(options.storage) as storage:
             Path(folder).chmod(0o711)
-            gateway = Gateway(Path(folder) / "gateway", GATEWAY, SINK=counter.port, METRICS=_free()).init().start()
+            gateway = Gateway(
+                Path(folder) / "gateway", GATEWAY, SINK=counter.port, METRICS=_free(), STORAGE=storage
+            ).init()
             try:
-                figures = _measure(gateway, counter, wanted, options.rounds)
+                figures = _measure(gateway.start(), counter, wanted, options.rounds)
             finally:
                 gateway.stop()
     finally:
@@ -78,6 +93,16 @@ def main() -> int:
             short = True
             print(f"{name}: {value:.2f} is below {least[name]:.2f}")
     return 1 if short else 0
+
+
+@contextmanager
+def _storage(kind: str) -> Iterator[str]:
+    """What [storage] has to say for that kind; while this lasts, the database is there."""
+    if kind == "sqlite":
+        yield ""
+        return
+    with Cluster(durable=True, settings=POSTGRESQL) as cluster:
+        yield f'url = "{cluster.migrated()}"'
 
 
 def _free() -> int:

@@ -35,8 +35,9 @@ class FakeNextHop:
 
     An answer is a line (LF between the lines of a longer one), raw octets, or one of CLOSE, RESET, STALL; "421 ..."
     closes too. `tls` makes it offer STARTTLS. `breaks_tls`: the handshake gets garbage. `injects` goes out in clear
-    behind the 220 to STARTTLS. `eager`: how many octets of a message it reads before it answers ".", half way.
-    What came lies in `commands` (a list for each connection), `messages` (octets, dots taken out) and `in_tls`.
+    behind the 220 to STARTTLS. What comes behind a 334 is answered as "AUTH" once more. `eager`: how many octets of a
+    message it reads before it answers ".", half way. What came lies in `commands` (a list for each connection),
+    `messages` (octets, dots taken out) and `in_tls`.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class FakeNextHop:
         self._injects = injects
         self._eager = eager
         self._host = host
+        self._asked: dict[int, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.AbstractServer | None = None
@@ -130,11 +132,14 @@ class FakeNextHop:
             return False
         self.commands[number].append(line.rstrip(b"\r\n"))
         verb = line.split(b" ")[0].strip().decode("ascii", "replace").upper()
+        if self._asked.pop(number, False):
+            verb = "AUTH"
         if verb == "EHLO" and "EHLO" not in self._says:
             offers = [*self._offers, *(["STARTTLS"] if self._tls and not self.in_tls[number] else [])]
             await self._write(writer, "\n".join(["250 hop.test", *(f"250 {one}" for one in offers)]))
             return True
         answer = await self._answer(writer, verb)
+        self._asked[number] = answer.startswith("334")
         if verb == "STARTTLS" and answer.startswith("220"):
             return await self._upgrade(number, writer)
         if verb == "DATA" and answer.startswith("354"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.connectors.model import Deliver, Domains, Outbound, TlsLevel, TlsTerms
+from gateway.connectors.model import Deliver, Domains, Login, Outbound, TlsLevel, TlsTerms
 from gateway.connectors.tls import outbound_context
 
 
@@ -21,6 +21,7 @@ def make_outbound(
     client: tuple[Path, Path] | None = None,
     minimum_tls: str = "1.2",
     allow_cn: bool = False,
+    login: Login | None = None,
 ) -> Outbound:
     """To `smart_hosts`, by MX where there are none, or into `folder`."""
     certificate, key = client or (None, None)
@@ -39,4 +40,5 @@ def make_outbound(
         concurrency=concurrency,
         messages_per_minute=None,
         messages_per_connection=messages_per_connection,
+        login=login,
     )

@@ -15,7 +15,8 @@ class FakeQueue:
     """`rows` are the deliveries as they are stored, `leased` the ids of those given out, `events` what was told.
 
     `settled` are the ids that are done, `reads` those whose content was read, `asked` limit and busy of each due.
-    Switches: `broken` are ids whose content does not open; `fail_reads`, `fail_writes` how many calls raise first.
+    Switches: `broken` are ids whose content does not open; `fail_reads`, `fail_writes` how many calls raise first;
+    `fenced`: nothing may be sent now.
     """
 
     def __init__(self, *deliveries: Delivery, octets: bytes = b"Subject: x\r\n\r\nx\r\n") -> None:
@@ -25,6 +26,7 @@ class FakeQueue:
         self.settled: list[str] = []
         self.octets = octets
         self.broken: set[str] = set()
+        self.fenced = False
         self.fail_reads = 0
         self.fail_writes = 0
         self.reads: list[str] = []
@@ -83,6 +85,9 @@ class FakeQueue:
         self.rows[delivery.id] = delivery
         self.leased.remove(delivery.id)
         self.events += events
+
+    def may_send(self, delivery: Delivery) -> bool:
+        return delivery.id in self.leased and not self.fenced
 
     async def unlease(self, delivery: Delivery) -> None:
         self.leased.remove(delivery.id)

@@ -78,7 +78,8 @@ def test_ehlo_offers_what_the_door_has(gateway: Gateway) -> None:
             offered = {line[4:].split()[0] for line in client.hello().splitlines()[1:]}
         assert ("STARTTLS" in offered) is offers
         assert {"SIZE", "8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"} <= offered
-        assert not offered & {"CHUNKING", "BINARYMIME", "AUTH"}
+        assert {"CHUNKING", "DSN", "LIMITS"} <= offered
+        assert not offered & {"BINARYMIME", "AUTH"}
 
 
 def test_a_connector_that_demands_tls_says_530_in_clear(gateway: Gateway, hop: Hop) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.app import devcerts
-from gateway.app.check import SOON, check
+from gateway.app.check import check
 from gateway.app.init import init
+from gateway.app.own_certificates import SOON
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 
@@ -86,6 +87,26 @@ LISTENERS = {
     "IPv6 without brackets": (
         'listen = "::1:2620"',
         'listeners[0].listen: found "::1:2620"; right would be an IPv6 address in brackets, such as "[::1]:2620"',
+    ),
+    "a proxy that is no address": (
+        'listen = "127.0.0.1:2525"\nproxy_protocol_from = ["10.0.0.5", "balancer"]',
+        'listeners[0].proxy_protocol_from[1]: found "balancer"; right would be an IP address or a network, such as '
+        '"192.0.2.7", "192.0.2.0/24" or "2001:db8::/32"',
+    ),
+    "a proxy with bits behind its prefix": (
+        'listen = "127.0.0.1:2525"\nproxy_protocol_from = ["10.0.0.5/8"]',
+        'listeners[0].proxy_protocol_from[0]: found "10.0.0.5/8"; right would be "10.0.0.0/8": behind the prefix there '
+        "are zeros alone",
+    ),
+    "everybody as a proxy": (
+        'listen = "127.0.0.1:2525"\nproxy_protocol_from = ["10.0.0.0/8", "::/0"]',
+        "listeners[0].proxy_protocol_from: found the whole internet (::/0); right would be the addresses of your own "
+        "load balancers: from anywhere else anybody could claim to be anybody",
+    ),
+    "half of the internet as a proxy": (
+        'listen = "127.0.0.1:2525"\nproxy_protocol_from = ["128.0.0.0/1"]',
+        "listeners[0].proxy_protocol_from: found 128.0.0.0/1, a public network larger than /8; right would be the "
+        "addresses of your own load balancers: from anywhere else anybody could claim to be anybody",
     ),
     "a bad host name": (
         'listen = "127.0.0.1:2525"\nhostname = "mail server"',
@@ -324,6 +345,7 @@ def test_faults_of_every_kind_are_told_in_one_run(path: Path) -> None:
         [[listeners]]
         listen = "127.0.0.1"
         kind = "submission"
+        auth = false
         [[listeners]]
         listen = "127.0.0.1:26"
         tls = "sometimes"
@@ -351,7 +373,7 @@ def test_faults_of_every_kind_are_told_in_one_run(path: Path) -> None:
         "contakt",
         "listeners[0].certificate",
         "listeners[0].listen",
-        "listeners[0].kind",
+        "listeners[0].auth",
         "listeners[1].tls",
         "listeners[1].certificate",
         "connectors.inbound[0].sender_ip_addresses",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.smtp.desk import Terms
 from gateway.world.sockets import Socket, bind
 from tests.fakes.certificates import Certificate, make_certificate
 from tests.fakes.desk import FakeDesk
+from tests.fakes.proxies import v1
 
 
 def terms(name: str, **more: Any) -> Terms:
@@ -100,7 +102,7 @@ async def test_a_listener_that_is_gone_takes_nobody_and_lets_its_clients_finish(
     busy_reader, busy = await served.dial("a")
     idle_reader, idle = await served.dial("a")
     busy.write(b"EHLO c\r\nMAIL FROM:<>\r\n")
-    for _ in range(8):
+    for _ in range(11):
         await busy_reader.readline()
     await idle_reader.readline()
     await served.doors.arrange([], {})
@@ -150,3 +152,54 @@ async def test_reloads_leave_no_watch_behind(served: Served, certificate: Certif
     for _ in range(5):
         await served.doors.arrange([at_once], {})
     assert len(served.doors.watches()) <= 2
+
+
+PROXIES = (ip_network("127.0.0.0/8"),)
+
+
+async def proxied(served: Served, name: str, header: bytes) -> bytes:
+    """What a client hears first that begins with this."""
+    reader, writer = await served.dial(name)
+    writer.write(header)
+    async with asyncio.timeout(5):
+        try:
+            return await reader.readline()
+        except ConnectionError:
+            return b""
+
+
+async def test_a_listener_behind_proxies_asks_for_the_header_and_stops_asking_by_a_reload(served: Served) -> None:
+    await served.doors.arrange([terms("a", proxies=PROXIES)], served.socket("a"))
+    assert (await proxied(served, "a", v1())).startswith(b"220 ")
+    assert await proxied(served, "a", b"EHLO c\r\n") == b""
+    await served.doors.arrange([terms("a")], {})
+    assert (await served.greeting("a")).startswith("220 ")
+    await served.doors.arrange([terms("a", proxies=PROXIES)], {})
+    assert await proxied(served, "a", b"EHLO c\r\n") == b""
+    assert served.doors.sessions() == {"a": 2}
+
+
+async def test_new_terms_behind_proxies_are_for_new_clients_and_break_off_no_header(
+    served: Served, certificate: Certificate
+) -> None:
+    await served.doors.arrange([terms("a", proxies=PROXIES, hostname="old.example")], served.socket("a"))
+    reader, writer = await served.dial("a")
+    writer.write(b"PROXY ")
+    await served.doors.arrange(
+        [terms("a", proxies=PROXIES, hostname="new.example", tls=certificate.server, implicit=True)], {}
+    )
+    await served.doors.arrange([terms("a", proxies=PROXIES, hostname="new.example")], {})
+    assert (await proxied(served, "a", v1())).startswith(b"220 new.example")
+    writer.write(v1()[6:])
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"220 ")
+
+
+async def test_a_stop_ends_those_who_have_not_said_for_whom_they_come(served: Served) -> None:
+    await served.doors.arrange([terms("a", proxies=PROXIES)], served.socket("a"))
+    reader, writer = await served.dial("a")
+    writer.write(b"PROXY ")
+    await asyncio.sleep(0.01)
+    served.doors.close()
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -13,6 +14,8 @@ import pytest
 
 from gateway.app.reception import MAX_MESSAGE_ID, Reception
 from gateway.app.terms import policy
+from gateway.connectors.authenticated import AUTHENTICATED
+from gateway.connectors.described import shown
 from gateway.delivery.queue import Queue
 from gateway.mail import reply as say
 from gateway.mail.address import parse_address
@@ -29,9 +32,10 @@ from gateway.storage.record import Prepared, Record
 from gateway.storage.spool import Spool
 from gateway.storage.spool_rows import decode_record
 from gateway.storage.writer import StorageFull
+from tests.fakes.certificates import make_certificate
 from tests.fakes.log import fake_log
 from tests.fakes.settings import settings_in
-from tests.fakes.spool import SpoolOf, fill, sealer
+from tests.fakes.spool import SpoolOf, sealer
 from tests.fakes.transport import settle
 
 CLIENT = Client(
@@ -151,6 +155,34 @@ async def test_clients_and_recipients_are_judged_by_the_connectors(taking: Takin
     with pytest.raises(Refused) as caught:
         reception.may_reach(stranger, parse_address("otto@partner.example"))
     assert caught.value.reply.code == 550
+
+
+async def test_who_has_logged_in_reaches_every_complete_domain_that_something_leads_to(taking: Taking) -> None:
+    for recipient in ("otto@partner.example", "ida@corp.example", "postmaster"):
+        taking.reception.may_reach(AUTHENTICATED, parse_address(recipient))
+    for recipient, reply in (("otto@partner", say.INCOMPLETE_DOMAIN), ("otto@nowhere.example", say.NO_ROUTE)):
+        with pytest.raises(Refused) as caught:
+            taking.reception.may_reach(AUTHENTICATED, parse_address(recipient))
+        assert caught.value.reply is reply
+
+
+async def test_the_trace_names_who_had_logged_in(taking: Taking) -> None:
+    await taking.reception.accept(replace(mail(), client=replace(CLIENT, user="ida")))
+    await taking.moved()
+    assert taking.traces.kept[0].events[0].facts["user"] == "ida"
+
+
+async def test_trace_and_log_name_the_proxy_beside_the_client(taking: Taking) -> None:
+    await taking.reception.accept(replace(mail(), client=replace(CLIENT, proxy="10.0.0.5")))
+    await taking.moved()
+    facts = taking.traces.kept[0].events[0].facts
+    assert (facts["client"], facts["proxy"]) == (CLIENT.address, "10.0.0.5")
+
+
+async def test_without_a_proxy_none_is_named(taking: Taking) -> None:
+    await taking.reception.accept(mail())
+    await taking.moved()
+    assert "proxy" not in taking.traces.kept[0].events[0].facts
 
 
 async def test_a_reload_counts_from_the_next_question_on(taking: Taking) -> None:
@@ -287,8 +319,11 @@ async def test_a_way_that_a_reload_took_between_rcpt_and_data_is_refused(taking:
     assert await refusal(taking, mail()) is say.NO_ROUTE
 
 
-async def test_a_full_spool_offers_nothing(taking: Taking) -> None:
-    await fill(taking.spool)
+async def test_a_full_spool_offers_nothing(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gateway.storage.segments.os.pwritev", no_room)
     with pytest.raises(StorageFull):
         await taking.reception.accept(mail(octets=b"x" * 100_000))
     await taking.moved()
@@ -302,3 +337,60 @@ async def test_a_client_that_does_not_know_of_its_250_is_noted_in_the_trace(taki
     (record,) = taking.of.moved
     plain = sealer().open("trace", f"Q1/{record.uid}", record.sealed)
     assert [one.event for one in decode_record(plain, record.uid).events] == [CLIENT_GONE]
+
+
+# -- client certificates ----------------------------------------------------------------------------------------------
+
+
+def partner_policy(folder: Path, ca: str) -> Any:
+    return policy(
+        settings_in(
+            folder,
+            f"""
+accepted_domains = ["corp.example"]
+[[listeners]]
+listen = "127.0.0.1:2525"
+tls = "none"
+[[connectors.inbound]]
+name = "partner-in"
+type = "partner"
+sender_domains = ["partner.example"]
+tls_sender_certificate_name = "mx.partner.example"
+trusted_ca = "{ca}"
+[[connectors.outbound]]
+name = "ours"
+recipient_domains = ["corp.example"]
+smart_hosts = ["127.0.0.1:2500"]
+""",
+        )
+    )
+
+
+async def test_a_certificate_that_is_refused_is_told_to_the_log_alone(taking: Taking, tmp_path: Path) -> None:
+    ca = make_certificate(tmp_path, is_ca=True, common_name="Partner CA")
+    stranger = make_certificate(tmp_path, "mx.partner.example", common_name="x")
+    taking.reception.policy = partner_policy(tmp_path, ca.file.name)
+    client = replace(CLIENT, tls=Tls("TLSv1.3", "x", shown((stranger.der,))))
+    with pytest.raises(Refused) as caught:
+        taking.reception.admit(client, parse_address("ida@partner.example"))
+    assert caught.value.reply is say.CERTIFICATE_UNTRUSTED
+    facts = next(facts for _, event, facts in taking.sink.lines if event == "certificate_refused")
+    assert facts["reason"] in ("certificate-not-trusted", "certificate-expired")
+    assert (facts["certificate"], facts["issuer"]) == ("mx.partner.example", "x")
+    with pytest.raises(Refused) as caught:
+        taking.reception.admit(CLIENT, parse_address("ida@partner.example"))
+    assert caught.value.reply is say.CERTIFICATE_NEEDED
+
+
+@pytest.mark.parametrize(("connector", "trusted"), [("partner-in", True), ("gone", None)])
+async def test_the_trace_tells_whose_certificate_it_was(
+    taking: Taking, tmp_path: Path, connector: str, trusted: bool | None
+) -> None:
+    ca = make_certificate(tmp_path, is_ca=True, common_name="Partner CA")
+    leaf = make_certificate(tmp_path, "mx.partner.example", issuer=ca)
+    taking.reception.policy = partner_policy(tmp_path, ca.file.name)
+    client = replace(CLIENT, tls=Tls("TLSv1.3", "x", shown((leaf.der,))))
+    await taking.reception.accept(replace(mail("otto@corp.example", client=client), connector=connector))
+    await taking.moved()
+    (received,) = [one for record in taking.traces.kept for one in record.events if one.event == RECEIVED]
+    assert received.facts["certificate"] == {"name": "mx.partner.example", "issuer": "Partner CA", "trusted": trusted}

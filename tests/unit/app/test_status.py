@@ -13,7 +13,7 @@ from gateway.app.status import OLD, RECENT, Status, memory, queue_warnings
 from gateway.observe.metrics import Metrics
 from gateway.settings.load import Loaded
 from tests.fakes.clock import FakeClock
-from tests.fakes.settings import settings_in
+from tests.fakes.settings import PLAIN, settings_in
 
 NOW = 1_793_700_000.0
 
@@ -75,6 +75,13 @@ def test_each_thing_to_act_on_has_its_warning(settings: Loaded) -> None:
     held = {"ready": 0, "sending": 0, "waiting": 0, "held": 2}
     assert codes(made.told([worker(queue=held)])) == ["held"]
     assert codes(made.told([worker(trace_failing=True)])) == ["trace_not_written"]
+    logins = {"partner": "mx.partner.example: the host refuses our login (535 5.7.8)"}
+    answer = made.told([worker(logins=logins), worker(1, logins=logins)])
+    assert codes(answer) == ["login_refused"]
+    assert answer["warnings"][0]["text"] == (
+        "mail by connector partner waits: mx.partner.example: the host refuses our login (535 5.7.8); "
+        "put auth_user and auth_password_file right, then gateway reload and gateway queue retry --all"
+    )
     made.restarted(0)
     assert codes(made.told([worker()])) == ["worker_restarted"]
     made.settings(settings, [settings.warning("x", "y", "z")])
@@ -114,3 +121,27 @@ def test_memory_of_a_process_is_its_share_or_unknown() -> None:
     assert mine is not None
     assert mine > 1 << 20
     assert memory(2**30) is None
+
+
+POSTGRES = PLAIN + '[storage]\nurl = "postgresql:///mail"\n'
+
+
+def test_a_queue_that_workers_share_is_counted_once(tmp_path: Path) -> None:
+    answer = status(settings_in(tmp_path, POSTGRES)).told([worker(0), worker(1), worker(2)])
+    assert answer["queue"]["ready"] == 1
+    assert answer["warnings"] == []
+
+
+def test_a_database_that_is_away_is_told_once(settings: Loaded) -> None:
+    away = {"queue": {}, "storage": 'the database "mail" at db can\'t be reached'}
+    answer = status(settings).told([worker(0, **away), worker(1, **away)])
+    assert codes(answer) == ["storage"]
+    assert 'the database "mail" at db' in answer["warnings"][0]["text"]
+
+
+def test_what_is_free_on_this_machine_says_nothing_of_a_database_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_module, "_free", lambda folder: 0)
+    assert codes(status(settings_in(tmp_path)).told([worker()])) == ["disk"]
+    assert codes(status(settings_in(tmp_path, POSTGRES)).told([worker()])) == []

@@ -201,3 +201,17 @@ def test_a_sentence_of_ours_is_not_told_twice() -> None:
     assert said == "Delivery Q1.1 not yet delivered to a@x.example (the host closed the connection 4.4.2)"
     theirs = sentence(event | {"enhanced": "4.2.1", "reason": None, "reply": "451 4.2.1 Busy"})
     assert theirs.endswith("(4.2.1): 451 4.2.1 Busy")
+
+
+def test_a_clients_certificate_is_told(command_line: CommandLine) -> None:
+    event = {
+        "time": "2026-11-26T00:37:33.896Z",
+        "event": "received",
+        "from": "ida@partner.example",
+        "recipients": ["otto@corp.example"],
+        "client": "192.0.2.7",
+        "tls": {"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384"},
+        "certificate": {"name": "mx.partner.example", "issuer": "Partner CA", "trusted": True},
+    }
+    console = FakeConsole(trace=[{"id": "Q1", "events": [event]}])
+    assert "certificate of mx.partner.example from Partner CA, trusted" in command_line.run(console, "trace", "Q1").out
