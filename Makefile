@@ -63,10 +63,10 @@ unit-covered: .venv/test.stamp
 	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) --cov --cov-report=term:skip-covered tests/unit tests/house
 
 scenarios: .venv/test.stamp ## Whole processes and real peers.
-	@$(IN_TEMPORARY_FOLDER) $(PYTEST) tests/scenarios
+	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) --dist loadfile tests/scenarios
 
 fuzz: .venv/test.stamp ## Any input, for FUZZ_SECONDS (15).
-	@$(IN_TEMPORARY_FOLDER) GATEWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) tests/fuzz
+	@$(IN_TEMPORARY_FOLDER) GATEWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) -n $(UNIT_JOBS) --dist loadfile tests/fuzz
 
 bench: .venv/test.stamp ## Measure beside Postfix (root, some minutes); docs/performance.md explains.
 	@$(IN_TEMPORARY_FOLDER) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench

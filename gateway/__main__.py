@@ -6,6 +6,7 @@ each of these processes a tenth of a second and some 15 MiB for as long as it ru
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -16,6 +17,19 @@ def main() -> None:
     except KeyboardInterrupt:  # Wherever it was: nobody needs a traceback for Ctrl-C.
         sys.stderr.write("gateway: stopped\n")
         sys.exit(130)
+    except SystemExit as ended:
+        _end(ended)
+        raise
+
+
+def _end(ended: SystemExit) -> None:
+    """End at once where threads of Rust are about: one that asks for an interpreter which is being taken down kills the
+    process with SIGABRT, after all was done.
+    """
+    if "obstore" in sys.modules and (ended.code is None or isinstance(ended.code, int)):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code or 0)
 
 
 def _run(argv: list[str]) -> None:

@@ -1,8 +1,9 @@
 """`gateway backup`: settings, rules, queue, trace and, sealed under a passphrase, the root keys, in one file.
 
-It works while the gateway serves. Each spool is copied as of one moment, the shared database after them: what a spool
-handed over meanwhile is then in one of the two, or in both, which is the same. So nothing is missing that was accepted
-before it began; what leaves while it runs may be in it, and a restore sends that once more.
+It works while the gateway serves. Of each spool the journal is read first, then its database is copied as of one
+moment, and the shared database after them all: what one handed over to the next meanwhile is then in one of the two, or
+in both, which is the same. What stands in a journal alone is put into the copy of its database. So nothing is missing
+that was accepted before it began; what leaves while it runs may be in it, and a restore sends that once more.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from gateway.keys import passphrase as phrase
 from gateway.keys.file import FILE as VAULT_FILE
 from gateway.keys.file import MAX_OCTETS as MAX_VAULT
 from gateway.settings.load import Loaded, loaded
+from gateway.storage import journal_copy, snapshot
 from gateway.storage import manifest as form
-from gateway.storage import snapshot
 from gateway.storage.archive import ArchiveWriter, BadArchive, pieces_of
 from gateway.storage.content import sync_folder
+from gateway.storage.journal_copy import JournalCopy
 from gateway.storage.manifest import Manifest, SealedVault
+from gateway.storage.replay import waiting_messages
 from gateway.storage.sealer import SealBroken
-from gateway.storage.spool import DATABASE
+from gateway.storage.spool import DATABASE, JOURNAL
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
@@ -177,34 +180,40 @@ class _Work:
             self._notes.append(f"{places.shared} is not there yet: nothing was ever accepted")
             return
         spools = places.spools()
-        self._check_room([*(places.spool(number) / DATABASE for number in spools), places.shared])
+        journals = sum(journal_copy.size(places.spool(number) / JOURNAL) for number in spools)
+        self._check_room([*(places.spool(number) / DATABASE for number in spools), places.shared], journals)
         with ExitStack() as stack:
             shelves = stack.enter_context(Shelves(self._settings, places, self._clock))
             for number in spools:
-                self._spool(places.spool(number) / DATABASE, number, shelves)
+                self._spool(places.spool(number), number, shelves)
         copied = self._room / "gateway.db"
         snapshot.copy(places.shared, copied)
         self._file(form.SHARED, copied)
 
-    def _check_room(self, databases: list[Path]) -> None:
+    def _check_room(self, databases: list[Path], journals: int) -> None:
         disk = os.statvfs(self._room)
-        needed, free = 2 * snapshot.sizes(databases), disk.f_bavail * disk.f_frsize
+        needed, free = 2 * (snapshot.sizes(databases) + journals), disk.f_bavail * disk.f_frsize
         if free < needed:
             raise BackupFault(
                 f"{self._room.parent} has {free >> 20} MiB free, and copies of the databases need up to "
                 f"{needed >> 20} MiB there; right would be another folder"
             )
 
-    def _spool(self, database: Path, number: int, shelves: Shelves) -> None:
+    def _spool(self, spool: Path, number: int, shelves: Shelves) -> None:
+        room = self._room / f"journal-{number}"
+        journal = JournalCopy(spool / JOURNAL, room)
+        self._notes += [f"the journal of {spool}: {fault}" for fault in journal.faults]
         copied = self._room / f"spool-{number}.db"
-        snapshot.copy(database, copied)
+        snapshot.copy(spool / DATABASE, copied)
+        journal.merge(copied)
+        shutil.rmtree(room)
         left: list[str] = []
         for id_, size in snapshot.shelved(copied):
             try:
                 with shelves.opened(number, id_, size) as (stored, pieces):
                     self._archive.add(f"data/spool/{number}/content/{id_}", stored, pieces)
             except (SealBroken, ValueError) as error:
-                if snapshot.is_queued(database, id_):
+                if id_ in waiting_messages(spool / JOURNAL) or snapshot.is_queued(spool / DATABASE, id_):
                     self._notes.append(
                         f"the content of {id_} can't be read ({error}); its deliveries are in without it"
                     )

@@ -98,7 +98,8 @@ def _answers(loaded: Loaded, database: Database) -> Iterator[Fault]:
         right = "fsync = on and full_page_writes = on in its settings, so that accepted mail survives a power cut"
         yield loaded.warning(_URL, "a server that does not wait for its disk", right)
     if seen.fault is not None:
-        yield loaded.fault(_URL, f"that {seen.fault}", "a database that the gateway's account owns")
+        right = "a whole database of this version or an older one, which the gateway's account owns"
+        yield loaded.fault(_URL, f"that {seen.fault}", right)
     elif seen.state is not State.CURRENT:
         right = "gateway migrate, or gateway serve, which does it at its start"
         yield loaded.warning(_URL, f"that {database.shown} is {seen.state.value}", right)

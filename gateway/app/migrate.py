@@ -10,8 +10,8 @@ from gateway.app.database import database, open_shared
 from gateway.app.keyring import make_keys
 from gateway.app.places import Places
 from gateway.settings.load import Loaded, loaded
-from gateway.storage.front import waiting_messages
 from gateway.storage.migrate import MigrationFault, migrate_shared, migrate_spool
+from gateway.storage.replay import waiting_messages
 from gateway.storage.sharing import SharedStore
 from gateway.storage.spool import CONTENT, DATABASE, JOURNAL
 from gateway.storage.writer import StorageBroken, StorageFull, open_database
@@ -90,7 +90,7 @@ def _check_empty(settings: Loaded, shared: SharedStore) -> None:
         path = places.spool(number) / DATABASE
         with closing(open_database(str(path))) as connection:
             count = connection.execute("SELECT count(*) FROM messages").fetchone()[0]
-        count += waiting_messages(places.spool(number) / JOURNAL)
+        count += len(waiting_messages(places.spool(number) / JOURNAL))
         if count:
             raise MigrationFault(
                 f"{places.shared} holds no keys, but {path} holds {count} sealed message(s), which no other keys open. "

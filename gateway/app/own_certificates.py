@@ -43,13 +43,13 @@ def judge_listener(loaded: Loaded, key: str, listener: Listener, now: float) -> 
     for number, one in enumerate(listener.certificates):
         yield from _pair(loaded, f"{key}.certificates[{number}]", one.certificate, one.key)
     for place, path in _of_listener(loaded, key, listener):
-        yield from _dates(loaded, place, path, now, client=False)
+        yield from _dates(loaded, place, path, now)
 
 
 def judge_clients(loaded: Loaded, now: float) -> Iterator[Fault]:
     """Warnings about the dates of client certificates. What else is wrong with them the connector tells."""
     for place, path in _of_connectors(loaded):
-        yield from _dates(loaded, place, path, now, client=True)
+        yield from _dates(loaded, place, path, now)
 
 
 def date_faults(loaded: Loaded, now: float) -> list[Fault]:
@@ -57,7 +57,7 @@ def date_faults(loaded: Loaded, now: float) -> list[Fault]:
     found: list[Fault] = []
     for number, listener in enumerate(loaded.settings.listeners):
         for place, path in _of_listener(loaded, f"listeners[{number}]", listener):
-            found += _dates(loaded, place, path, now, client=False)
+            found += _dates(loaded, place, path, now)
     return [*found, *judge_clients(loaded, now)]
 
 
@@ -137,17 +137,18 @@ def _private(loaded: Loaded, key: str, path: Path) -> Iterator[Fault]:
         yield loaded.warning(key, f"{path} with mode {mode:04o}: everybody here may read it", f"chmod 600 {path}")
 
 
-def _dates(loaded: Loaded, key: str, path: Path, now: float, *, client: bool) -> Iterator[Fault]:
-    """`client`: the next hop may not mind, so it is no error that it has ended."""
+def _dates(loaded: Loaded, key: str, path: Path, now: float) -> Iterator[Fault]:
+    """Warnings alone: a certificate that ended in the night must not keep a gateway from starting. Most clients do not
+    mind, and mail from those who do waits with them.
+    """
     try:
         certificate: x509.Certificate = pem.certificates(path)[0]
     except pem.PemFault:
         return  # Told elsewhere.
     start, end = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
-    ended = loaded.warning if client else loaded.fault
     if end <= now:
-        yield ended(key, f"{_MARK}expired at {rfc3339(end)}", "a valid one")
+        yield loaded.warning(key, f"{_MARK}expired at {rfc3339(end)}", "a valid one")
     elif start > now:
-        yield ended(key, f"{_MARK}is not valid before {rfc3339(start)}", "a valid one")
+        yield loaded.warning(key, f"{_MARK}is not valid before {rfc3339(start)}", "a valid one")
     elif end < now + SOON:
         yield loaded.warning(key, f"{_MARK}expires at {rfc3339(end)}", "a new one by then")

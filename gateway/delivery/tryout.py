@@ -36,9 +36,10 @@ _ADVICE: Final = {
     STARTTLS_NOT_SUPPORTED: "STARTTLS at the host, or a connector whose tls_settings do not demand it",
     CERTIFICATE_EXPIRED: "a new certificate at the host; until then mail waits",
     CERTIFICATE_HOST_MISMATCH: "a certificate for that name at the host, or the certificate's own name in tls_domain",
-    CERTIFICATE_NOT_TRUSTED: "a certificate from a CA that is trusted here, or the host's CA in trusted_ca; "
+    CERTIFICATE_NOT_TRUSTED: "a server's certificate from a CA that is trusted here, or the host's CA in trusted_ca; "
     "a chain that lacks its intermediate fails like this too",
 }
+_IN_SUBJECT_ALONE: Final = "a certificate with the name in its subjectAltName at the host, or allow_certificate_cn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +198,8 @@ class Tryout:
         except TlsFault as fault:
             if terms.level >= TlsLevel.DOMAIN_VALIDATION:
                 right = _ADVICE.get(fault.reason, "a certificate that can be read")
+                if fault.reason == CERTIFICATE_HOST_MISMATCH and not facts["names"]:
+                    right = _IN_SUBJECT_ALONE
                 return self._failed("certificate", f"{fault.reason}: {fault}; it is {words}", right, **facts)
             return self._note("certificate", None, f"trusted, but {fault}, which tls_settings allows: {words}", **facts)
         return self._note("certificate", True, f"trusted, and names {expected}: {words}", **facts)
@@ -264,5 +267,5 @@ def _told(der: bytes | None) -> tuple[str, dict[str, Any]]:
     names = names_shown(der)
     until = "an unreadable date" if facts.until is None else rfc3339(facts.until)
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    words = f"for {shown or facts.name + ' (no name but that)'}, from {facts.issuer}, until {until}"
+    words = f"for {shown or facts.name + ' in its subject alone'}, from {facts.issuer}, until {until}"
     return words, {"names": list(names[:100]), "issuer": facts.issuer, "until": None if facts.until is None else until}

@@ -1,7 +1,8 @@
 """What stands in the journal: entries, and the batches in which they were made durable. Pure.
 
 An entry tells that a message was taken (with all the rows that it would have in the database), that a delivery is done,
-or that messages were carried into the database. Columns come sealed and stay so.
+or that messages were carried into the database. Columns come sealed and stay so. Whoever changes the columns or the
+form of an entry raises the version in MARK, reads the former one too, and begins a segment for what he writes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ MARK: Final = b"GJ\x00\x01"  # The last octet is the version.
 _BATCH: Final = struct.Struct(">4sQQII")
 _ENTRY: Final = struct.Struct(">IB")  # Octets behind it, kind.
 _HEAD: Final = struct.Struct(">I")
+
+# What stands in the columns of each kind of row; the sealed one is its length in an entry's head, or None.
+_MESSAGE: Final = (str, int, int)
+_DELIVERY: Final = (str, str, str, int, str, int, int, int, int)
+_RECORD: Final = (int, str, str)
+_MOST: Final = 1 << 63  # What SQLite takes for a number is less.
 
 
 class BadEntry(ValueError):
@@ -109,15 +116,17 @@ def read(octets: bytes) -> Entry:
         match kind:
             case 1:
                 message, deliveries, records = head
-                entry: Entry = Taken(
-                    rest.row(message), [rest.row(r) for r in deliveries], [rest.row(r) for r in records]
+                entry: Entry = _checked(
+                    rest.row(message, _MESSAGE, may_lack=True),
+                    rest.rows(deliveries, _DELIVERY),
+                    rest.rows(records, _RECORD),
                 )
             case 2:
                 delivery, name, records = head
-                entry = Done(_text(delivery), _text(name), rest.rows(records))
+                entry = Done(_text(delivery), _text(name), rest.rows(records, _RECORD))
             case 3:
                 messages, uids = head
-                entry = Carried([_text(name) for name in messages], [int(uid) for uid in uids])
+                entry = Carried([_text(name) for name in messages], [_number(uid) for uid in uids])
             case _:
                 raise BadEntry(f"an entry of the unknown kind {kind}")
         rest.end()
@@ -133,22 +142,26 @@ class _Rest:
         self._octets = octets
         self._at = at
 
-    def row(self, plain: Sequence[Any]) -> Row:
-        """A row whose last column was replaced by its length."""
-        if not isinstance(plain, list) or not plain:
+    def row(self, plain: object, columns: Sequence[type], *, may_lack: bool = False) -> Row:
+        """A row whose last column was replaced by its length, or by None where it `may_lack` that column."""
+        if not isinstance(plain, list) or len(plain) != len(columns) + 1:
             raise BadEntry("an entry has a row that is none")
+        for value, kind in zip(plain, columns, strict=False):
+            (_text if kind is str else _number)(value)
         length = plain[-1]
-        if length is None:
+        if length is None and may_lack:
             return tuple(plain)
-        if not isinstance(length, int) or not 0 <= length <= len(self._octets) - self._at:
+        if not 0 <= _number(length) <= len(self._octets) - self._at:
             raise BadEntry("an entry is cut off")
         start = self._at
         self._at += length
         return (*plain[:-1], self._octets[start : self._at])
 
-    def rows(self, plain: Sequence[Any]) -> list[Row]:
+    def rows(self, plain: object, columns: Sequence[type]) -> list[Row]:
         """Several."""
-        return [self.row(one) for one in plain]
+        if not isinstance(plain, list):
+            raise BadEntry("an entry has rows that are none")
+        return [self.row(one, columns) for one in plain]
 
     def end(self) -> None:
         """Nothing may be left."""
@@ -156,9 +169,25 @@ class _Rest:
             raise BadEntry("an entry is longer than it says")
 
 
+def _checked(message: Row, deliveries: list[Row], records: list[Row]) -> Taken:
+    id_ = message[0]
+    # It names a file: one that leads out of its folder would have another file deleted.
+    if not id_ or "/" in id_ or "\0" in id_ or id_ in (".", ".."):
+        raise BadEntry("an entry has an id that is none")
+    if any(row[1] != id_ for row in deliveries):
+        raise BadEntry("an entry has a delivery of another message")
+    return Taken(message, deliveries, records)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise BadEntry("an entry has an id that is none")
+        raise BadEntry("an entry has a number or nothing where text belongs")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not -_MOST <= value < _MOST:
+        raise BadEntry("an entry has something else where a number belongs")
     return value
 
 
@@ -193,18 +222,42 @@ def batch_size(octets: int) -> int:
     return HEAD + octets + -(HEAD + octets) % PAGE
 
 
-def read_batch(octets: bytes, at: int) -> Batch | None:
-    """The batch that begins at `at`, or None where none begins that is whole. Raises BadEntry: its entries are odd."""
+@dataclass(frozen=True, slots=True)
+class BatchHead:
+    """What stands before the entries of a batch that is whole: `size` is theirs, in octets."""
+
+    segment: int
+    oldest: int
+    size: int
+
+
+def batch_head(octets: bytes, at: int, least: int = 1) -> BatchHead | None:
+    """The head of the batch that begins at `at`, or None where none begins that is whole and of segment `least` on."""
     if len(octets) - at < HEAD:
         return None
     mark, segment, oldest, size, crc = _BATCH.unpack_from(octets, at)
     start = at + HEAD
-    if mark != MARK or size > len(octets) - start:
+    if mark != MARK or size > len(octets) - start or not (1 <= oldest <= segment and least <= segment):
         return None
     with memoryview(octets) as view:
         if zlib.crc32(view[start : start + size], zlib.crc32(_BATCH.pack(mark, segment, oldest, size, 0))) != crc:
             return None
-    return Batch(segment, oldest, list(_split(octets, start, start + size)), at + batch_size(size))
+    return BatchHead(segment, oldest, size)
+
+
+def is_newer(octets: bytes) -> bool:
+    """Whether a newer gateway than this one began a segment with `octets`."""
+    return len(octets) >= len(MARK) and octets[: len(MARK) - 1] == MARK[:-1] and octets[len(MARK) - 1] > MARK[-1]
+
+
+def read_batch(octets: bytes, at: int) -> Batch | None:
+    """The batch that begins at `at`, or None where none begins that is whole. Raises BadEntry: its entries are odd."""
+    head = batch_head(octets, at)
+    if head is None:
+        return None
+    start = at + HEAD
+    entries = list(_split(octets, start, start + head.size))
+    return Batch(head.segment, head.oldest, entries, at + batch_size(head.size))
 
 
 def _split(octets: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:

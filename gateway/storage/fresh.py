@@ -14,9 +14,10 @@ class Fresh:
 
     `live` are its deliveries that are not done; `ending` those of them whose end is being written.
     `carried` is there while somebody carries it into the database; its result is whether that came to pass.
+    `damaged`: its entry can't be read. It keeps no segment from being written over, and is known only until it ends.
     """
 
-    __slots__ = ("carried", "created", "ending", "has_file", "live", "message", "place")
+    __slots__ = ("carried", "created", "damaged", "ending", "has_file", "live", "message", "place")
 
     def __init__(self, message: str, place: Place, live: Iterable[str], created: int, *, has_file: bool) -> None:
         self.message = message
@@ -26,6 +27,7 @@ class Fresh:
         self.created = created
         self.has_file = has_file
         self.carried: asyncio.Future[bool] | None = None
+        self.damaged = False
 
 
 class Freshness:
@@ -47,18 +49,29 @@ class Freshness:
         return self._messages.get(message)
 
     def add(self, fresh: Fresh) -> None:
-        """One more."""
+        """One more; it takes the place of another with its name."""
+        if (other := self._messages.get(fresh.message)) is not None:
+            self.drop(other)
         self._messages[fresh.message] = fresh
         self._held[fresh.place.segment] += 1
 
     def drop(self, fresh: Fresh) -> None:
         """It is done, or carried."""
         del self._messages[fresh.message]
-        self._release(fresh.place.segment)
+        if not fresh.damaged:
+            self._release(fresh.place.segment)
+
+    def give_up(self, fresh: Fresh) -> None:
+        """Its entry can't be read."""
+        if not fresh.damaged:
+            fresh.damaged = True
+            self._release(fresh.place.segment)
 
     def add_records(self, uids: Iterable[int], place: Place) -> None:
         """Records that stand in the entry at `place`."""
         for uid in uids:
+            if (other := self._records.get(uid)) is not None:
+                self._release(other.segment)
             self._records[uid] = place
             self._held[place.segment] += 1
 
@@ -80,10 +93,6 @@ class Freshness:
     def oldest(self) -> int | None:
         """The first segment in which something counts, or None where none does."""
         return min(self._held, default=None)
-
-    def segments(self) -> int:
-        """In how many segments something counts."""
-        return len(self._held)
 
     def _release(self, segment: int) -> None:
         self._held[segment] -= 1

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.storage import entries, spool_sql
-from gateway.storage.entries import BadEntry, Batch, Carried, Row, Taken
+from gateway.storage.entries import BadEntry, Carried, Row, Taken
 from gateway.storage.fresh import Fresh, Freshness
 from gateway.storage.journal import MAX_ENTRY, Journal
-from gateway.storage.segments import Place, Segments
+from gateway.storage.replay import fresh_of
+from gateway.storage.segments import Place
 from gateway.storage.writer import StorageBroken, StorageFull, Writer
 
-SOFT: Final = 16  # Segments that count; with more, what stands in the oldest is carried inside.
-HARD: Final = 48  # With more, whoever brings mail waits for that.
+SOFT: Final = 16  # Segments that are kept; with more, what stands in the oldest is carried inside.
+HARD: Final = 48  # With more, whoever brings mail waits for that;
+MOST: Final = 128  # with more than this, where the database takes nothing for long, no mail is taken: half a gibibyte.
+CARRY_AT_ONCE: Final = 500  # Messages in one transaction of the database.
+NOTE_AT_ONCE: Final = 5000  # Names in one entry that says what was carried, which has to fit into a file.
 
 
 class Front:
@@ -42,22 +46,40 @@ class Front:
         self._writer = writer
         self._tell = tell
         self._fresh = Freshness()
+        self._executor: Executor | None = None
         self._relief: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        # What the journal still has to say does not stand here alone: a write that failed, of messages and of records.
+        self._owed: tuple[list[str], list[int]] = ([], [])
 
     async def open(self, loop: asyncio.AbstractEventLoop, executor: Executor) -> list[str]:
-        """The ids of deliveries that a former process left here. Raises OSError."""
-        batches, faults = await loop.run_in_executor(executor, self._journal.recover)
-        self._fresh = replayed(batches, faults)
+        """The ids of deliveries that a former process left here. Raises StorageBroken, OSError."""
+        self._executor = executor
+        self._fresh, faults = await loop.run_in_executor(executor, self._journal.recover)
         for fault in faults:
             self._tell("error", "journal_damaged", spool=self._name, text=fault)
         self._journal.start(loop)
         return [id_ for fresh in self._fresh for id_ in fresh.live]
 
     def close(self) -> None:
-        """Write what was asked for, then close. Blocks."""
-        if self._relief is not None:
-            self._relief.cancel()
+        """Write what was asked for, then close. Blocks; any thread may call it, once the writer is closed."""
         self._journal.close()
+
+    def hold(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do it while the loop runs, whoever asked for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Whoever asked may be gone, and has left everything as it was.
+
+    async def settled(self) -> None:
+        """When this returns, it is known of all that was asked for with haste before. Raises StorageBroken."""
+        await self._journal.append(b"")
 
     # -- a message's life ---------------------------------------------------------------------------------------------
 
@@ -68,40 +90,49 @@ class Front:
         octets = entries.taken(message, deliveries, records)
         if len(octets) > MAX_ENTRY:
             return False
+        uids = [row[0] for row in records]
 
-        def account(place: Place) -> None:
-            self._fresh.add(_fresh(Taken(message, deliveries, records), place))
-            self._fresh.add_records([row[0] for row in records], place)
+        def account(place: Place | None) -> None:
+            if place is not None:
+                self._fresh.add(fresh_of(Taken(message, deliveries, records), place))
+                self._fresh.add_records(uids, place)
+            else:  # It may be on disk all the same, and its sender was told that it is not.
+                self._owed[0].append(message[0])
+                self._owed[1].extend(uids)
 
-        if (crowd := self._fresh.segments()) > SOFT:
-            await self._relieve(wait=crowd > HARD)
+        if (span := self._journal.span(self._fresh.oldest())) > SOFT:
+            await self._relieve(wait=span > HARD)
+            if self._journal.span(self._fresh.oldest()) > MOST:
+                raise StorageFull("the journal is full, since the database takes nothing; see the log")
+        if self._owed[0] or self._owed[1]:
+            await self._note([], [])
         await self._journal.append(octets, account=account)
         return True
 
     async def end(self, delivery: str, message: str, records: Sequence[Row]) -> bool | None:
         """Forget a delivery: whether a file of its message has to go too, or None where it stands in the database.
 
-        Durable when this returns. Raises StorageFull, StorageBroken.
+        Durable when this returns. Raises StorageFull, StorageBroken. Whoever is cancelled here has asked all the same.
         """
         fresh = await self._settled(message)
         if fresh is None:
             return None
         fresh.ending.add(delivery)
         uids = [row[0] for row in records]
-        try:
-            await self._journal.append(
-                entries.done(delivery, message, records),
-                account=lambda place: self._fresh.add_records(uids, place),
-                haste=False,
-            )
-        finally:
+
+        def account(place: Place | None) -> None:
             fresh.ending.discard(delivery)
-        fresh.live.discard(delivery)
-        if fresh.live:
-            return False
-        self._fresh.drop(fresh)
-        self._let_go()
-        return fresh.has_file
+            if place is None:
+                return
+            self._fresh.add_records(uids, place)
+            fresh.live.discard(delivery)
+            # With the last one the message is gone; unless others of its deliveries were carried inside meanwhile.
+            if not fresh.live and self._fresh.get(message) is fresh:
+                self._fresh.drop(fresh)
+                self._let_go()
+
+        await self._journal.append(entries.done(delivery, message, records), account=account, haste=False)
+        return fresh.has_file and not fresh.live
 
     def forget_records(self, uids: Iterable[int]) -> list[int]:
         """They are elsewhere now; those that stand in the database come back."""
@@ -117,18 +148,49 @@ class Front:
         An entry that the disk has damaged is told in the log, and raises StorageBroken only where `strict`.
         """
         wanted = list(self._fresh) if messages is None else self._named(messages)
-        if not wanted:
-            return
-        await self._carry([fresh for fresh in wanted if fresh.carried is None])
-        for fresh in wanted:  # Those that somebody else has in hand.
-            if fresh.carried is not None:
-                await asyncio.shield(fresh.carried)
-        if strict and any(self._fresh.get(fresh.message) is fresh and fresh.live > fresh.ending for fresh in wanted):
-            raise StorageBroken("a message could not be carried from the journal into the database")
+        while wanted:
+            free = [fresh for fresh in wanted if fresh.carried is None and not fresh.damaged]
+            for start in range(0, len(free), CARRY_AT_ONCE):
+                some = [fresh for fresh in free[start : start + CARRY_AT_ONCE] if fresh.carried is None]
+                if some:
+                    await self._whole(self._carry(some))
+            left = []
+            for fresh in wanted:  # Those that somebody else has in hand; where he fails we try ourselves.
+                if await self._settled(fresh.message) is fresh and fresh.live > fresh.ending:
+                    left.append(fresh)
+            wanted = [fresh for fresh in left if not fresh.damaged]
+            if strict and len(wanted) < len(left):
+                raise StorageBroken("a message could not be carried from the journal into the database")
 
     async def carry_records(self) -> None:
         """Bring all records into the database. Raises StorageFull, StorageBroken."""
-        await self._carry([], self._fresh.records())
+        await self._whole(self._carry([], self._fresh.records()))
+
+    async def taken(self, messages: Iterable[str] | None = None) -> list[Taken]:
+        """What stands here of these messages, or of all, with the deliveries that are not done; nothing is carried.
+
+        For when the database takes nothing: what can't be read is left out.
+        """
+        wanted = list(self._fresh) if messages is None else self._named(messages)
+        places = [fresh.place for fresh in wanted if not fresh.damaged]
+        found = await asyncio.get_running_loop().run_in_executor(self._executor, self._entries, places)
+        here = {one.message[0]: one for one in found}
+        return [
+            Taken(one.message, [row for row in one.deliveries if row[0] in fresh.live], one.records)
+            for fresh in wanted
+            if fresh.live and (one := here.get(fresh.message)) is not None
+        ]
+
+    def _entries(self, places: Iterable[Place]) -> list[Taken]:
+        found = []
+        for place in places:
+            try:
+                entry = entries.read(self._journal.read(place))
+            except (OSError, BadEntry):
+                continue
+            if isinstance(entry, Taken):
+                found.append(entry)
+        return found
 
     def newest_record(self) -> int:
         """The greatest uid of a record that is here, 0 where there is none."""
@@ -151,10 +213,22 @@ class Front:
             await asyncio.shield(fresh.carried)
         return fresh
 
+    async def _whole(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it to its end, also where whoever waits is cancelled.
+
+        What is in the database and still counts here would be sent twice: its end would be told to the journal alone.
+        """
+        await asyncio.shield(self.hold(work))
+
     async def _carry(self, wanted: Sequence[Fresh], records: dict[int, Place] | None = None) -> None:
         records = records or {}
         # What ends at this moment is left out: its end is written here, and means nothing to the database.
-        live = {fresh.message: some for fresh in wanted if (some := fresh.live - fresh.ending)}
+        # So is what somebody else has taken in hand, or brought to its end, since it was asked for.
+        live = {
+            fresh.message: some
+            for fresh in wanted
+            if self._fresh.get(fresh.message) is fresh and fresh.carried is None and (some := fresh.live - fresh.ending)
+        }
         wanted = [fresh for fresh in wanted if fresh.message in live]
         if not wanted and not records:
             return
@@ -170,8 +244,9 @@ class Front:
             await self._note_carried([fresh.message for fresh in wanted if fresh.place not in broken], list(records))
         finally:
             self._drop(wanted, went_well, set(broken))
-        if broken:
-            self._tell("error", "journal_damaged", spool=self._name, text=f"{len(broken)} entries can't be read")
+        still = {fresh.place for fresh in wanted} | set(self._fresh.records().values()) if broken else set()
+        if damaged := still.intersection(broken):
+            self._tell("error", "journal_damaged", spool=self._name, text=f"{len(damaged)} entries can't be read")
         if late := self._fresh.drop_records(records):  # Forgotten while they were carried.
             self._writer.later(lambda db: spool_sql.forget_records(db, late))
         self._let_go()
@@ -182,16 +257,32 @@ class Front:
             gone = went_well and fresh.place not in broken
             if gone:
                 self._fresh.drop(fresh)
+            elif went_well:
+                self._fresh.give_up(fresh)
             if carried is not None and not carried.done():
                 carried.set_result(gone)
 
     async def _note_carried(self, messages: list[str], records: list[int]) -> None:
         """Before anybody ends them in the database: a crash would bring them back from here."""
         try:
-            await self._journal.append(entries.carried(messages, records))
+            await self._note(messages, records)
         except (StorageFull, StorageBroken) as error:
-            # They are safe. After a crash they might be sent once more.
+            # They are safe. After a crash before this is made good they might be sent once more.
             self._tell("error", "journal_not_written", spool=self._name, error=str(error))
+
+    async def _note(self, messages: Sequence[str], records: Sequence[int]) -> None:
+        """Say that these do not stand here alone, with what is owed of that. Raises StorageFull, StorageBroken."""
+        messages, records = [*self._owed[0], *messages], [*self._owed[1], *records]
+        self._owed = ([], [])
+        while messages or records:
+            some, uids = messages[:NOTE_AT_ONCE], records[:NOTE_AT_ONCE]
+            try:
+                await self._journal.append(entries.carried(some, uids))
+            except BaseException:
+                self._owed[0].extend(messages)
+                self._owed[1].extend(records)
+                raise
+            messages, records = messages[NOTE_AT_ONCE:], records[NOTE_AT_ONCE:]
 
     def _work(
         self, messages: dict[Place, set[str]], records: dict[int, Place], broken: list[Place]
@@ -223,7 +314,7 @@ class Front:
     async def _relieve(self, *, wait: bool) -> None:
         """Carry what stands in the oldest segment."""
         if self._relief is None or self._relief.done():
-            self._relief = asyncio.get_running_loop().create_task(self._carry_oldest())
+            self._relief = self.hold(self._carry_oldest())
         if wait:
             await asyncio.shield(self._relief)
 
@@ -231,53 +322,12 @@ class Front:
         oldest = self._fresh.oldest()
         if oldest is None:
             return
-        wanted = [fresh for fresh in self._fresh if fresh.place.segment == oldest and fresh.carried is None]
+        wanted = [
+            fresh
+            for fresh in self._fresh
+            if fresh.place.segment == oldest and fresh.carried is None and not fresh.damaged
+        ]
         try:
             await self._carry(wanted, self._fresh.records(oldest))
         except (StorageFull, StorageBroken) as error:
             self._tell("error", "journal_not_relieved", spool=self._name, error=str(error))
-
-
-def replayed(batches: Iterable[Batch], faults: list[str]) -> Freshness:
-    """What stands in a journal and nowhere else. `faults` takes what can't be read, in words."""
-    fresh = Freshness()
-    for batch in batches:
-        for offset, octets in batch.entries:
-            place = Place(batch.segment, offset, len(octets))
-            try:
-                _again(fresh, entries.read(octets), place)
-            except BadEntry as error:
-                faults.append(f"segment {batch.segment} at {offset}: {error}")
-    return fresh
-
-
-def _again(fresh: Freshness, entry: entries.Entry, place: Place) -> None:
-    if isinstance(entry, Carried):
-        for message in entry.messages:
-            if (known := fresh.get(message)) is not None:
-                fresh.drop(known)
-        fresh.drop_records(entry.records)
-        return
-    if isinstance(entry, Taken):
-        fresh.add(_fresh(entry, place))
-    elif (known := fresh.get(entry.message)) is not None:
-        known.live.discard(entry.delivery)
-        if not known.live:
-            fresh.drop(known)
-    fresh.add_records([row[0] for row in entry.records], place)
-
-
-def waiting_messages(folder: Path) -> int:
-    """How many messages stand in the journal in `folder`. Opens nothing that is sealed; blocks. Raises OSError."""
-    if not folder.exists():
-        return 0
-    segments = Segments(folder)
-    try:
-        return len(replayed(segments.recover()[0], []))
-    finally:
-        segments.close()
-
-
-def _fresh(taken: Taken, place: Place) -> Fresh:
-    id_, received, _, content = taken.message
-    return Fresh(id_, place, (row[0] for row in taken.deliveries), received, has_file=content is None)

@@ -104,11 +104,12 @@ class Group(ABC, Generic[W]):
     def close(self) -> None:
         """Finish what was asked and end. Blocks for as long as that takes."""
         if not self._closed:
-            self._closed = True
-            if self._nudge is not None:
-                self._nudge.cancel()
+            self._closed = True  # The nudge is left to the loop: this may be another thread.
             self._works.put(None)
-            self._thread.join()
+            if self._thread.ident is not None:
+                self._thread.join()
+            else:
+                self._shut()
 
     def _queue_unhurried(self, work: Work[W]) -> None:
         """Its thread is not woken for it: that costs more than the work itself."""
@@ -118,7 +119,7 @@ class Group(ABC, Generic[W]):
 
     def _hurry(self) -> None:
         self._nudge = None
-        if self._unhurried:
+        if self._unhurried and not self._closed:
             self._works.put(self._nothing())
 
     @abstractmethod
@@ -139,6 +140,7 @@ class Group(ABC, Generic[W]):
                 pass
         finally:
             self._shut()
+            self._refuse_the_rest()
 
     def _batch(self) -> bool:
         """Wait for works, do them in one commit. False when the last one is done."""
@@ -163,11 +165,27 @@ class Group(ABC, Generic[W]):
             works.append(self._unhurried.popleft())
         if works:
             began = self._monotonic()
-            self._commit(works)
+            try:
+                self._commit(works)
+            except Exception as error:  # noqa: BLE001 - a fault of ours: whoever waits must hear of it, and others go on
+                for work in works:
+                    work.error = work.error or StorageBroken(f"a fault in the store: {type(error).__name__}")
             self._tell(works, self._monotonic() - began)
         if self._unhurried and len(works) >= MAX_BATCH:  # What is left over has nobody else who would wake us for it.
             self._works.put(self._nothing())
         return goes_on
+
+    def _refuse_the_rest(self) -> None:
+        """What was asked for while the last works were done: nobody else will answer it."""
+        late = [*self._unhurried]
+        self._unhurried.clear()
+        while not self._works.empty():
+            if (work := self._works.get()) is not None:
+                late.append(work)
+        for work in late:
+            work.error = StorageBroken("the store is closed")
+        if late:
+            self._tell(late, 0.0)
 
     def _tell(self, works: list[Work[W]], seconds: float) -> None:
         if self._loop is None:

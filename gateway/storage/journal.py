@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.storage.entries import Batch
+from gateway.storage.fresh import Freshness
 from gateway.storage.group import Group, StorageBroken, StorageFull, Work
-from gateway.storage.segments import SIZE, Place, Segments
+from gateway.storage.replay import replayed
+from gateway.storage.segment_file import SIZE
+from gateway.storage.segments import Place, Segments
 
 MAX_ENTRY: Final = 1 << 20  # Octets; what is longer goes into the database at once.
 _CHUNK: Final = SIZE - MAX_ENTRY - (64 << 10)  # Octets of entries in one write, with room for one that is long.
@@ -24,7 +26,7 @@ _CHUNK: Final = SIZE - MAX_ENTRY - (64 << 10)  # Octets of entries in one write,
 @dataclass(frozen=True, slots=True)
 class _Entry:
     octets: bytes
-    account: Callable[[Place], object] | None
+    account: Callable[[Place | None], object] | None
 
 
 class Journal(Group[_Entry]):
@@ -38,17 +40,22 @@ class Journal(Group[_Entry]):
         self._segments = Segments(folder)
         self._settled = 0  # The newest segment of which the loop knows; what is under way stands there or later.
 
-    def recover(self) -> tuple[list[Batch], list[str]]:
-        """What counts of what a former process left, in order, and what is damaged. Blocks. Raises OSError."""
-        return self._segments.recover()
+    def recover(self) -> tuple[Freshness, list[str]]:
+        """What of a former process stands here alone, and what is damaged. Blocks. Raises StorageBroken, OSError."""
+        faults = self._segments.recover()
+        fresh = replayed(self._segments.batches(faults), faults)
+        self._settled = self._segments.number
+        return fresh, faults
 
     async def append(
-        self, entry: bytes, *, account: Callable[[Place], object] | None = None, haste: bool = True
+        self, entry: bytes, *, account: Callable[[Place | None], object] | None = None, haste: bool = True
     ) -> None:
         """On disk when this returns. Raises StorageFull, StorageBroken.
 
-        `account` is told where it stands before anything that was written later is: whoever lets segments be written
-        over has to know of it. Without `haste` it shares the commit of the next one that has some.
+        `account` is told where it stands before anything that was written later is, or None where it could not be
+        written, also where whoever waits was cancelled: whoever lets segments be written over has to know of it. An
+        empty entry writes nothing; it returns when all that was asked for with haste before is settled. Without `haste`
+        it shares the commit of the next one that has some.
         """
         await self._ask(_Entry(entry, account), haste)
 
@@ -62,15 +69,20 @@ class Journal(Group[_Entry]):
         if before > self._segments.oldest:
             self._segments.oldest = before
 
+    def span(self, oldest: int | None) -> int:
+        """How many segments are kept because something in `oldest` still counts."""
+        return 0 if oldest is None else self._settled - oldest + 1
+
     def _nothing(self) -> Work[_Entry]:
         return Work(_Entry(b"", None), None)
 
     def _settle(self, works: list[Work[_Entry]], seconds: float) -> None:
         for work in works:
-            if isinstance(work.result, Place):
-                self._settled = work.result.segment
-                if work.what.account is not None:
-                    work.what.account(work.result)
+            place = work.result
+            if place is not None:
+                self._settled = place.segment
+            if work.what.account is not None:
+                work.what.account(place)
         super()._settle(works, seconds)
 
     # -- on the thread ------------------------------------------------------------------------------------------------
@@ -101,6 +113,9 @@ class Journal(Group[_Entry]):
         except (StorageFull, StorageBroken) as error:
             for work in works:
                 work.error = error
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread for which others wait
+            for work in works:
+                work.error = StorageBroken(f"a fault in the journal: {type(error).__name__}")
         else:
             for work, place in zip(works, places, strict=True):
                 work.result = place

@@ -9,16 +9,16 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gateway.storage.content import sync_folder
-from gateway.storage.entries import HEAD, PAGE, BadEntry, Batch, batch, batch_size, read_batch
+from gateway.storage.entries import HEAD, BadEntry, Batch, batch, batch_size
 from gateway.storage.group import StorageBroken, StorageFull
+from gateway.storage.segment_file import NAMES, SIZE, Found, batches, look, octets_of, opened
 
-SIZE: Final = 4 << 20
 SPARE: Final = 16  # Files without use that are kept; more than that go.
 _ZEROS: Final = bytes(1 << 20)
 
@@ -48,47 +48,100 @@ class Segments:
         self._announced = 1  # The `oldest` that is on disk.
         self._used: deque[_File] = deque()  # The last one is written to.
         self._spare: deque[_File] = deque()
+        self._found: dict[int, Found] = {}  # Of what was recovered and is not read yet.
         self._at = 0
         self._number = 0  # Of the segment that is written to.
 
-    def recover(self) -> tuple[list[Batch], list[str]]:
-        """Every batch that counts, in order, and what was found damaged, in words. To be called once, first.
+    def recover(self) -> list[str]:
+        """Find what a former process left; what was found damaged comes back, in words. To be called once, first.
 
-        What is appended comes behind them. Raises OSError.
+        What is appended comes behind it. Raises StorageBroken, OSError.
         """
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        if not self._folder.is_dir():
+            self._folder.mkdir(mode=0o700)
+            sync_folder(self._folder.parent)  # Or a power failure might take the folder with all that is in it.
         faults: list[str] = []
-        found: dict[int, list[Batch]] = {}
-        files: list[_File] = []
-        for path in sorted(self._folder.glob("*.journal")):
-            if path.stat().st_size < SIZE:  # A process died while it was made.
-                path.unlink()
+        found: dict[int, tuple[_File, Found]] = {}
+        try:
+            for path in sorted(self._folder.glob(NAMES)):
+                self._look(path, found, faults)
+        except BaseException:
+            self._used.extend(file for file, _ in found.values())
+            self.close()
+            raise
+        self.oldest = self._announced = max((one.oldest for _, one in found.values()), default=1)
+        for number in sorted(found):
+            file, one = found[number]
+            if number < self.oldest:
+                self._spare.append(file)
                 continue
-            files.append(_File(os.open(path, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC), path, 0))
-            if batches := _read(files[-1], faults):
-                found[files[-1].number] = batches
-        self.oldest = self._announced = max((one.oldest for batches in found.values() for one in batches), default=1)
-        for file in sorted(files, key=lambda file: file.number):
-            (self._used if file.number >= self.oldest else self._spare).append(file)
-        self._number = max((file.number for file in files), default=0)
-        if self._used:
-            self._at = found[self._number][-1].ends
-        return [one for file in self._used for one in found[file.number]], faults
+            self._used.append(file)
+            self._found[number] = one
+            faults += one.faults(file.path.name)
+            self._at = one.ends
+        self._number = max(found, default=0)
+        return faults
+
+    @property
+    def number(self) -> int:
+        """The newest segment; 0: there is none yet."""
+        return self._number
+
+    def batches(self, faults: list[str]) -> Iterator[Batch]:
+        """Every batch that counts of what was recovered, in order, a file in memory at a time. Raises OSError."""
+        for file in self._used:
+            if (found := self._found.pop(file.number, None)) is not None:
+                yield from batches(octets_of(file.descriptor), found, file.path.name, faults)
+
+    def _look(self, path: Path, found: dict[int, tuple[_File, Found]], faults: list[str]) -> None:
+        descriptor = opened(path, os.O_RDWR | os.O_DSYNC)
+        keep = False
+        try:
+            one = look(octets_of(descriptor), path)
+            if os.fstat(descriptor).st_size < SIZE:
+                if not one.begins:  # A process died while it was made.
+                    path.unlink()
+                    return
+                faults.append(f"{path.name} was cut off; what is left of it counts")
+                os.ftruncate(descriptor, SIZE)
+            file = _File(descriptor, path, one.number)
+            if not one.number:
+                self._spare.append(file)
+            elif (other := found.get(one.number)) is None:
+                found[one.number] = (file, one)
+            else:  # Somebody has copied a file. The longer one is what was written to.
+                kept, left = sorted(((file, one), other), key=lambda pair: pair[1].ends, reverse=True)
+                faults.append(f"{left[0].path.name} is a copy of {kept[0].path.name}, and was left alone; move it away")
+                found[one.number] = kept
+                if left[0] is file:
+                    return
+                os.close(left[0].descriptor)
+            keep = True
+        finally:
+            if not keep:
+                os.close(descriptor)
 
     def append(self, entries: Sequence[bytes]) -> list[Place]:
         """Write them; on disk when this returns. Raises StorageFull, StorageBroken; they may be there all the same."""
         size = batch_size(sum(map(len, entries)))
+        if size > SIZE:
+            raise StorageBroken(f"{size} octets are more than a file of the journal holds")
         try:
             if not self._used or self._at + size > SIZE:
                 self._begin()
             file = self._used[-1]
             oldest = self.oldest
             _write(file.descriptor, batch(self._number, oldest, entries), self._at)
+            facts = os.fstat(file.descriptor)
         except OSError as error:
             self._at = SIZE  # What stands there is uncertain: go on in another file.
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise StorageFull("the disk with the spool is full") from error
             raise StorageBroken(f"the journal in {self._folder} can't be written: {error.strerror}") from error
+        if not facts.st_nlink or facts.st_size != SIZE:
+            # The next process would not find it. What came before is in danger too, and only a person can help.
+            self._at = SIZE
+            raise StorageBroken(f"{file.path} was removed or cut off while it was written to")
         places = []
         at = self._at + HEAD
         for entry in entries:
@@ -151,35 +204,6 @@ class Segments:
             file = self._spare.popleft()
             os.close(file.descriptor)
             file.path.unlink(missing_ok=True)
-
-
-def _read(file: _File, faults: list[str]) -> list[Batch]:
-    """The batches of the newest segment in a file. What stands behind them is of its former uses."""
-    octets = file.path.read_bytes()
-    batches: list[Batch] = []
-    at = 0
-    gap = False
-    while at < len(octets):
-        try:
-            one = read_batch(octets, at)
-        except BadEntry as error:
-            faults.append(f"{file.path.name} at {at}: {error}")
-            one = None
-        if one is None or (batches and one.segment < batches[0].segment):
-            # The end; but where the disk has damaged something in the middle, what stands behind it still counts.
-            gap = gap or at > 0
-            at += PAGE
-            continue
-        if batches and one.segment > batches[0].segment:
-            # It was begun anew, and its beginning is damaged.
-            batches = []
-        if batches and gap and batches[-1].ends < at:
-            faults.append(f"{file.path.name} is damaged between {batches[-1].ends} and {at}")
-        gap = False
-        batches.append(one)
-        at = one.ends
-    file.number = batches[0].segment if batches else 0
-    return batches
 
 
 def _write(descriptor: int, pieces: list[bytes], at: int) -> None:

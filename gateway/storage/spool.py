@@ -28,9 +28,12 @@ from gateway.storage.record import TRACE, Keeper, Prepared, Record
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.shelf import FileShelf, Shelf
 from gateway.storage.spool_rows import decode_delivery, encode_delivery, unreadable
+from gateway.storage.spooling import Hands
 from gateway.storage.writer import StorageBroken, StorageFull, Writer, open_database
 from gateway.world.clock import Clock
 
+AT_ONCE = 1000  # Messages that are read from the journal at once where the database takes none.
+LEAST_FREE = 64 << 10  # Octets on the disk without which nothing is taken, whatever the settings say.
 AGAIN = 1.0  # Seconds until a database that takes nothing is asked again.
 
 DATABASE = "spool.db"
@@ -86,6 +89,7 @@ class Spool(Alone):
         )
         self._leased: set[str] = set()
         self._given_back: set[str] = set()  # Of those that were accepted here: not to be found in the index yet.
+        self._look: Callable[[], None] | None = None
         self._uid = 0
         self._earliest: float | None = None  # A lower bound of when something in the table is due; None: unknown.
         self._free = 0  # Octets free on the disk, as of at most a second ago.
@@ -95,6 +99,13 @@ class Spool(Alone):
 
     async def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the database and clear away what a crash left. Raises StorageBroken, OSError."""
+        try:
+            await self._open(loop)
+        except BaseException:
+            await loop.run_in_executor(self._executor, self.close)
+            raise
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             self._writer.start(loop)
         except sqlite3.Error as error:
@@ -114,14 +125,18 @@ class Spool(Alone):
         self._uid = max(int(self._clock.now() * 1_000_000), last)
         await self._shelf.open(await self.shelved())
 
+    def attend(self, hands: Hands) -> None:
+        """Nobody else will ask; but what comes back from a session that ended half-way has to be looked for."""
+        self._look = hands.look
+
     async def shelved(self) -> set[str]:
         """The messages whose octets are not in the database but on the shelf."""
         return self._front.with_files() | await self._writer.do(spool_sql.with_files)
 
     def close(self) -> None:
-        """Write what was asked for, then close."""
+        """Write what was asked for, then close. Blocks; from any thread."""
+        self._writer.close()  # First: it may still read what stands in the journal.
         self._front.close()
-        self._writer.close()
 
     async def unload(self) -> None:
         """Bring everything into the database, for whoever reads that itself. Raises StorageFull, StorageBroken."""
@@ -141,7 +156,8 @@ class Spool(Alone):
             self._free_until = now + 1.0
             disk = os.statvfs(self._folder)
             self._free = disk.f_bavail * disk.f_frsize
-        if self._free - size < self._min_free:
+        # What is taken now may have to be carried from the journal into the database, which takes room too.
+        if self._free - size < max(self._min_free, LEAST_FREE):
             raise StorageFull(f"less than {self._min_free} octets are free where the spool lies")
 
     def new_record(self, message: str, events: Sequence[Event], found: Found | None = None) -> Prepared:
@@ -164,9 +180,30 @@ class Spool(Alone):
         try:
             if not await self._front.take(message, rows, record_rows):
                 await self._writer.do(lambda db: spool_sql.store(db, message, rows, record_rows))
+        except asyncio.CancelledError:
+            self._front.hold(self._see_to(deliveries, records))
+            raise
         except BaseException:
             self._leased.difference_update(delivery.id for delivery in deliveries)
             raise
+
+    async def _see_to(self, deliveries: Sequence[Delivery], records: Sequence[Prepared]) -> None:
+        """Whoever brought these is gone before he could hear whether they were stored; where they were, they leave."""
+        try:
+            await self._front.settled()
+            await self._writer.do(lambda db: None)
+            stored = {one.id for one in await self.deliveries([delivery.id for delivery in deliveries])}
+        except (StorageFull, StorageBroken):  # We are about to end; the next process finds them.
+            return
+        if stored:
+            self._moved(self, records)
+        for delivery in deliveries:
+            if delivery.id in stored:
+                await self.unlease(delivery)
+            else:
+                self._leased.discard(delivery.id)
+        if stored and self._look is not None:
+            self._look()
 
     async def note(self, records: Sequence[Prepared]) -> None:
         """Store records that go with no message."""
@@ -229,6 +266,8 @@ class Spool(Alone):
             return spool_sql.select(db, [id_ for id_ in found if id_ not in self._leased][:limit])
 
         rows = await self._writer.do(work)
+        if self._given_back and len(rows) < limit:
+            rows += await self._due_in_journal(int(now * 1000), limit - len(rows), set(tokens))
         self._earliest = None
         found = [row for row in rows if row[0] not in self._leased]  # Some may have been leased meanwhile.
         ids = {row[0] for row in found}
@@ -239,6 +278,13 @@ class Spool(Alone):
         finally:
             self._leased -= ids.difference(delivery.id for delivery in deliveries)
         return deliveries
+
+    async def _due_in_journal(self, now: int, limit: int, busy: Collection[int]) -> list[tuple[Any, ...]]:
+        """What the database does not take now may leave from where it stands."""
+        names = [id_.rpartition(".")[0] for id_ in self._given_back if id_ not in self._leased][:AT_ONCE]
+        rows = [row for one in await self._front.taken(names) for row in one.deliveries]
+        due = [row for row in rows if row[0] in self._given_back and row[0] not in self._leased and row[5] <= now]
+        return [spool_sql.selected(row) for row in due if row[3] not in busy][:limit]
 
     async def next_due(self) -> float | None:
         """See Queue."""
@@ -254,11 +300,7 @@ class Spool(Alone):
 
     async def content(self, delivery: Delivery) -> Content:
         """See Queue."""
-        await self._front.carry([delivery.message])
-        row = await self._writer.do(lambda db: spool_sql.content(db, delivery.message))
-        if row is None:
-            raise SealBroken(f"the octets of {delivery.message} are gone")
-        size, sealed = row
+        size, sealed = await self._stored(delivery.message)
         if sealed is None:
             return self._shelf.content(delivery.message, size)
         return Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed))
@@ -332,12 +374,22 @@ class Spool(Alone):
     async def deliveries(self, ids: Sequence[str] | None = None, limit: int = 10_000) -> list[Delivery]:
         """All deliveries, oldest first, or those of `ids`, which may name messages (Q) or deliveries (Q.1)."""
         named = None if ids is None else [name for id_ in ids for name in (id_, id_.rpartition(".")[0])]
-        await self._front.carry(named)
+        outside: list[tuple[Any, ...]] = []
+        try:
+            await self._front.carry(named)
+        except (StorageFull, StorageBroken):  # People want to see the queue all the more.
+            outside = [spool_sql.selected(row) for one in await self._front.taken(named) for row in one.deliveries]
 
         def work(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
             return spool_sql.select_all(db, limit) if ids is None else spool_sql.select(db, ids, messages=True)
 
-        return await self._open_rows(await self._writer.do(work), broken_too=True)
+        rows = await self._writer.do(work)
+        if outside:
+            inside = {row[0] for row in rows}
+            wanted = None if ids is None else set(ids)
+            outside = [row for row in outside if wanted is None or row[0] in wanted or row[1] in wanted]
+            rows = [*rows, *(row for row in outside if row[0] not in inside)][:limit]
+        return await self._open_rows(rows, broken_too=True)
 
     async def change(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
         """Store state and next_attempt of those that nobody has in hand; the ids of these."""
@@ -356,15 +408,23 @@ class Spool(Alone):
 
     async def head(self, message: str) -> bytes:
         """The beginning of a message's octets, long enough to hold its header section. Raises SealBroken, OSError."""
-        await self._front.carry([message])
-        row = await self._writer.do(lambda db: spool_sql.content(db, message))
-        if row is None:
-            raise SealBroken(f"the octets of {message} are gone")
-        size, sealed = row
+        size, sealed = await self._stored(message)
         if sealed is not None:
             return self._sealer.open(PURPOSE, f"content {message}", sealed)[:MAX_HEAD]
         async with aclosing(self._shelf.content(message, size).blocks()) as blocks:
             return (await anext(blocks))[:MAX_HEAD]
+
+    async def _stored(self, message: str) -> tuple[int, bytes | None]:
+        """Size and sealed octets of a message; None for octets that lie on the shelf. Raises SealBroken."""
+        try:
+            await self._front.carry([message])
+        except (StorageFull, StorageBroken):
+            for one in await self._front.taken([message]):
+                return one.message[2], one.message[3]
+        row = await self._writer.do(lambda db: spool_sql.content(db, message))
+        if row is None:
+            raise SealBroken(f"the octets of {message} are gone")
+        return row
 
     async def counts(self) -> tuple[dict[str, int], float | None]:
         """Deliveries by state, and when the oldest of them was taken (seconds since 1970)."""

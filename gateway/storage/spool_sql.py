@@ -137,6 +137,12 @@ def counts(db: sqlite3.Connection) -> tuple[dict[str, int], int | None]:
     return states, db.execute("SELECT min(created) FROM deliveries").fetchone()[0]
 
 
+def selected(row: Row) -> Row:
+    """A row as it was stored, as `select` gives it."""
+    id_, message, connector, _, *rest = row
+    return (id_, message, connector, *rest)
+
+
 def select(db: sqlite3.Connection, ids: Sequence[str], *, messages: bool = False) -> list[Row]:
     """The rows of deliveries `ids`; with `messages` these may name messages too."""
     names = json.dumps(list(ids))

@@ -1,7 +1,8 @@
 """One transaction of the queue: what many works ask for at once, as few statements over sets of rows.
 
 The writer calls `send`, then `receive` once the statements have run, then `send_last` before the commit. Works add rows
-before `send`, read answers after `receive`, and may still add records and notices then.
+before `send`, read answers after `receive`, and may still add records and notices then. Where no work `asks`, all of it
+is sent at once, the commit too, and `receive` comes last: that is one round trip, and how most mail comes and goes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from gateway.storage.postgres import trace_rows
+from gateway.storage.postgres.arrays import Array, Longs, Octets, Texts
 from gateway.storage.postgres.connection import Connection
 from gateway.storage.record import Prepared
 from gateway.storage.writer import StorageBroken
@@ -19,17 +21,16 @@ from gateway.storage.writer import StorageBroken
 CHANNEL: Final = "gateway_queue"
 
 # A lease is only given by a transaction that finds its node's row, and keeps it until the commit: whoever takes over
-# what a node had deletes that row first, so no lease is made for a node that was taken for dead.
-_ALIVE: Final = "SELECT 1 FROM nodes WHERE id = %s FOR KEY SHARE"
-_MESSAGES: Final = (
-    "INSERT INTO messages(id, received, size, content)"
-    " SELECT * FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::bytea[])"
+# what a node had deletes that row first, so no lease is made for a node that was taken for dead. Where the row is gone
+# the division fails, and the server itself lets the commit go no further.
+_ALIVE: Final = "SELECT 1 / count(*) FROM (SELECT 1 FROM nodes WHERE id = %s FOR KEY SHARE) AS alive"
+_ACCEPT: Final = (
+    "WITH m AS (INSERT INTO messages(id, received, size, content) SELECT * FROM unnest(%b, %b, %b, %b))"
+    " INSERT INTO deliveries(id, message, connector, destination, state, next_attempt, attempts, created, size, sealed,"
+    " node, epoch) SELECT *, %s::text, 1 FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b)"
 )
-_DELIVERIES: Final = (
-    "INSERT INTO deliveries(id, message, connector, destination, state, next_attempt, attempts, created, size, sealed,"
-    " node, epoch) SELECT *, %s::text, 1 FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[],"
-    " %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[])"
-)
+_MESSAGE: Final = (Texts, Longs, Longs, Octets)
+_DELIVERY: Final = (Texts, Texts, Texts, Longs, Texts, Longs, Longs, Longs, Longs, Octets)
 # Two nodes that settle the last two deliveries of a message at once would each see the other's, and leave the message
 # behind. Whoever comes second waits here, and then sees what the first has done.
 _LOCK: Final = "SELECT id FROM messages WHERE id = ANY(%b::text[]) ORDER BY id FOR UPDATE"
@@ -45,6 +46,17 @@ _LAST: Final = (
     " (SELECT 1 FROM deliveries d WHERE d.id > m.id || '.' AND d.id < m.id || '/')"
     " RETURNING m.id, m.content IS NULL"
 )
+# Of messages that have no other delivery, and so nobody else to wait for: with their end, all in one step. The answer
+# has deliveries, and messages with whether they left octets elsewhere.
+_GONE_ALONE: Final = (
+    "WITH gone AS (DELETE FROM deliveries d USING unnest(%b, %b, %b, %b, %b) AS g(id, epoch, uid, time, sealed)"
+    " WHERE d.id = g.id AND d.epoch = g.epoch RETURNING d.id, d.message, g.uid, g.time, g.sealed),"
+    " left_behind AS (DELETE FROM messages m USING gone WHERE m.id = gone.message RETURNING m.id, m.content IS NULL),"
+    " told AS (INSERT INTO trace_events(message, uid, time, tokens, sealed)"
+    " SELECT message, uid, time, ''::bytea, sealed FROM gone WHERE uid IS NOT NULL ON CONFLICT DO NOTHING)"
+    " SELECT id, NULL::boolean FROM gone UNION ALL SELECT * FROM left_behind"
+)
+_ALONE: Final = (Texts, Longs, Longs, Longs, Octets)
 # Whoever has asked for it has it next.
 _HANDED: Final = "node = d.wanted, epoch = d.epoch + (d.wanted IS NOT NULL)::int, wanted = NULL"
 _POSTPONED: Final = (
@@ -76,6 +88,7 @@ class Batch:
         self.messages: list[tuple[Any, ...]] = []
         self.deliveries: list[tuple[Any, ...]] = []
         self.gone: dict[str, tuple[int, str]] = {}  # Delivery: epoch and message.
+        self._alone: dict[str, tuple[Any, ...]] = {}  # Delivery: epoch, and uid, time and octets of its end's record.
         self.postponed: dict[str, tuple[Any, ...]] = {}  # Delivery: the values behind it.
         self.freed: dict[str, int] = {}  # Delivery: epoch.
         self.records: list[Prepared] = []
@@ -86,39 +99,58 @@ class Batch:
         self.last: dict[str, bool] = {}  # Messages that went with their last delivery, and whether they left octets.
         self.was_postponed: set[str] = set()
         self.handed: set[str] = set()  # Processes that got what they had asked for.
-        self._alive: psycopg.Cursor[Any] | None = None
+        self._asks = False
         self._cursors: dict[str, psycopg.Cursor[Any]] = {}
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody has to see answers before the commit."""
+        return self._asks or bool(self.gone or self.postponed or self.freed)
 
     def execute(self, query: str, arguments: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
         """Send one statement; its cursor has the answer after `receive`. Octets come as octets."""
-        return self._db.execute(query.encode(), arguments, binary=True)
+        self._asks = True
+        return self._execute(query, arguments)
+
+    def end_alone(self, id_: str, epoch: int, record: Prepared | None) -> None:
+        """Forget a delivery that is its message's only one, and the message. `record` has no tokens; it is stored if
+        the delivery `was_gone`.
+        """
+        self._alone[id_] = (
+            (epoch, None, None, None) if record is None else (epoch, record.uid, record.time, record.sealed)
+        )
 
     def send(self) -> None:
         """Send what was gathered."""
         if self.leases or self.deliveries:
-            self._alive = self.execute(_ALIVE, (self._node,))
-        if self.messages:
-            self.execute(_MESSAGES, _columns(self.messages))
-        if self.deliveries:
-            self.execute(_DELIVERIES, (self._node, *_columns(self.deliveries)))
+            self._execute(_ALIVE, (self._node,))
+        if self.messages or self.deliveries:
+            deliveries = columns(_DELIVERY, self.deliveries)
+            self._execute(_ACCEPT, (*columns(_MESSAGE, self.messages), self._node, *deliveries))
+        if self._alone:
+            ends = [(id_, *end) for id_, end in self._alone.items()]
+            self._cursors["alone"] = self._execute(_GONE_ALONE, columns(_ALONE, ends))
         if self.gone:
             messages = sorted({message for _, message in self.gone.values()})
-            self.execute(_LOCK, (messages,))
-            self._cursors["gone"] = self.execute(_GONE, (list(self.gone), [epoch for epoch, _ in self.gone.values()]))
-            self._cursors["last"] = self.execute(_LAST, (messages,))
+            self._execute(_LOCK, (messages,))
+            self._cursors["gone"] = self._execute(_GONE, (list(self.gone), [epoch for epoch, _ in self.gone.values()]))
+            self._cursors["last"] = self._execute(_LAST, (messages,))
         if self.postponed:
-            columns = _columns(list(self.postponed.values()))
-            self._cursors["postponed"] = self.execute(_POSTPONED, (list(self.postponed), *columns))
+            values = [list(column) for column in zip(*self.postponed.values(), strict=True)]
+            self._cursors["postponed"] = self._execute(_POSTPONED, (list(self.postponed), *values))
         if self.freed:
             arguments = (list(self.freed), list(self.freed.values()), self._node)
-            self._cursors["freed"] = self.execute(_FREED, arguments)
+            self._cursors["freed"] = self._execute(_FREED, arguments)
 
     def receive(self) -> None:
-        """The statements have run. Raises NotAlive."""
-        if self._alive is not None and self._alive.fetchone() is None:
-            raise NotAlive("another gateway has taken this process for dead; it signs in again")
+        """The statements have run."""
         self.was_gone = {id_ for (id_,) in self._rows("gone")}
         self.last = dict(self._rows("last"))
+        for id_, shelved in self._rows("alone"):
+            if shelved is None:
+                self.was_gone.add(id_)
+            else:
+                self.last[id_] = shelved
         for kind in ("postponed", "freed"):
             rows = self._rows(kind)
             self.handed.update(node for _, node in rows if node is not None)
@@ -131,12 +163,24 @@ class Batch:
         for node in self.handed:
             self.notices.add(f"answer {node}")
         for notice in sorted(self.notices):
-            self.execute(_NOTIFY, (CHANNEL, notice))
+            self._execute(_NOTIFY, (CHANNEL, notice))
+
+    def meaning(self, error: Exception) -> Exception:
+        """What an error of these statements means; most mean what they are."""
+        if isinstance(error, psycopg.errors.DivisionByZero):
+            return NotAlive("another gateway has taken this process for dead; it signs in again")
+        return error
+
+    def _execute(self, query: str, arguments: Sequence[Any]) -> psycopg.Cursor[Any]:
+        return self._db.execute(query.encode(), arguments, binary=True)
 
     def _rows(self, kind: str) -> list[tuple[Any, ...]]:
         cursor = self._cursors.get(kind)
         return [] if cursor is None else cursor.fetchall()
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def columns(kinds: Sequence[type[Array]], rows: Sequence[tuple[Any, ...]]) -> list[Array]:
+    """The columns of `rows`, which may be none."""
+    if not rows:
+        return [kind(()) for kind in kinds]
+    return [kind(values) for kind, values in zip(kinds, zip(*rows, strict=True), strict=True)]

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool, Pool
 
 from gateway.settings.load import Loaded
+from gateway.storage.postgres import arrays
 from gateway.storage.postgres.meaning import meaning, refusal
 from gateway.storage.writer import StorageBroken
 
@@ -124,6 +125,7 @@ class Database:
             if version < OLDEST:
                 raise StorageBroken(f"{self.shown} is PostgreSQL {version}; right would be {OLDEST} or newer")
             _set_terms(connection, statement, lock)
+            arrays.register(connection)
             connection.autocommit = autocommit
         except psycopg.Error as error:
             connection.close()

@@ -22,6 +22,7 @@ class Leases:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._held: dict[str, int] = {}
+        self._alone: set[str] = set()
         self._lost: dict[str, int] = {}  # What we had when we were taken for dead, and have not settled yet.
         self._until = float("-inf")
         self.generation = 0  # Grows when all leases are lost at once.
@@ -39,16 +40,28 @@ class Leases:
         if generation == self.generation:
             self._held.update(held)
 
+    def take_alone(self, id_: str, generation: int) -> None:
+        """As `take`, of the only delivery of a message that was just accepted."""
+        if generation == self.generation:
+            self._held[id_] = 1
+            self._alone.add(id_)
+
+    def is_alone(self, id_: str) -> bool:
+        """Whether it is known to be the only delivery of its message; that stays so, whoever has it."""
+        return id_ in self._alone
+
     def drop(self, ids: Iterable[str]) -> None:
         """These are not ours any more."""
         for id_ in ids:
             self._held.pop(id_, None)
             self._lost.pop(id_, None)
+            self._alone.discard(id_)
 
     def lose_all(self) -> int:
         """We were taken for dead; how many leases that cost. What was being taken meanwhile does not count either."""
         self.generation += 1
         lost, self._held = self._held, {}
+        self._alone = set()
         self._lost = {**self._lost, **lost}
         return len(lost)
 

@@ -53,6 +53,7 @@ _GIVE_BACK_ALL: Final = "UPDATE deliveries SET node = NULL, wanted = NULL WHERE 
 # Waits until the transaction whose outcome is unknown has ended, if the server still has it.
 _ENDED: Final = "SELECT 1 FROM nodes WHERE id = %s FOR UPDATE"
 _STORED: Final = "SELECT 1 FROM messages WHERE id = %s"
+_LEFT: Final = "SELECT 1 FROM deliveries WHERE id = ANY(%s::text[]) LIMIT 1"
 _TRACED: Final = "SELECT 1 FROM trace_events WHERE message = %s AND uid = ANY(%s::bigint[])"
 _LEASED: Final = "SELECT id, epoch FROM deliveries WHERE id = ANY(%s::text[]) AND node = %s"
 
@@ -203,7 +204,7 @@ class PostgresSpool(Administration):
             batch.messages.append(message)
             batch.deliveries.extend(rows)
             batch.records.extend(records)
-            batch.after.append(lambda: self._leases.take([(id_, 1) for id_ in ids], batch.generation))
+            batch.after.append(lambda: self._taken(ids, batch.generation))
             if inline is not None or self._segments is None:
                 return lambda: True
             check = self._segments.demand(batch, mail.id, content.size)
@@ -221,6 +222,13 @@ class PostgresSpool(Administration):
             self._uncertain.discard(mail.id)
             raise
         self._uncertain.discard(mail.id)
+
+    def _taken(self, ids: list[str], generation: int) -> None:
+        """Deliveries of a message that was just stored. On the writer's thread."""
+        if len(ids) == 1:
+            self._leases.take_alone(ids[0], generation)
+        else:
+            self._leases.take([(id_, 1) for id_ in ids], generation)
 
     def _is_stored(self, db: Connection, id_: str, ids: list[str], uids: list[int]) -> bool | None:
         """Whether a commit of unknown outcome took place. On the writer's thread."""
@@ -328,22 +336,35 @@ class PostgresSpool(Administration):
         ours = [(one, records, epoch) for one, records in settled if (epoch := epochs[one.id]) is not None]
 
         def run(batch: Batch) -> Callable[[], tuple[list[str], set[str]]]:
-            for one, _, epoch in ours:
-                batch.gone[one.id] = (epoch, one.message)
+            alone = {one.id for one, records, _ in ours if self._leases.is_alone(one.id) and _is_plain(records)}
+            for one, records, epoch in ours:
+                if one.id in alone:
+                    batch.end_alone(one.id, epoch, records[0] if records else None)
+                else:
+                    batch.gone[one.id] = (epoch, one.message)
 
             def finish() -> tuple[list[str], set[str]]:
                 gone = [one for one, _, _ in ours if one.id in batch.was_gone]
                 for one, records, _ in ours:
-                    if one.id in batch.was_gone:
+                    if one.id in batch.was_gone and one.id not in alone:
                         batch.records.extend(records)
                 batch.after.append(lambda: self._leases.drop([one.id for one, _, _ in ours]))
                 return [one.id for one in gone], {one.message for one in gone if batch.last.get(one.message)}
 
             return finish
 
+        def known(db: Connection) -> tuple[list[str], set[str]] | None:
+            # By one and the same epoch nobody else ends them. What is on the shelf goes at the next start.
+            ids = [one.id for one, _, _ in ours]
+            left = db.execute(_LEFT.encode(), (ids,)).fetchone()
+            if left is not None:
+                return None
+            self._leases.drop(ids)
+            return ids, set()
+
         if not ours:
             return []
-        gone, shelved = await self._writer.do(run, haste=haste)
+        gone, shelved = await self._writer.do(run, haste=haste, known=known)
         for message in shelved:
             await self._shelf.forget(message)
         return gone
@@ -420,6 +441,11 @@ class PostgresSpool(Administration):
             return self._sealer.open(PURPOSE, f"content {message}", sealed)[:MAX_HEAD]
         async with aclosing(self._shelf.content(message, size).blocks()) as blocks:
             return (await anext(blocks))[:MAX_HEAD]
+
+
+def _is_plain(records: Sequence[Prepared]) -> bool:
+    """Whether it is what the end of a delivery leaves as a rule: at most one record, found by its message alone."""
+    return not records or (len(records) == 1 and not records[0].tokens)
 
 
 class _Careful:

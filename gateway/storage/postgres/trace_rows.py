@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from gateway.storage.postgres.arrays import Longs, Octets, Texts
 from gateway.storage.postgres.connection import Connection
 from gateway.storage.record import Prepared
 from gateway.storage.trace_index import unpack
 
-_PUT_EVENTS: Final = (
-    "INSERT INTO trace_events(message, uid, time, tokens, sealed)"
-    " SELECT * FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::bytea[], %b::bytea[]) ON CONFLICT DO NOTHING"
-)
-_PUT_TOKENS: Final = (
-    "INSERT INTO trace_tokens(token, time, message)"
-    " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[]) ON CONFLICT DO NOTHING"
+_PUT: Final = (
+    "WITH events AS (INSERT INTO trace_events(message, uid, time, tokens, sealed)"
+    " SELECT * FROM unnest(%b, %b, %b, %b, %b) ON CONFLICT DO NOTHING)"
+    " INSERT INTO trace_tokens(token, time, message) SELECT * FROM unnest(%b, %b, %b) ON CONFLICT DO NOTHING"
 )
 _DROP_TOKENS: Final = (
     "DELETE FROM trace_tokens t USING unnest(%b::bigint[], %b::bigint[], %b::text[]) AS gone(token, time, message)"
@@ -45,25 +43,27 @@ _Token = tuple[int, int, str]  # token, time, message
 
 
 def put(db: Connection, records: Sequence[Prepared]) -> None:
-    """Store `records` in the caller's transaction: two statements, however many there are.
+    """Store `records` in the caller's transaction: one statement, however many there are.
 
     One that is there already (message and uid) changes nothing, so a batch of unknown outcome may be put again. `uid`
     must therefore differ between nodes that write about the same message. Raises psycopg.Error.
     """
     if not records:
         return
+    tokens = sorted({*_spread((one.message, one.time, one.tokens) for one in records if one.tokens)})
     db.execute(
-        _PUT_EVENTS,
+        _PUT,
         (
-            [one.message for one in records],
-            [one.uid for one in records],
-            [one.time for one in records],
-            [one.tokens for one in records],
-            [one.sealed for one in records],
+            Texts(one.message for one in records),
+            Longs(one.uid for one in records),
+            Longs(one.time for one in records),
+            Octets(one.tokens for one in records),
+            Octets(one.sealed for one in records),
+            Longs(one[0] for one in tokens),
+            Longs(one[1] for one in tokens),
+            Texts(one[2] for one in tokens),
         ),
     )
-    if tokens := sorted({*_spread((one.message, one.time, one.tokens) for one in records)}):
-        db.execute(_PUT_TOKENS, _columns(tokens))
 
 
 def newest(db: Connection, since: int, limit: int) -> list[str]:

@@ -1,7 +1,8 @@
 """One thread that owns one connection to PostgreSQL: whatever is asked of it at the same moment shares one commit.
 
 As `gateway.storage.writer`, but a work may cost no round trip of its own, a connection may be lost, and then it may be
-unknown whether a commit took place. Leaves out: several connections for one queue of works.
+unknown whether a commit took place: then the former session is ended before anybody looks, so that nothing it was sent
+takes place later. Leaves out: several connections for one queue of works.
 """
 
 from __future__ import annotations
@@ -33,11 +34,16 @@ PATIENCE: Final = 0.05  # Seconds that a work without haste waits for others to 
 PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # Seconds between two tries to get a connection.
 LOOKS: Final = 5  # Tries to find out what became of a commit: some nine seconds, in which a client waits.
 
+FRESH: Final = 5.0  # Seconds without a word after which a connection may have been cut without our knowing.
+
 # A queue's tables are empty at one moment and long at the next, so plans must not follow what was counted last.
 _PLANS: Final = (
     b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
     b"SET plan_cache_mode = force_generic_plan"
 )
+# A session, so that no other is meant when its process' number is given again, or on another server.
+_WHO: Final = b"SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END: Final = b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE (pid, backend_start) = (%s, %s)"
 
 
 class OutcomeUnknown(StorageBroken):
@@ -47,10 +53,13 @@ class OutcomeUnknown(StorageBroken):
 class _Work(Generic[T]):
     """Something to do, and who waits for its commit."""
 
-    __slots__ = ("error", "future", "known", "result", "run")
+    __slots__ = ("asked", "error", "future", "known", "result", "run")
 
-    def __init__(self, run: Run[T], future: asyncio.Future[T] | None, known: Known[T] | None) -> None:
+    def __init__(
+        self, run: Run[T], future: asyncio.Future[T] | None, known: Known[T] | None, asked: float = 0.0
+    ) -> None:
         self.run = run
+        self.asked = asked  # When, on the loop's clock.
         self.future = future
         self.known = known
         self.result: T | None = None
@@ -93,6 +102,8 @@ class Writer:
         self._company = False
         self._pause = threading.Event()  # Never set.
         self._db: Connection | None = None
+        self._session: tuple[Any, ...] | None = None  # The server's name of it, or of the last.
+        self._heard = float("-inf")  # When it last said something.
         self._failures = 0
         self._retry_at = 0.0
 
@@ -119,7 +130,7 @@ class Writer:
         if self._closed or self._loop is None:
             raise StorageBroken("the database is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        work = _Work(run, future, known)
+        work = _Work(run, future, known, self._loop.time())
         if haste:
             self._works.put(work)
         else:
@@ -141,7 +152,13 @@ class Writer:
 
     def _hurry(self) -> None:
         self._nudge = None
-        if self._unhurried:
+        try:
+            asked = self._unhurried[0].asked
+        except IndexError:  # They have shared other commits.
+            return
+        if self._loop is not None and asked + PATIENCE > self._loop.time():
+            self._nudge = self._loop.call_at(asked + PATIENCE, self._hurry)
+        else:
             self._works.put(_Work(_nothing, None, None))
 
     # -- on the thread ------------------------------------------------------------------------------------------------
@@ -231,6 +248,7 @@ class Writer:
         """One transaction. Raises _Failed with the first error and whether the commit was on its way by then."""
         batch = self._new_batch(db)
         committing = False
+        at_once = False
         error: Exception | None = None
         done: psycopg.Cursor[Any] | None = None
         try:
@@ -240,17 +258,18 @@ class Writer:
                     db.execute("BEGIN")
                     finishes = [work.run(batch) for work in works]
                     batch.send()
-                    _flush(db)
-                    pipeline.sync()
-                    batch.receive()
-                    for work, finish in zip(works, finishes, strict=True):
-                        work.result = finish()
+                    at_once = not batch.asks and self._is_there(db)
+                    if not at_once:
+                        _flush(db)
+                        pipeline.sync()
+                        _take_answers(batch, works, finishes)
                     batch.send_last()
-                    _flush(db)
-                    pipeline.sync()
+                    if not at_once:
+                        _flush(db)
+                        pipeline.sync()
                     committing = True
                     done = db.execute("COMMIT")
-                    pipeline.sync()
+                    _flush(db)  # The pipeline's end waits for the answer.
                 except Exception as caught:  # noqa: BLE001 - a work's own error must reach its own caller
                     error = caught
         except psycopg.Error as caught:
@@ -258,22 +277,37 @@ class Writer:
         if error is None and (done is None or done.statusmessage != "COMMIT"):
             error = StorageBroken(f"{self._where} did not commit")
         if error is not None:
-            raise _Failed(error, committing) from error
+            raise _Failed(batch.meaning(error), committing) from error
+        self._heard = self._monotonic()
+        if at_once:
+            _take_answers(batch, works, finishes)
         for action in batch.after:
             action()
         return committing
 
+    def _is_there(self, db: Connection) -> bool:
+        """Whether the connection was in use just now and nothing tells of its end. What is sent into one that was cut
+        leaves it unknown what became of it, so what might be is asked before the commit is sent.
+        """
+        if self._monotonic() - self._heard > FRESH:
+            return False
+        poll = select.poll()
+        poll.register(db.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
     def _find_out(self, works: list[_Work[Any]]) -> None:
         """The connection went while the commit was on its way: look what is there, as far as works can tell."""
         unknown = OutcomeUnknown(f"{self._where}: the connection was lost while storing; it may be stored or not")
+        former = self._session
+        has_ended = False
         for pause in (0.0, *PAUSES[:LOOKS]):
             self._pause.wait(pause)
             self._reconnect(at_once=True)
-            if self._db is not None:
+            if has_ended := self._db is not None and self._ends(self._db, former):
                 break
         for work in works:
             work.error = unknown
-            if work.known is None or self._db is None:
+            if not has_ended or work.known is None or self._db is None:
                 continue
             try:
                 work.result = work.known(self._db)
@@ -282,6 +316,15 @@ class Writer:
                     self._lose(error)
                 continue
             work.error = StorageBroken(f"{self._where} did not store it") if work.result is None else None
+
+    def _ends(self, db: Connection, session: tuple[Any, ...] | None) -> bool:
+        """Have that session ended; whether it is gone. It may still be about to read what it was sent."""
+        try:
+            return session is not None and db.execute(_END, session).fetchone() is None
+        except psycopg.Error as error:
+            if is_lost(error):
+                self._lose(error)
+            return False
 
     def _roll_back(self, db: Connection) -> None:
         try:
@@ -296,6 +339,8 @@ class Writer:
         db = self._connect()
         try:
             db.execute(_PLANS)
+            self._session = db.execute(_WHO).fetchone()
+            self._heard = self._monotonic()
         except psycopg.Error as error:
             db.close()
             raise meaning(self._where, error) from error
@@ -360,6 +405,12 @@ class _Failed(Exception):
     def __init__(self, error: Exception, committing: bool) -> None:
         self.error = error
         self.committing = committing
+
+
+def _take_answers(batch: Batch, works: list[_Work[Any]], finishes: list[Finish[Any]]) -> None:
+    batch.receive()
+    for work, finish in zip(works, finishes, strict=True):
+        work.result = finish()
 
 
 def _flush(db: Connection) -> None:

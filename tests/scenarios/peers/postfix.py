@@ -101,7 +101,8 @@ class Postfix:
     def stop(self) -> None:
         if self._root is None:
             return
-        self.halt()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.halt()
         with contextlib.suppress(OSError, ValueError):  # Where it did not stop in time, nothing of it may remain.
             os.kill(int((self._root / "queue/pid/master.pid").read_text()), signal.SIGKILL)
         shutil.rmtree(self._root, ignore_errors=True)
@@ -165,7 +166,11 @@ class Postfix:
         if self.ca:
             shutil.copy(self.ca, root / "ca.pem")
             lines += f"smtp_tls_CAfile = {root}/ca.pem\n"
-        (etc / "main.cf").write_text(lines + self.extra)
+        # A setting that stands twice is warned of, and a dozen warnings fill the log's socket before anybody reads it:
+        # then Postfix waits for itself.
+        own = set(re.findall(r"^(\w+) =", self.extra, re.MULTILINE))
+        kept = [line for line in lines.splitlines() if line.split(" =")[0] not in own]
+        (etc / "main.cf").write_text("\n".join([*kept, self.extra]))
         self._write_services(etc / "master.cf")
 
     def _write_services(self, file: Path) -> None:

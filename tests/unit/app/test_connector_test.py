@@ -155,6 +155,16 @@ async def test_forced_tls_that_is_not_offered(tmp_path: Path) -> None:
     assert not any(line.startswith(b"MAIL") for line in hop.commands[0])
 
 
+async def test_a_name_in_the_subject_alone_is_told_as_such(tmp_path: Path, ca: Certificate) -> None:
+    old = make_certificate(tmp_path, common_name="hop.partner.example", issuer=ca)
+    async with FakeNextHop(tls=old.server) as hop:
+        told = await report(tmp_path, outbound(hop.port, forced(ca)), recipient=TO)
+    failed = step(told, "certificate")
+    assert "it is for hop.partner.example in its subject alone" in failed["result"]
+    assert "subjectAltName" in failed["right"]
+    assert "allow_certificate_cn" in failed["right"]
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [

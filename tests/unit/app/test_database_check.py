@@ -128,6 +128,7 @@ def test_one_that_is_another_programs_is_an_error(tmp_path: Path, cluster: Clust
     (fault,) = asked(tmp_path, empty_postgres)
     assert fault.severity == "error"
     assert "(wiki)" in fault.found
+    assert "older" in fault.right
 
 
 def test_an_encoding_that_is_not_utf8_is_an_error(tmp_path: Path, cluster: Cluster) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.storage.entries import PAGE, carried
+from gateway.storage import entries
+from gateway.storage.entries import PAGE, batch, carried
 from gateway.storage.group import StorageBroken, StorageFull
-from gateway.storage.segments import SIZE, SPARE, Place, Segments
+from gateway.storage.segment_file import SIZE
+from gateway.storage.segments import SPARE, Place, Segments
 
 BIG = carried(["Q" * (SIZE // 3)], [])  # Two of them fill a segment.
 
@@ -19,7 +22,7 @@ BIG = carried(["Q" * (SIZE // 3)], [])  # Two of them fill a segment.
 @pytest.fixture
 def segments(tmp_path: Path) -> Iterator[Segments]:
     segments = Segments(tmp_path / "journal")
-    assert segments.recover() == ([], [])
+    assert segments.recover() == []
     yield segments
     segments.close()
 
@@ -31,7 +34,8 @@ def entry(name: str) -> bytes:
 def found(folder: Path) -> list[str]:
     """The names in the entries that the next process finds."""
     again = Segments(folder)
-    batches, faults = again.recover()
+    faults = again.recover()
+    batches = list(again.batches(faults))
     again.close()
     assert faults == []
     return [octets.decode("latin-1").split('"')[1][:10] for batch in batches for _, octets in batch.entries]
@@ -93,7 +97,8 @@ def test_damage_in_the_middle_is_told_and_what_stands_behind_it_counts(segments:
     octets[PAGE + 40] ^= 1
     file.write_bytes(octets)
     again = Segments(folder_of(tmp_path))
-    batches, faults = again.recover()
+    faults = again.recover()
+    batches = list(again.batches(faults))
     (place,) = again.append([entry("d")])
     again.close()
     assert len(batches) == 2
@@ -210,3 +215,196 @@ def test_files_are_for_us_alone(segments: Segments, tmp_path: Path) -> None:
     (file,) = folder_of(tmp_path).iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert folder_of(tmp_path).stat().st_mode & 0o777 == 0o700
+
+
+# -- what stands in the folder that is not as we left it ---------------------------------------------------------------
+
+
+def one_of(folder: Path) -> Path:
+    (file,) = folder.iterdir()
+    return file
+
+
+def test_a_file_that_is_gone_or_cut_off_while_it_is_written_to_takes_no_mail(
+    segments: Segments, tmp_path: Path
+) -> None:
+    """What the next process would not find must not be answered with 250."""
+    segments.append([entry("a")])
+    one_of(folder_of(tmp_path)).unlink()
+    with pytest.raises(StorageBroken, match=r"0001\.journal was removed or cut off"):
+        segments.append([entry("b")])
+    segments.append([entry("c")])
+    os.truncate(one_of(folder_of(tmp_path)), 3 * PAGE)
+    with pytest.raises(StorageBroken, match="removed or cut off"):
+        segments.append([entry("d")])
+    segments.append([entry("e")])
+    again = Segments(folder_of(tmp_path))
+    faults = again.recover()
+    names = [octets[12:18] for one in again.batches(faults) for _, octets in one.entries]
+    again.close()
+    assert len(names) == 3
+    assert faults == ["0001.journal was cut off; what is left of it counts"]
+
+
+def test_a_file_that_was_cut_off_is_no_rubbish(segments: Segments, tmp_path: Path) -> None:
+    segments.append([entry("a")])
+    segments.append([entry("b")])
+    segments.close()
+    os.truncate(one_of(folder_of(tmp_path)), PAGE + 100)
+    again = Segments(folder_of(tmp_path))
+    faults = again.recover()
+    assert [one.ends for one in again.batches(faults)] == [PAGE, 2 * PAGE]
+    assert faults == ["0001.journal was cut off; what is left of it counts"]
+    again.append([entry("c")])
+    again.close()
+    assert found(folder_of(tmp_path)) == ["a", "b", "c"]
+
+
+def test_a_damaged_beginning_is_told(segments: Segments, tmp_path: Path) -> None:
+    segments.append([entry("a")])
+    segments.append([entry("b")])
+    segments.close()
+    file = one_of(folder_of(tmp_path))
+    octets = bytearray(file.read_bytes())
+    octets[40] ^= 1
+    file.write_bytes(octets)
+    again = Segments(folder_of(tmp_path))
+    faults = again.recover()
+    again.close()
+    assert faults == ["0001.journal is damaged between 0 and 4096"]
+
+
+def test_what_a_newer_gateway_wrote_is_left_alone(segments: Segments, tmp_path: Path) -> None:
+    segments.append([entry("a")])
+    segments.close()
+    file = one_of(folder_of(tmp_path))
+    octets = bytearray(file.read_bytes())
+    octets[3] += 1
+    file.write_bytes(octets)
+    with pytest.raises(StorageBroken, match=r"0001\.journal was written by a newer gateway"):
+        Segments(folder_of(tmp_path)).recover()
+    file.write_bytes(bytes(SIZE + 1))
+    with pytest.raises(StorageBroken, match="is no file of this gateway's journal"):
+        Segments(folder_of(tmp_path)).recover()
+
+
+def test_a_pipe_or_a_link_holds_nobody_up(segments: Segments, tmp_path: Path) -> None:
+    os.mkfifo(folder_of(tmp_path) / "0007.journal")
+    with pytest.raises(StorageBroken, match="is no file of this gateway's journal"):
+        Segments(folder_of(tmp_path)).recover()
+    (folder_of(tmp_path) / "0007.journal").unlink()
+    (tmp_path / "elsewhere").write_bytes(bytes(SIZE))
+    (folder_of(tmp_path) / "0007.journal").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic link"):
+        Segments(folder_of(tmp_path)).recover()
+
+
+def test_a_folder_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def refused(path: Path, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith(".journal"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, flags, mode)
+
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal/0001.journal").write_bytes(bytes(SIZE))
+    monkeypatch.setattr("gateway.storage.segment_file.os.open", refused)
+    with pytest.raises(PermissionError, match=r"0001.journal"):
+        Segments(tmp_path / "journal").recover()
+
+
+def test_a_copy_of_a_file_is_not_read_twice(segments: Segments, tmp_path: Path) -> None:
+    segments.append([entry("a")])
+    file = one_of(folder_of(tmp_path))
+    (folder_of(tmp_path) / "0000.journal").write_bytes(file.read_bytes())
+    segments.append([entry("b")])
+    segments.close()
+    again = Segments(folder_of(tmp_path))
+    faults = again.recover()
+    assert [octets for one in again.batches(faults) for _, octets in one.entries] == [entry("a"), entry("b")]
+    assert faults == ["0000.journal is a copy of 0001.journal, and was left alone; move it away"]
+    again.oldest = 2
+    for _ in range(8):
+        again.append([BIG])
+    again.close()
+    assert (folder_of(tmp_path) / "0000.journal").exists()
+
+
+def test_a_batch_of_no_segment_is_none(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    for segment, oldest in ((0, 0), (1, 0), (3, 4)):
+        octets = b"".join(batch(segment, oldest, [entry("a")]))
+        (tmp_path / "journal/0001.journal").write_bytes(octets.ljust(SIZE, b"\0"))
+        again = Segments(tmp_path / "journal")
+        faults = again.recover()
+        assert list(again.batches(faults)) == []
+        again.append([entry("b")])
+        again.close()
+
+
+def test_what_fits_into_no_file_is_refused(segments: Segments, tmp_path: Path) -> None:
+    with pytest.raises(StorageBroken, match="more than a file of the journal holds"):
+        segments.append([entry("Q" * SIZE)])
+    segments.append([entry("a")])
+    assert found(folder_of(tmp_path)) == ["a"]
+
+
+def test_the_folder_itself_is_on_disk_before_anything_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("gateway.storage.segments.sync_folder", synced.append)
+    made = Segments(tmp_path / "journal")
+    made.recover()
+    assert synced == [tmp_path]
+    made.append([entry("a")])
+    assert synced == [tmp_path, tmp_path / "journal"]
+    made.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_power_failure_in_any_write_leaves_what_was_durable_before_it(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the write that was under way any of its sectors may be on the disk, in any order; files are used again."""
+    chance = random.Random(seed)
+    real = os.pwritev
+    folder = folder_of(tmp_path)
+
+    def torn(descriptor: int, pieces: list[bytes], at: int) -> int:
+        octets = b"".join(pieces)
+        sectors = [start for start in range(0, len(octets), 512) if chance.random() < 0.7]
+        for start in sectors[: chance.randrange(len(sectors) + 1)]:
+            os.pwrite(descriptor, octets[start : start + 512], at + start)
+        raise Failed
+
+    class Failed(BaseException):
+        """The power."""
+
+    durable: list[tuple[int, str]] = []  # Segment and name.
+    number = 0
+    for _ in range(12):
+        segments = Segments(folder)
+        faults = segments.recover()
+        names = [entries.read(octets).messages[0][:8] for b in segments.batches(faults) for _, octets in b.entries]  # type: ignore[union-attr]
+        kept = [name for segment, name in durable if segment >= segments.oldest]
+        assert names[: len(kept)] == kept
+        assert len(names) <= len(kept) + 1, "what was being written is there whole, or not at all"
+        assert faults == []
+        if len(names) > len(kept):
+            durable.append((segments.number, names[-1]))
+        for _ in range(chance.randrange(1, 6)):
+            number += 1
+            name = f"{number:08}"
+            (place,) = segments.append([entry(name + "x" * chance.choice((1, 5000, 90_000, SIZE // 3)))])
+            durable.append((place.segment, name))
+            if chance.random() < 0.4:
+                segments.oldest = max(segments.oldest, place.segment - chance.randrange(2))
+        with monkeypatch.context() as patch:
+            patch.setattr("gateway.storage.segments.os.pwritev", torn)
+            number += 1
+            try:
+                segments.append([entry(f"{number:08}" + "x" * chance.choice((1, 5000, 90_000)))])
+            except Failed:
+                pass
+        segments.close()
+        monkeypatch.setattr("gateway.storage.segments.os.pwritev", real)

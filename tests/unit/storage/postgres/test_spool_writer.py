@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
+import os
+import signal
+import socket
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -110,6 +116,80 @@ async def test_a_commit_that_happened_is_found_out(spool: PostgresSpool, of: Pos
     assert spool.is_leased("Q1.1")
     assert of.record_count() == 1
     assert "database_lost" in of.told.events()
+
+
+async def test_an_end_that_happened_is_found_out(spool: PostgresSpool, of: PostgresSpoolOf, cluster: Cluster) -> None:
+    (delivery,) = await put(spool, "Q1", lease=True)
+    cluster.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    cluster.run("SELECT pg_reload_conf()")
+    try:
+        task = asyncio.create_task(spool.done(delivery, [event_of("Q1")]))
+        await until(lambda: waits_in(of, "SyncRep"))
+        await asyncio.to_thread(of.end, "gateway spool 0")
+    finally:
+        cluster.run("ALTER SYSTEM RESET synchronous_standby_names")
+        cluster.run("SELECT pg_reload_conf()")
+    await task
+    assert of.rows("SELECT id FROM messages") == []
+    assert not spool.is_leased("Q1.1")
+    assert "lease_lost" not in of.told.events()
+
+
+async def test_a_server_that_has_yet_to_read_a_commit_does_not_do_it_after_it_was_refused(
+    spool: PostgresSpool, of: PostgresSpoolOf
+) -> None:
+    await put(spool, "Q1", lease=True)
+    who = "SELECT pid FROM pg_stat_activity WHERE application_name = 'gateway spool 0' AND datname = current_database()"
+    ((pid,),) = of.rows(who)
+    assert spool._writer._db is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        task = await accepting(spool, "Q2")
+        with socket.socket(fileno=os.dup(spool._writer._db.fileno())) as wire:
+            await until(lambda: unread(wire))
+            wire.shutdown(socket.SHUT_RDWR)  # What was sent lies at the server.
+        await until(lambda: "database_lost" in of.told.events())
+        await until(lambda: len(of.rows(who)) > 1)
+        await asyncio.sleep(0.3)
+        assert not task.done()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    with pytest.raises(StorageBroken) as caught:
+        await task
+    assert not isinstance(caught.value, OutcomeUnknown)
+    await until(lambda: (pid,) not in of.rows(who))
+    assert of.rows("SELECT id FROM messages") == [("Q1",)]
+
+
+def unread(wire: socket.socket) -> int:
+    """Octets that were sent and the other side has not read."""
+    waiting = array.array("i", [0])
+    fcntl.ioctl(wire, termios.TIOCOUTQ, waiting)
+    return waiting[0]
+
+
+async def test_what_comes_and_goes_as_a_rule_asks_nothing_before_its_commit(
+    spool: PostgresSpool, of: PostgresSpoolOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[None] = []
+    monkeypatch.setattr("psycopg.Pipeline.sync", lambda self: turns.append(None))
+    (delivery,) = await put(spool, "Q1", lease=True)
+    await spool.done(delivery, [event_of("Q1")])
+    assert turns == []
+    assert of.rows("SELECT id FROM messages UNION SELECT id FROM deliveries") == []
+    assert of.record_count() == 2
+    assert "lease_lost" not in of.told.events()
+
+
+async def test_an_end_by_a_lease_that_is_not_ours_any_more_changes_nothing(
+    spool: PostgresSpool, of: PostgresSpoolOf
+) -> None:
+    (delivery,) = await put(spool, "Q1", lease=True)
+    of.rows("UPDATE deliveries SET epoch = epoch + 1")
+    await spool.done(delivery, [event_of("Q1")])
+    assert "lease_lost" in of.told.events()
+    assert of.rows("SELECT id FROM messages UNION SELECT id FROM deliveries ORDER BY 1") == [("Q1",), ("Q1.1",)]
+    assert of.record_count() == 1
 
 
 async def test_where_nobody_can_tell_it_is_unknown_and_the_octets_stay(
