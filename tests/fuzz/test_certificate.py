@@ -43,7 +43,7 @@ def test_any_octets_are_judged(tmp_path: Path) -> None:
     ends = monotonic() + SECONDS
 
     @settings(
-        max_examples=100_000 if "GATEWAY_FUZZ_SECONDS" in os.environ else 1500,
+        max_examples=1_000_000_000,
         deadline=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
@@ -52,7 +52,7 @@ def test_any_octets_are_judged(tmp_path: Path) -> None:
     @given(st.lists(octets, min_size=1, max_size=4))
     def judged(chain: list[bytes]) -> None:
         if monotonic() > ends:
-            return
+            raise TimeoutError
         began = process_time()
         facts = described(chain)
         assert facts.name.isascii()
@@ -69,4 +69,5 @@ def test_any_octets_are_judged(tmp_path: Path) -> None:
                 assert chain[0] == leaf.der or chain[0] == root.der
         assert process_time() - began < 1
 
-    judged()
+    with pytest.raises(TimeoutError):
+        judged()

@@ -82,8 +82,8 @@ class Database:
             raise BadAddress("an address with control characters")
         try:
             found = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
-        except psycopg.Error:
-            # Not chained: libpq quotes what it does not understand.
+        except (psycopg.Error, UnicodeDecodeError):
+            # Not chained: libpq quotes what it does not understand. Its %XX need not make UTF-8.
             raise BadAddress("an address that libpq does not understand") from None
         if not all(value.isprintable() for key, value in found.items() if key not in _SECRETS):
             raise BadAddress("an address with control characters")

@@ -261,3 +261,8 @@ def test_a_full_disk_is_told_as_such(postgres: str) -> None:
         with pytest.raises(psycopg.Error) as caught:
             db.execute("DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$")
         assert isinstance(meaning("DB", caught.value), StorageFull)
+
+
+def test_escapes_that_make_no_utf_8_are_told() -> None:
+    with pytest.raises(BadAddress, match="libpq does not understand"):
+        Database.at("postgresql://gw:x%db.corp.example@db.corp.example/mail")
