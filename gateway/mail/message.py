@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
+from gateway.mail.body_hash import BodyHashes
+
 MAX_HEAD = 256 * 1024  # What views see of the header section; a longer one travels whole but is read in part.
 
 _FIELD = re.compile(
@@ -56,11 +58,13 @@ class Held:
 class Message:
     """What came after DATA, dots taken out. `head` is its beginning, long enough to hold the header section (MAX_HEAD).
 
+    `hashes` are those of the body that were made while it came; where one is missing the content has to be read.
     An edit makes a new message.
     """
 
     head: bytes
     content: Content
+    hashes: BodyHashes | None = None
 
     @property
     def size(self) -> int:
