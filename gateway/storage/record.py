@@ -5,7 +5,7 @@ Their first kind is the trace: events and what a message can be found by.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,15 +24,33 @@ class Record:
     found: Found | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Prepared:
-    """A record as it lies in both databases: sealed once, moved as it is. `time` in milliseconds since 1970."""
+    """A record as it lies in both databases: sealed once, moved as it is. `time` in milliseconds since 1970.
 
-    message: str
-    uid: int
-    time: int
-    tokens: bytes
-    sealed: bytes
+    `tokens`, by which it is found, are made when they are asked for: nobody needs them before the record is moved, and
+    then the client has had its reply.
+    """
+
+    __slots__ = ("_make", "_tokens", "message", "sealed", "time", "uid")
+
+    def __init__(self, message: str, uid: int, time: int, tokens: bytes | Callable[[], bytes], sealed: bytes) -> None:
+        self.message = message
+        self.uid = uid
+        self.time = time
+        self.sealed = sealed
+        self._make = None if isinstance(tokens, bytes) else tokens
+        self._tokens = tokens if isinstance(tokens, bytes) else b""
+
+    def __repr__(self) -> str:
+        return f"Prepared({self.message!r}, {self.uid})"
+
+    @property
+    def tokens(self) -> bytes:
+        """Packed."""
+        if (make := self._make) is not None:
+            self._tokens = make()
+            self._make = None
+        return self._tokens
 
 
 class Keeper(Protocol):

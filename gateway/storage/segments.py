@@ -1,7 +1,7 @@
 """The files of the journal: segments of one size, used again when nothing in them counts any more.
 
-A file keeps its blocks and its length, so that writing it durably changes nothing but its octets. Runs on the journal's
-thread; leaves out what stands in the files.
+A file keeps its blocks and its length, so that writing it durably changes nothing but its octets. One batch at a time:
+whoever asks sees to that. Leaves out what stands in the files.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,9 +26,22 @@ _ZEROS: Final = bytes(1 << 20)
 
 @dataclass(slots=True)
 class _File:
+    """`direct` is a second descriptor, for writes past the page cache, where the file system has that."""
+
     descriptor: int
     path: Path
     number: int  # Of the segment that it holds or held; 0: none.
+    direct: int | None = None
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        if self.direct is not None:
+            os.close(self.direct)
+
+    def forget(self) -> None:
+        """What was read of it is in the page cache, and in the way of writes that go past that."""
+        with suppress(OSError):
+            os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,22 @@ class Place:
     segment: int
     offset: int
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A batch, where it is to be written, and the `oldest` that it tells of."""
+
+    file: _File
+    at: int
+    oldest: int
+    lengths: tuple[int, ...]  # Of its entries.
+    pieces: list[bytes]
+
+    @property
+    def size(self) -> int:
+        """Octets in all."""
+        return batch_size(sum(self.lengths))
 
 
 class Segments:
@@ -104,7 +134,7 @@ class Segments:
                     return
                 faults.append(f"{path.name} was cut off; what is left of it counts")
                 os.ftruncate(descriptor, SIZE)
-            file = _File(descriptor, path, one.number)
+            file = _file(descriptor, path, one.number)
             if not one.number:
                 self._spare.append(file)
             elif (other := found.get(one.number)) is None:
@@ -113,44 +143,76 @@ class Segments:
                 kept, left = sorted(((file, one), other), key=lambda pair: pair[1].ends, reverse=True)
                 faults.append(f"{left[0].path.name} is a copy of {kept[0].path.name}, and was left alone; move it away")
                 found[one.number] = kept
-                if left[0] is file:
-                    return
-                os.close(left[0].descriptor)
+                left[0].close()
             keep = True
         finally:
             if not keep:
                 os.close(descriptor)
 
     def append(self, entries: Sequence[bytes]) -> list[Place]:
-        """Write them; on disk when this returns. Raises StorageFull, StorageBroken; they may be there all the same."""
+        """Write them; on disk when this returns. Blocks. Raises StorageFull, StorageBroken; they may be there all the
+        same.
+        """
+        draft = self.draft(entries)
+        if draft is None:
+            try:
+                self._trim()
+                self._begin(self._spare.popleft() if self._may_reuse() else self._make())
+            except OSError as error:
+                raise self.failed(error) from error
+            draft = self.draft(entries)
+        if draft is None:  # Can't be: a new file has room.
+            raise StorageBroken(f"the journal in {self._folder} has no room for {len(entries)} entries")
+        places = self.write(draft)
+        with suppress(OSError):  # Another time.
+            self._trim()
+        return places
+
+    def draft(self, entries: Sequence[bytes]) -> Draft | None:
+        """Where and how they would be written. None: files have to be made or removed first. Raises StorageBroken."""
         size = batch_size(sum(map(len, entries)))
         if size > SIZE:
             raise StorageBroken(f"{size} octets are more than a file of the journal holds")
+        if not self._used or self._at + size > SIZE:
+            if not self._may_reuse() or len(self._spare) > SPARE:
+                return None
+            self._begin(self._spare.popleft())
+        oldest = self.oldest
+        pieces = batch(self._number, oldest, entries)
+        return Draft(self._used[-1], self._at, oldest, tuple(map(len, entries)), pieces)
+
+    def write(self, draft: Draft) -> list[Place]:
+        """Write it; on disk when this returns. Blocks. Raises as `append` does."""
         try:
-            if not self._used or self._at + size > SIZE:
-                self._begin()
-            file = self._used[-1]
-            oldest = self.oldest
-            _write(file.descriptor, batch(self._number, oldest, entries), self._at)
-            facts = os.fstat(file.descriptor)
+            _write(draft.file.descriptor, draft.pieces, draft.at)
         except OSError as error:
-            self._at = SIZE  # What stands there is uncertain: go on in another file.
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise StorageFull("the disk with the spool is full") from error
-            raise StorageBroken(f"the journal in {self._folder} can't be written: {error.strerror}") from error
+            raise self.failed(error) from error
+        return self.written(draft)
+
+    def written(self, draft: Draft) -> list[Place]:
+        """Where its entries stand, now that somebody has written it durably. Raises StorageBroken."""
+        facts = os.fstat(draft.file.descriptor)
         if not facts.st_nlink or facts.st_size != SIZE:
             # The next process would not find it. What came before is in danger too, and only a person can help.
             self._at = SIZE
-            raise StorageBroken(f"{file.path} was removed or cut off while it was written to")
+            raise StorageBroken(f"{draft.file.path} was removed or cut off while it was written to")
         places = []
-        at = self._at + HEAD
-        for entry in entries:
-            places.append(Place(self._number, at, len(entry)))
-            at += len(entry)
-        self._at += size
-        self._announced = max(self._announced, oldest)
-        self._retire()
+        at = draft.at + HEAD
+        for length in draft.lengths:
+            places.append(Place(self._number, at, length))
+            at += length
+        self._at = draft.at + draft.size
+        self._announced = max(self._announced, draft.oldest)
+        while len(self._used) > 1 and self._used[0].number < self.oldest:
+            self._spare.append(self._used.popleft())
         return places
+
+    def failed(self, error: OSError) -> StorageFull | StorageBroken:
+        """What it means that a batch could not be written."""
+        self._at = SIZE  # What stands there is uncertain: go on in another file.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return StorageFull("the disk with the spool is full")
+        return StorageBroken(f"the journal in {self._folder} can't be written: {error.strerror}")
 
     def read(self, place: Place) -> bytes:
         """The octets of an entry that counts. From any thread. Raises OSError, BadEntry."""
@@ -165,14 +227,13 @@ class Segments:
     def close(self) -> None:
         """Let go of the files."""
         for file in (*self._used, *self._spare):
-            os.close(file.descriptor)
+            file.close()
         self._used.clear()
         self._spare.clear()
 
-    def _begin(self) -> None:
-        """Write to another file from now on."""
-        # A file is written over only once it stands on disk that what it held does not count.
-        file = self._spare.popleft() if self._spare and self._spare[0].number < self._announced else self._make()
+    def _begin(self, file: _File) -> None:
+        """Write to this file from now on."""
+        file.forget()
         self._number += 1
         file.number = self._number
         self._used.append(file)
@@ -191,19 +252,33 @@ class Segments:
             path.unlink(missing_ok=True)
             raise
         os.close(descriptor)
-        return _File(os.open(path, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC), path, 0)
+        return _file(os.open(path, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC), path, 0)
 
     def _free_name(self) -> int:
         taken = {path.name for path in self._folder.iterdir()}
         return next(number for number in range(1, 1_000_000) if f"{number:04}.journal" not in taken)
 
-    def _retire(self) -> None:
-        while len(self._used) > 1 and self._used[0].number < self.oldest:
-            self._spare.append(self._used.popleft())
-        while len(self._spare) > SPARE and self._spare[0].number < self._announced:
+    def _may_reuse(self) -> bool:
+        """A file is written over only once it stands on disk that what it held does not count."""
+        return bool(self._spare) and self._spare[0].number < self._announced
+
+    def _trim(self) -> None:
+        """Remove files that were of use once, when there was much mail."""
+        while len(self._spare) > SPARE and self._may_reuse():
             file = self._spare.popleft()
-            os.close(file.descriptor)
+            file.close()
             file.path.unlink(missing_ok=True)
+
+
+def _file(descriptor: int, path: Path, number: int) -> _File:
+    try:
+        direct = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        direct = None
+    with suppress(OSError):
+        # What is read ahead would be in the way of writes that go past the page cache.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+    return _File(descriptor, path, number, direct)
 
 
 def _write(descriptor: int, pieces: list[bytes], at: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from gateway.mail.address import BadAddress, normal_domain
@@ -33,7 +33,7 @@ class TraceKeeper:
         """`record` as it will lie in the databases."""
         message, uid = record.message, record.uid
         time = int(record.events[0].time * 1000) if record.events else 0
-        tokens = b"" if record.found is None else trace_index.pack(self._tokens(record.found))
+        tokens = b"" if record.found is None else partial(self._packed, record.found)
         return Prepared(
             message, uid, time, tokens, self._sealer.seal(PURPOSE, f"{message}/{uid}", encode_record(record))
         )
@@ -42,8 +42,11 @@ class TraceKeeper:
         """A record that a former process left in a spool. Raises SealBroken."""
         record = decode_record(self._sealer.open(PURPOSE, f"{message}/{uid}", sealed), uid)
         time = int(record.events[0].time * 1000) if record.events else 0
-        tokens = b"" if record.found is None else trace_index.pack(self._tokens(record.found))
+        tokens = b"" if record.found is None else partial(self._packed, record.found)
         return Prepared(message, uid, time, tokens, sealed)
+
+    def _packed(self, found: Found) -> bytes:
+        return trace_index.pack(self._tokens(found))
 
     def _tokens(self, found: Found) -> list[int]:
         token = self._sealer.token
