@@ -32,10 +32,11 @@ class StorageBroken(Exception):
 class Work(Generic[W]):
     """Something to store, and who waits for its commit. The commit puts a result or an error into it."""
 
-    __slots__ = ("error", "future", "result", "what")
+    __slots__ = ("asked", "error", "future", "result", "what")
 
-    def __init__(self, what: W, future: asyncio.Future[Any] | None) -> None:
+    def __init__(self, what: W, future: asyncio.Future[Any] | None, asked: float = 0.0) -> None:
         self.what = what
+        self.asked = asked  # When, on the loop's clock; for those without haste.
         self.future = future
         self.result: Any = None
         self.error: Exception | None = None
@@ -72,6 +73,16 @@ class Group(ABC, Generic[W]):
     def _shut(self) -> None:
         """The last thing."""
 
+    def _recover(self) -> None:
+        """`_commit` has raised after all: what it held may be in any state."""
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for a work before `_idle` is called; None: until there is one."""
+        return None
+
+    def _idle(self) -> None:
+        """Nobody asked for anything for so long."""
+
     # -- on the loop --------------------------------------------------------------------------------------------------
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -79,6 +90,7 @@ class Group(ABC, Generic[W]):
         self._loop = loop
         self._thread.start()
         if (error := self._opened.get()) is not None:
+            self._closed = True
             raise error
 
     async def _ask(self, what: W, haste: bool) -> Any:
@@ -89,17 +101,16 @@ class Group(ABC, Generic[W]):
         if self._closed or self._loop is None:
             raise StorageBroken("the store is closed")
         future: asyncio.Future[Any] = self._loop.create_future()
-        work = Work(what, future)
         if haste:
-            self._works.put(work)
+            self._works.put(Work(what, future))
         else:
-            self._queue_unhurried(work)
+            self._queue_unhurried(Work(what, future, self._loop.time()))
         return await future
 
     def _leave(self, what: W) -> None:
         """Do it with some coming commit; nobody waits."""
         if not self._closed:
-            self._queue_unhurried(Work(what, None))
+            self._queue_unhurried(Work(what, None, 0.0 if self._loop is None else self._loop.time()))
 
     def close(self) -> None:
         """Finish what was asked and end. Blocks for as long as that takes."""
@@ -119,7 +130,15 @@ class Group(ABC, Generic[W]):
 
     def _hurry(self) -> None:
         self._nudge = None
-        if self._unhurried and not self._closed:
+        try:
+            due = self._unhurried[0].asked + PATIENCE
+        except IndexError:  # They have shared other commits.
+            return
+        if self._closed or self._loop is None:
+            return
+        if due > self._loop.time():  # Those for whom this was set have; these are newer.
+            self._nudge = self._loop.call_at(due, self._hurry)
+        else:
             self._works.put(self._nothing())
 
     @abstractmethod
@@ -146,7 +165,11 @@ class Group(ABC, Generic[W]):
         """Wait for works, do them in one commit. False when the last one is done."""
         works: list[Work[W]] = []
         goes_on = True
-        work = self._works.get()
+        try:
+            work = self._works.get(timeout=self._patience())
+        except queue.Empty:
+            self._idle()
+            return True
         if self._company and work is not None:
             self._pause.wait(GATHER)
         while True:
@@ -170,6 +193,7 @@ class Group(ABC, Generic[W]):
             except Exception as error:  # noqa: BLE001 - a fault of ours: whoever waits must hear of it, and others go on
                 for work in works:
                     work.error = work.error or StorageBroken(f"a fault in the store: {type(error).__name__}")
+                self._recover()
             self._tell(works, self._monotonic() - began)
         if self._unhurried and len(works) >= MAX_BATCH:  # What is left over has nobody else who would wake us for it.
             self._works.put(self._nothing())

@@ -7,30 +7,24 @@ takes place later. Leaves out: several connections for one queue of works.
 
 from __future__ import annotations
 
-import asyncio
-import queue
 import select
-import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import psycopg
 
+from gateway.storage.group import Group, StorageBroken, StorageFull, Work
 from gateway.storage.postgres.batch import Batch
 from gateway.storage.postgres.connection import Connection
 from gateway.storage.postgres.meaning import is_lost, meaning
-from gateway.storage.writer import StorageBroken, StorageFull
 
 T = TypeVar("T")
 Finish = Callable[[], T]
 Run = Callable[[Batch], Finish[T]]  # Sends statements; the answer is called once they have run, before the commit.
 Known = Callable[[Connection], T | None]
 
-MAX_BATCH: Final = 256  # Works in one commit.
-GATHER: Final = 0.002  # Seconds to wait for more where the commit before had more than one work.
-PATIENCE: Final = 0.05  # Seconds that a work without haste waits for others to share its commit.
 PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # Seconds between two tries to get a connection.
 LOOKS: Final = 5  # Tries to find out what became of a commit: some nine seconds, in which a client waits.
 
@@ -50,23 +44,15 @@ class OutcomeUnknown(StorageBroken):
     """The connection was lost while the transaction was being committed, and nobody can say what became of it."""
 
 
-class _Work(Generic[T]):
-    """Something to do, and who waits for its commit."""
+@dataclass(frozen=True, slots=True)
+class _What:
+    """Something to do in a transaction, and how to find out later whether that took place."""
 
-    __slots__ = ("asked", "error", "future", "known", "result", "run")
-
-    def __init__(
-        self, run: Run[T], future: asyncio.Future[T] | None, known: Known[T] | None, asked: float = 0.0
-    ) -> None:
-        self.run = run
-        self.asked = asked  # When, on the loop's clock.
-        self.future = future
-        self.known = known
-        self.result: T | None = None
-        self.error: Exception | None = None
+    run: Run[Any]
+    known: Known[Any] | None = None
 
 
-class Writer:
+class Writer(Group[_What]):
     """Group commit. A work that fails, fails alone: the others are done again without it, so a work must have no
     effect besides that on its batch, but for what it asks to have done `after` the commit.
     """
@@ -85,22 +71,12 @@ class Writer:
         """`connect` blocks and raises StorageBroken; `where` names the database for people; `observe` is told works
         and seconds of each commit, in the loop's thread.
         """
+        super().__init__(name=name, monotonic=monotonic, observe=observe)
         self._connect = connect
         self._new_batch = batch
         self._where = where
         self._name = name
-        self._monotonic = monotonic
-        self._observe = observe
         self._tell_log = tell
-        self._works: queue.SimpleQueue[_Work[Any] | None] = queue.SimpleQueue()
-        self._unhurried: deque[_Work[Any]] = deque()
-        self._nudge: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._closed = False
-        self._company = False
-        self._pause = threading.Event()  # Never set.
         self._db: Connection | None = None
         self._session: tuple[Any, ...] | None = None  # The server's name of it, or of the last.
         self._heard = float("-inf")  # When it last said something.
@@ -112,14 +88,6 @@ class Writer:
         """Whether there is no connection now."""
         return self._db is None
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Open the connection. Raises StorageBroken."""
-        self._loop = loop
-        self._thread.start()
-        if (error := self._opened.get()) is not None:
-            self._closed = True
-            raise error
-
     async def do(self, run: Run[T], *, haste: bool = True, known: Known[T] | None = None) -> T:
         """What `run`'s answer returned, once it is durable. Raises StorageFull, StorageBroken or what they raise.
 
@@ -127,100 +95,34 @@ class Writer:
         Without it such a commit raises OutcomeUnknown. Without `haste` the work shares the commit of the next that has
         some, and waits PATIENCE for one.
         """
-        if self._closed or self._loop is None:
-            raise StorageBroken("the database is closed")
-        future: asyncio.Future[T] = self._loop.create_future()
-        work = _Work(run, future, known, self._loop.time())
-        if haste:
-            self._works.put(work)
-        else:
-            self._unhurried.append(work)
-            if self._nudge is None:
-                self._nudge = self._loop.call_later(PATIENCE, self._hurry)
-        return await future
+        result: T = await self._ask(_What(run, known), haste)
+        return result
 
     def last(self, run: Run[Any]) -> None:
         """Do it before the end; nobody waits. From any thread, before `close`."""
-        self._works.put(_Work(run, None, None))
+        self._works.put(Work(_What(run), None))
 
-    def close(self) -> None:
-        """Finish what was asked and close the connection. Blocks for as long as that takes."""
-        if not self._closed:
-            self._closed = True
-            self._works.put(None)
-            self._thread.join()
-
-    def _hurry(self) -> None:
-        self._nudge = None
-        try:
-            asked = self._unhurried[0].asked
-        except IndexError:  # They have shared other commits.
-            return
-        if self._loop is not None and asked + PATIENCE > self._loop.time():
-            self._nudge = self._loop.call_at(asked + PATIENCE, self._hurry)
-        else:
-            self._works.put(_Work(_nothing, None, None))
+    def _nothing(self) -> Work[_What]:
+        return Work(_What(_nothing), None)
 
     # -- on the thread ------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            self._db = self._open()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, whoever started us has to hear of it
-            self._opened.put(error)
-            return
-        self._opened.put(None)
-        try:
-            while self._turn():
-                pass
-        finally:
-            self._drop()
+    def _open(self) -> None:
+        self._db = self._opened_connection()
 
-    def _turn(self) -> bool:
-        """Wait for works, do them in one transaction. False when the last one is done."""
-        try:
-            work = self._works.get(timeout=self._patience())
-        except queue.Empty:
-            self._reconnect(at_once=True)
-            return True
-        if self._company and work is not None:
-            self._pause.wait(GATHER)
-        works: list[_Work[Any]] = []
-        goes_on = True
-        while True:
-            if work is None:
-                goes_on = False
-                break
-            works.append(work)
-            if len(works) >= MAX_BATCH:
-                break
-            try:
-                work = self._works.get_nowait()
-            except queue.Empty:
-                break
-        self._company = len(works) > 1
-        while self._unhurried and (len(works) < MAX_BATCH or not goes_on):
-            works.append(self._unhurried.popleft())
-        if works:
-            began = self._monotonic()
-            try:
-                self._do(works)
-            except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, and the thread goes on
-                for work in works:
-                    work.error = error
-                self._drop()
-            self._tell(works, self._monotonic() - began)
-        if self._unhurried and len(works) >= MAX_BATCH:
-            self._works.put(_Work(_nothing, None, None))
-        return goes_on
+    def _shut(self) -> None:
+        self._drop()
 
-    def _do(self, works: list[_Work[Any]]) -> None:
+    def _recover(self) -> None:
+        self._drop()
+
+    def _commit(self, works: list[Work[_What]]) -> None:
         if self._db is None:
             self._reconnect()
         fresh = False
         while self._db is not None:
             try:
-                committing = self._commit(self._db, works)
+                committing = self._transact(self._db, works)
                 return
             except _Failed as failed:
                 error, committing = failed.error, failed.committing
@@ -230,7 +132,7 @@ class Writer:
                     works[0].error = meaning(self._where, error) if isinstance(error, psycopg.Error) else error
                 else:
                     for work in works:
-                        self._do([work])
+                        self._commit([work])
                 return
             self._lose(error)
             if committing:
@@ -244,7 +146,7 @@ class Writer:
         for work in works:
             work.error = StorageBroken(f"{self._where} is away")
 
-    def _commit(self, db: Connection, works: list[_Work[Any]]) -> bool:
+    def _transact(self, db: Connection, works: list[Work[_What]]) -> bool:
         """One transaction. Raises _Failed with the first error and whether the commit was on its way by then."""
         batch = self._new_batch(db)
         committing = False
@@ -256,7 +158,7 @@ class Writer:
                 # Caught inside: psycopg would log what the pipeline's end makes of a lost connection.
                 try:
                     db.execute("BEGIN")
-                    finishes = [work.run(batch) for work in works]
+                    finishes = [work.what.run(batch) for work in works]
                     batch.send()
                     at_once = not batch.asks and self._is_there(db)
                     if not at_once:
@@ -295,7 +197,7 @@ class Writer:
         poll.register(db.fileno(), select.POLLIN)
         return not poll.poll(0)
 
-    def _find_out(self, works: list[_Work[Any]]) -> None:
+    def _find_out(self, works: list[Work[_What]]) -> None:
         """The connection went while the commit was on its way: look what is there, as far as works can tell."""
         unknown = OutcomeUnknown(f"{self._where}: the connection was lost while storing; it may be stored or not")
         former = self._session
@@ -307,10 +209,10 @@ class Writer:
                 break
         for work in works:
             work.error = unknown
-            if not has_ended or work.known is None or self._db is None:
+            if not has_ended or work.what.known is None or self._db is None:
                 continue
             try:
-                work.result = work.known(self._db)
+                work.result = work.what.known(self._db)
             except psycopg.Error as error:
                 if is_lost(error):
                     self._lose(error)
@@ -335,7 +237,7 @@ class Writer:
 
     # -- the connection -----------------------------------------------------------------------------------------------
 
-    def _open(self) -> Connection:
+    def _opened_connection(self) -> Connection:
         db = self._connect()
         try:
             db.execute(_PLANS)
@@ -347,15 +249,17 @@ class Writer:
         return db
 
     def _patience(self) -> float | None:
-        """Seconds to wait for a work; None: until there is one."""
         return None if self._db is not None else PAUSES[min(self._failures, len(PAUSES) - 1)]
+
+    def _idle(self) -> None:
+        self._reconnect(at_once=True)
 
     def _reconnect(self, *, at_once: bool = False) -> None:
         """Try to have a connection again, unless that failed a moment ago."""
         if self._db is not None or (not at_once and self._monotonic() < self._retry_at):
             return
         try:
-            self._db = self._open()
+            self._db = self._opened_connection()
         except (StorageBroken, StorageFull) as error:
             if self._failures == 0:
                 self._tell_log("error", "database_away", connection=self._name, error=str(error))
@@ -377,27 +281,6 @@ class Writer:
             with suppress(psycopg.Error):
                 db.close()
 
-    # -- back to the loop ---------------------------------------------------------------------------------------------
-
-    def _tell(self, works: list[_Work[Any]], seconds: float) -> None:
-        if self._loop is None:
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._settle, works, seconds)
-        except RuntimeError:  # The loop is closed: nobody waits any more.
-            pass
-
-    def _settle(self, works: list[_Work[Any]], seconds: float) -> None:
-        self._observe(len(works), seconds)
-        for work in works:
-            future = work.future
-            if future is None or future.done():
-                continue
-            if work.error is not None:
-                future.set_exception(work.error)
-            else:
-                future.set_result(work.result)
-
 
 class _Failed(Exception):
     """A transaction that raised `error`, before its COMMIT was sent or after."""
@@ -407,7 +290,7 @@ class _Failed(Exception):
         self.committing = committing
 
 
-def _take_answers(batch: Batch, works: list[_Work[Any]], finishes: list[Finish[Any]]) -> None:
+def _take_answers(batch: Batch, works: list[Work[_What]], finishes: list[Finish[Any]]) -> None:
     batch.receive()
     for work, finish in zip(works, finishes, strict=True):
         work.result = finish()
