@@ -1,6 +1,8 @@
-"""Secrets that leave the house, sealed under a passphrase: Argon2id (RFC 9106) and AES-256-GCM (NIST SP 800-38D).
+"""Secrets sealed under a passphrase: Argon2id (RFC 9106) and AES-256-GCM (NIST SP 800-38D).
 
-For root keys in a backup, which nobody may read who only has the backup. Leaves out: changing a passphrase.
+Where FIPS 140 is asked for, PBKDF2 with HMAC-SHA256 (RFC 8018 5.2, SP 800-132) stands in for Argon2id, which it does
+not approve. For root keys in a backup, which nobody may read who only has the backup, and for the master key of a file
+vault. Leaves out: changing a passphrase.
 """
 
 from __future__ import annotations
@@ -10,12 +12,15 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from gateway.keys.vault import Denied, KeyFault, Unavailable, VaultBroken
 from gateway.world.chance import Chance
 
-MARK: Final = b"gateway-passphrase 1\n"
+MARK: Final = b"gateway-passphrase 1\n"  # by Argon2id
+MARK_FIPS: Final = b"gateway-passphrase 2\n"  # by PBKDF2
 SHORTEST: Final = 12  # Letters. Whoever holds the backup may guess for years.
 LONGEST: Final = 1024  # Octets.
 
@@ -27,10 +32,13 @@ LANES: Final = 4
 MOST_MEMORY_KIB: Final = 2 << 20
 MOST_PASSES: Final = 10
 MOST_LANES: Final = 16
+ROUNDS: Final = 1_000_000  # Of PBKDF2-HMAC-SHA256; OWASP's number is 600,000. Some 0.3 s.
+FEWEST_ROUNDS: Final = 600_000
+MOST_ROUNDS: Final = 20_000_000
 
 _SALT: Final = 16
 _NONCE: Final = 12
-_HEAD: Final = struct.Struct(f">{len(MARK)}sIII{_SALT}s{_NONCE}s")
+_HEAD: Final = struct.Struct(f">{len(MARK)}sIII{_SALT}s{_NONCE}s")  # memory, passes, lanes; or rounds, 0, 0
 
 
 class WrongPassphrase(KeyFault):
@@ -57,18 +65,31 @@ def checked(octets: bytes) -> bytes:
     return phrase
 
 
-def seal(passphrase: bytes, context: str, plain: bytes, chance: Chance) -> bytes:
+def derivation(*, fips: bool) -> str:
+    """How a key comes from a passphrase, as an auditor reads it."""
+    return f"PBKDF2-HMAC-SHA256, {ROUNDS} rounds" if fips else f"Argon2id, {MEMORY_KIB >> 10} MiB, {PASSES} passes"
+
+
+def seal(passphrase: bytes, context: str, plain: bytes, chance: Chance, *, fips: bool = False) -> bytes:
     """`plain` sealed; `context` must be the same at `unseal`. Blocks for about a second. Raises Unavailable."""
-    head = _HEAD.pack(MARK, MEMORY_KIB, PASSES, LANES, chance.octets(_SALT), chance.octets(_NONCE))
+    terms = (MARK_FIPS, ROUNDS, 0, 0) if fips else (MARK, MEMORY_KIB, PASSES, LANES)
+    head = _HEAD.pack(*terms, chance.octets(_SALT), chance.octets(_NONCE))
     return head + _cipher(passphrase, head).encrypt(head[-_NONCE:], plain, head + context.encode("utf-8"))
 
 
-def unseal(passphrase: bytes, context: str, sealed: bytes) -> bytes:
-    """The plain octets. Blocks for about a second. Raises WrongPassphrase, VaultBroken, Denied, Unavailable."""
-    if not sealed.startswith(MARK) or len(sealed) < _HEAD.size + 16:
+def unseal(passphrase: bytes, context: str, sealed: bytes, *, fips: bool = False) -> bytes:
+    """The plain octets. Blocks for about a second. Raises WrongPassphrase, VaultBroken, Denied, Unavailable.
+
+    With `fips` what was sealed by Argon2id is Denied.
+    """
+    if not sealed.startswith((MARK, MARK_FIPS)) or len(sealed) < _HEAD.size + 16:
         if sealed.startswith(b"gateway-passphrase "):
             raise VaultBroken(f"{context} was sealed by a newer gateway; use that one")
         raise VaultBroken(f"{context} is not sealed under a passphrase, or is cut off")
+    if fips and sealed.startswith(MARK):
+        raise Denied(
+            f"{context} is sealed by Argon2id, which FIPS 140 does not approve; right would be to seal it anew"
+        )
     head = sealed[: _HEAD.size]
     try:
         return _cipher(passphrase, head).decrypt(head[-_NONCE:], sealed[_HEAD.size :], head + context.encode("utf-8"))
@@ -77,7 +98,11 @@ def unseal(passphrase: bytes, context: str, sealed: bytes) -> bytes:
 
 
 def _cipher(passphrase: bytes, head: bytes) -> AESGCM:
-    _, memory, passes, lanes, salt, _ = _HEAD.unpack(head)
+    mark, memory, passes, lanes, salt, _ = _HEAD.unpack(head)
+    if mark == MARK_FIPS:
+        if not FEWEST_ROUNDS <= memory <= MOST_ROUNDS:
+            raise Denied("what is sealed asks for less or more work than any passphrase of ours is worth")
+        return AESGCM(PBKDF2HMAC(SHA256(), 32, salt, memory).derive(passphrase))
     if not (8 * lanes <= memory <= MOST_MEMORY_KIB and 0 < passes <= MOST_PASSES and 0 < lanes <= MOST_LANES):
         raise Denied("what is sealed asks for more work than any passphrase of ours is worth")
     try:

@@ -11,7 +11,7 @@ key. A content in pieces has a key of its own. Purpose, record and key version a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from itertools import count
 from typing import Final
@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from gateway.keys.domain import TOKEN, DomainKeys
-from gateway.keys.vault import Denied
-from gateway.storage.sealer import SealBroken
+from gateway.keys.vault import Denied, KeyFault, Unavailable
+from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.world.chance import Chance
 
 OVERHEAD: Final = 16  # The tag behind each piece.
@@ -32,6 +32,8 @@ START: Final = 21  # Octets in front of pieces: version mark, key version, salt.
 START_RECORD: Final = START + 8  # Of a record: the number too.
 EPOCH: Final = 1 << 20  # Records under one content key; at most 128 GiB, far below any limit of GCM.
 EPOCHS_REMEMBERED: Final = 256  # Content keys of earlier epochs that are kept unwrapped for reading.
+
+MISSED: Final = 1000  # Versions that records name and nobody knows, before a look is taken for them.
 
 _MARK: Final = b"\x01"
 _SALT: Final = 16
@@ -42,21 +44,87 @@ _PIECES: Final = b"\x00\x00\x00\x01gateway seal pieces\x00"
 _BITS: Final = b"\x00\x00\x01\x00"
 
 
-class KeySealer:
-    """A purpose is a domain key's name. Seals with that key's newest version, opens with whichever a record names.
+class Away(Unavailable, KeysClosed):
+    """A purpose's keys are not at hand, and nobody has forbidden them."""
 
-    Safe in any thread.
+
+class Forbidden(Denied, KeysClosed):
+    """A purpose's keys are not at hand, since their owner does not want it."""
+
+
+class KeySealer:
+    """A purpose is a domain key's name. Seals with one version of that key, opens with whichever a record names.
+
+    `take` gives it other keys, or takes them away: then every call for that purpose raises Away or Forbidden, which are
+    KeysClosed for storage. What was begun before (KeySegments) ends with the content key that it has. Safe in any
+    thread; `take` is called by one at a time.
     """
 
-    def __init__(self, domain_keys: DomainKeys, chance: Chance) -> None:
+    def __init__(self, domain_keys: DomainKeys, chance: Chance, *, wanted: Callable[[], None] | None = None) -> None:
+        """`wanted` is told, in any thread, that a record names a version that is newer than all that are known here:
+        another process may have learnt of it first. None: nobody looks for it, so such a record is broken.
+        """
         self._octets = chance.octets
+        self._wanted = wanted
+        self._missed: set[tuple[str, int]] = set()
+        self._absent: set[tuple[str, int]] = set()
+        self._closed: Mapping[str, KeyFault] = {}
+        self._otherwise: KeyFault | None = None
         # An HMAC that has taken in its key is copied for each record: half the price of starting one.
-        self._macs = {place: HMAC(domain_keys.secret(*place), SHA256()) for place in domain_keys.places()}
+        self._macs: dict[tuple[str, int], HMAC] = {}
         self._heads: dict[str, tuple[bytes, HMAC]] = {}
-        for purpose, _ in self._macs:
-            version = domain_keys.newest(purpose)
-            self._heads[purpose] = (_MARK + version.to_bytes(4, "big"), self._macs[purpose, version])
         self._epochs: dict[str, _Epoch] = {}
+        self._forget_derived()
+        self.take(domain_keys, sealing={purpose: domain_keys.sealing(purpose) for purpose, _ in domain_keys.places()})
+
+    def __reduce__(self) -> str:
+        raise TypeError("a sealer is not pickled: its keys must not leave the process")
+
+    def take(
+        self,
+        fresh: DomainKeys,
+        *,
+        kept: Collection[tuple[str, int]] = (),
+        sealing: Mapping[str, int] | None = None,
+        closed: Mapping[str, KeyFault] | None = None,
+        otherwise: KeyFault | None = None,
+        looked_for: Collection[tuple[str, int]] = (),
+    ) -> None:
+        """From now on there are the `fresh` keys and those that are `kept` from before, by purpose and version.
+
+        `sealing` are versions to seal with, as in DomainKeys. `closed` says why a purpose has no key, `otherwise` why
+        any other. `looked_for`: what was in `missed` before the keys were looked for; what has no key now never has.
+        """
+        macs = {place: self._macs[place] for place in kept if place in self._macs}
+        for place in fresh.places():
+            if place not in macs:
+                macs[place] = HMAC(fresh.secret(*place), SHA256())
+        newest: dict[str, int] = {}
+        for purpose, version in macs:
+            newest[purpose] = max(version, newest.get(purpose, 0))
+        heads = {}
+        for purpose, version in newest.items():
+            wanted = (sealing or {}).get(purpose, version)
+            used = wanted if (purpose, wanted) in macs else version
+            heads[purpose] = (_MARK + used.to_bytes(4, "big"), macs[purpose, used])
+        self._absent.update(place for place in looked_for if place not in macs)
+        self._missed.difference_update(looked_for)
+        dropped = not macs.keys() >= self._macs.keys()
+        same = {purpose for purpose, head in heads.items() if self._heads.get(purpose) == head}
+        # First why, then the keys, and last what was derived from them: whoever is in the middle of a call finds
+        # either the old key or the reason, and puts what he derives from the old one where nobody looks any more.
+        self._closed, self._otherwise = closed or {}, otherwise
+        self._macs, self._heads = macs, heads
+        self._epochs = {purpose: epoch for purpose, epoch in self._epochs.items() if purpose in same}
+        if dropped:
+            self._forget_derived()
+
+    @property
+    def missed(self) -> frozenset[tuple[str, int]]:
+        """Purpose and version of keys that records named and that nobody has looked for since."""
+        return frozenset(self._missed)
+
+    def _forget_derived(self) -> None:
         self._cipher_of = lru_cache(maxsize=EPOCHS_REMEMBERED)(self._derived)
         # The same partners, day after day: most tokens of a message were just made for another.
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._make_token)
@@ -109,7 +177,17 @@ class KeySealer:
         try:
             return self._heads[purpose]
         except KeyError:
+            if (fault := self._fault(purpose)) is not None:
+                raise fault from None
             raise Denied(f"there is no domain key {purpose!r}") from None
+
+    def _fault(self, purpose: str) -> KeyFault | None:
+        """Why there is no key for `purpose`: a new exception, since one that is raised again keeps what raised it."""
+        reason = self._closed.get(purpose) or self._otherwise
+        if reason is None:
+            return None
+        text = f"the domain key {purpose!r} is not at hand: {reason}"
+        return Forbidden(text) if isinstance(reason, Denied) else Away(text)
 
     def _cipher(self, label: bytes, purpose: str, record: str, sealed: bytes) -> AESGCM:
         if len(sealed) < START:
@@ -118,17 +196,31 @@ class KeySealer:
             raise _broken(purpose, record, f"its version mark {sealed[0]} is unknown")
         version = int.from_bytes(sealed[1:5], "big")
         if (purpose, version) not in self._macs:
-            raise _broken(purpose, record, f"there is no version {version} of its domain key")
+            raise self._unknown(purpose, version, record)
         make = self._cipher_of if label is _WHOLE else self._derived
         return make(label, purpose, version, sealed[5:START])
+
+    def _unknown(self, purpose: str, version: int, record: str) -> Exception:
+        head = self._heads.get(purpose)
+        if head is None and (fault := self._fault(purpose)) is not None:
+            return fault
+        place = (purpose, version)
+        newest = max((known for one, known in self._macs if one == purpose), default=0)
+        if self._wanted is None or version <= newest or place in self._absent or len(self._missed) >= MISSED:
+            return _broken(purpose, record, f"there is no version {version} of its domain key")
+        # Another process has learnt of it before us. Held for broken, its mail would wait for a person.
+        self._missed.add(place)
+        self._wanted()
+        return Away(f"version {version} of the domain key {purpose!r} is not known to this process yet")
 
     def _derived(self, label: bytes, purpose: str, version: int, salt: bytes) -> AESGCM:
         return AESGCM(_derive(self._macs[purpose, version], label, purpose, salt))
 
     def _new_epoch(self, purpose: str) -> _Epoch:
+        epochs = self._epochs  # Before the key: see `take`.
         head, mac = self._head(purpose)
         salt = self._octets(_SALT)
-        epoch = self._epochs[purpose] = _Epoch(AESGCM(_derive(mac, _WHOLE, purpose, salt)), head + salt)
+        epoch = epochs[purpose] = _Epoch(AESGCM(_derive(mac, _WHOLE, purpose, salt)), head + salt)
         return epoch
 
 

@@ -36,7 +36,7 @@ class Use:
     """One use. `time`: seconds since 1970; `version` is None where none was reached; `about`: for what, no content."""
 
     time: float
-    who: str  # The process: "worker-0", "cli", with PostgreSQL the node's host in front.
+    who: str  # The process: "worker-0", "cli ida" (the account), with PostgreSQL the node's host in front.
     vault: str
     key: str
     version: int | None

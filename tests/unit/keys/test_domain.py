@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.keys.domain import PURPOSES, SPOOL, DomainKeys, ensure, load
-from gateway.keys.vault import Denied, Unavailable, VaultBroken
+from gateway.keys.domain import LEARNING, PURPOSES, SPOOL, TRACE, DomainKeys, ensure, learnt, load, unwrap_all
+from gateway.keys.vault import Denied, KeyFault, Unavailable, VaultBroken
 from gateway.storage.keyrows import KeyRow
 from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.key_rows import MemoryKeys
 from tests.fakes.vault import FakeVault
-
-
-class MemoryKeys:
-    """A store of rows in memory; as the real one, it keeps the first of two that stand for the same key."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[str, str, int], KeyRow] = {}
-
-    def keys(self) -> list[KeyRow]:
-        return list(self.rows.values())
-
-    def add_missing_keys(self, rows: Iterable[KeyRow]) -> None:
-        for row in rows:
-            self.rows.setdefault((row.organisation, row.purpose, row.version), row)
 
 
 def make(store: MemoryKeys, vault: FakeVault, seed: str = "keys") -> None:
@@ -65,6 +52,9 @@ def test_two_processes_that_ensure_at_once_end_with_the_same_keys(tmp_path: Path
         def add_missing_keys(self, rows: Iterable[KeyRow]) -> None:
             other.add_missing_keys(rows)
 
+        def replace_keys(self, changes: Sequence[tuple[KeyRow, KeyRow]]) -> None:
+            other.replace_keys(changes)
+
     try:
         ensure(one, vault, PURPOSES, FakeChance("one"), FakeClock())
         before = load(one, {"main": vault})
@@ -82,8 +72,56 @@ def test_a_row_that_was_moved_to_another_purpose_does_not_open() -> None:
     make(store, vault)
     spool, trace = store.rows["default", "spool", 1], store.rows["default", "trace", 1]
     store.rows["default", "trace", 1] = replace(trace, wrapped=spool.wrapped)
-    with pytest.raises(VaultBroken):
+    with pytest.raises(VaultBroken, match=r"the domain key 'trace' \(version 1\) can't be had: "):
         load(store, {"main": vault})
+
+
+def test_a_flipped_bit_anywhere_in_a_wrapping_is_told_with_the_record_s_name() -> None:
+    store, vault = MemoryKeys(), FakeVault()
+    make(store, vault)
+    row = store.row(SPOOL)
+    for place in range(len(row.wrapped)):
+        octets = bytearray(row.wrapped)
+        octets[place] ^= 0x10
+        store.put(replace(row, wrapped=bytes(octets)))
+        with pytest.raises(KeyFault, match=r"the domain key 'spool' \(version 1\) can't be had: "):
+            load(store, {"main": vault})
+    for wrapped in (b"", row.wrapped[:-1], row.wrapped + b"\0"):
+        store.put(replace(row, wrapped=wrapped))
+        with pytest.raises(VaultBroken, match="'spool'"):
+            load(store, {"main": vault})
+
+
+def test_a_row_of_another_version_does_not_open() -> None:
+    store, vault = MemoryKeys(), FakeVault()
+    make(store, vault)
+    store.put(replace(store.row(SPOOL), version=2))
+    with pytest.raises(VaultBroken, match=r"'spool' \(version 2\)"):
+        load(store, {"main": vault})
+
+
+def test_one_purpose_that_does_not_open_hides_no_other() -> None:
+    store, vault = MemoryKeys(), FakeVault()
+    make(store, vault)
+    store.put(replace(store.row(SPOOL), version=2))
+    found = unwrap_all(store.keys(), {"main": vault})
+    assert list(found.faults) == [SPOOL]
+    assert {purpose for purpose, _ in found.secrets} == set(PURPOSES) - {SPOOL}
+    assert "secrets" not in repr(found)
+
+
+def test_a_new_version_is_sealed_with_when_everybody_has_had_time_to_learn_it() -> None:
+    store, vault, clock = MemoryKeys(), FakeVault(), FakeClock()
+    make(store, vault)
+    now = clock.now()
+    store.put(replace(store.row(SPOOL), created=int((now - 1000) * 1000)))
+    store.put(replace(store.row(SPOOL), version=2, created=int(now * 1000)))
+    for later, version in ((0, 1), (LEARNING - 0.1, 1), (LEARNING, 2), (-5.0, 1)):
+        assert learnt(store.keys(), now + later)[SPOOL] == version
+    assert learnt(store.keys(), now, alone=True)[SPOOL] == 2
+    assert learnt(store.keys(), now)[TRACE] == 1  # Though it is young: there is no older one.
+    store.put(replace(store.row(SPOOL), created=int(now * 1000)))
+    assert learnt(store.keys(), now)[SPOOL] == 1  # Both are young: the first is known for longer.
 
 
 def test_a_vault_that_settings_no_longer_name_is_told_by_its_name() -> None:

@@ -51,7 +51,7 @@ def test_what_was_never_sealed_is_told_as_such(sealed: bytes) -> None:
 
 def test_a_newer_form_is_told_as_such() -> None:
     with pytest.raises(VaultBroken, match="newer gateway"):
-        unseal(PHRASE, "vault main", b"gateway-passphrase 2\n" + bytes(100))
+        unseal(PHRASE, "vault main", b"gateway-passphrase 3\n" + bytes(100))
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,23 @@ def test_a_bad_passphrase_is_told_and_never_shown(octets: bytes, words: str) -> 
         checked(octets)
     assert "eleven" not in str(told.value)
     assert "first" not in str(told.value)
+
+
+def test_where_fips_is_asked_for_pbkdf2_stands_in_and_argon2id_is_refused() -> None:
+    sealed = seal(PHRASE, "vault main", b"plain", FakeChance(), fips=True)
+    assert sealed.startswith(b"gateway-passphrase 2\n")
+    assert unseal(PHRASE, "vault main", sealed, fips=True) == unseal(PHRASE, "vault main", sealed) == b"plain"
+    with pytest.raises(WrongPassphrase):
+        unseal(b"another passphrase", "vault main", sealed, fips=True)
+    with pytest.raises(WrongPassphrase):
+        unseal(PHRASE, "vault other", sealed, fips=True)
+    with pytest.raises(Denied, match="vault main is sealed by Argon2id"):
+        unseal(PHRASE, "vault main", seal(PHRASE, "vault main", b"plain", FakeChance()), fips=True)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 599_999, 20_000_001, 0xFFFFFFFF])
+def test_a_number_of_rounds_that_is_not_ours_is_refused_before_any_work(rounds: int) -> None:
+    sealed = bytearray(seal(PHRASE, "vault main", b"plain", FakeChance(), fips=True))
+    sealed[21:25] = rounds.to_bytes(4, "big")
+    with pytest.raises(Denied, match="less or more work"):
+        unseal(PHRASE, "vault main", bytes(sealed))

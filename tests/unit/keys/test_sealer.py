@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 from gateway.keys import sealer as sealer_module
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import OVERHEAD, START, START_RECORD, KeySealer
-from gateway.keys.vault import Denied
-from gateway.storage.sealer import SealBroken, Sealer
+from gateway.keys.vault import Denied, Unavailable
+from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
 from gateway.world.chance import SystemChance
 from tests.fakes.chance import FakeChance
 
@@ -190,3 +192,38 @@ def test_neither_repr_nor_errors_show_keys_or_plain_text() -> None:
     with pytest.raises(SealBroken) as caught:
         SEALER.open("spool", "Q1", b"\x01\x00\x00\x00\x01" + b"confidential" * 5)
     assert "confidential" not in str(caught.value)
+
+
+def test_a_sealer_does_not_leave_the_process_and_shows_no_octets() -> None:
+    sealer = KeySealer(DomainKeys({("spool", 1): b"verysecretoctets" * 2}), FakeChance())
+    with pytest.raises(TypeError, match="must not leave the process"):
+        pickle.dumps(sealer)
+    assert "verysecret" not in repr(sealer)
+
+
+def test_what_was_begun_ends_when_keys_are_taken_away_and_nothing_is_begun_after() -> None:
+    sealer = KeySealer(DomainKeys(FIRST), FakeChance())
+    segments = sealer.segments("spool", "content Q1")
+    sealer.take(DomainKeys({}), otherwise=Unavailable("no answer"))
+    piece = segments.seal(0, True, b"octets")
+    for begin in (lambda: sealer.segments("spool", "r"), lambda: sealer.seal("spool", "r", b"x")):
+        with pytest.raises(KeysClosed, match="the domain key 'spool' is not at hand: no answer"):
+            begin()
+    sealer.take(DomainKeys(FIRST))
+    assert sealer.segments("spool", "content Q1", segments.start).open(0, True, piece) == b"octets"
+
+
+def test_a_thread_that_is_in_the_middle_leaves_no_key_behind() -> None:
+    """Keys are taken away between the look for the key and the keeping of what was derived from it."""
+    sealer = KeySealer(DomainKeys(FIRST), FakeChance())
+    octets = sealer._octets
+
+    def taken_away(count: int) -> bytes:
+        sealer.take(DomainKeys({}), otherwise=Unavailable("no answer"))
+        return octets(count)
+
+    sealer._octets = taken_away
+    sealer.seal("spool", "r", b"x")  # It was begun in time.
+    assert sealer._epochs == {}
+    with pytest.raises(KeysClosed):
+        sealer.seal("spool", "r", b"x")

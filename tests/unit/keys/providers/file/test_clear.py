@@ -1,4 +1,4 @@
-"""The file vault: what it makes, wraps, and refuses."""
+"""Format 1 of the file vault, which lies in clear: what the first gateways wrote is read, and never written again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.keys.file import FILE, MAX_OCTETS, FileVault, create
-from gateway.keys.vault import Denied, Unavailable, VaultBroken, Wrapped
+from gateway.keys.providers.file.store import FILE, MAX_OCTETS
+from gateway.keys.providers.file.vault import FileVault, facts
+from gateway.keys.vault import Denied, KeyState, KeyType, VaultBroken, Wrapped
 from tests.fakes.chance import FakeChance
+from tests.fakes.clear_vault import compose, create
 
 KEY = b"k" * 32
 
@@ -25,58 +28,65 @@ def folder(tmp_path: Path) -> Path:
 
 
 def vault(folder: Path) -> FileVault:
-    return FileVault("main", folder, FakeChance("nonces"))
+    return FileVault("main", folder, chance=FakeChance("nonces"))
 
 
-def test_created_file_is_for_its_owner_alone_and_leaves_no_draft(folder: Path) -> None:
-    assert (folder / FILE).stat().st_mode & 0o777 == 0o600
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert [one.name for one in folder.iterdir()] == [FILE]
-    assert (folder / FILE).read_text().startswith("gateway-vault 1\ndefault 1 ")
+def wrapped_by_the_first(folder: Path, context: bytes, root: str = "default", version: int = 1) -> Wrapped:
+    """What the first gateways wrote into domain_keys: AES-256-GCM under the root itself, with mark 0x01."""
+    for line in (folder / FILE).read_text().split("\n")[1:]:
+        if line.startswith(f"{root} {version} "):
+            key = base64.b64decode(line.split(" ")[2])
+            break
+    name = root.encode()
+    bound = b"\x01" + len(name).to_bytes(2, "big") + name + version.to_bytes(4, "big") + context
+    return Wrapped("main", root, version, b"\x01" + b"n" * 12 + AESGCM(key).encrypt(b"n" * 12, KEY, bound))
 
 
-def test_create_never_overwrites(folder: Path) -> None:
+def names(vault: FileVault) -> list[str]:
+    return [key.name for key in vault.keys()]
+
+
+def test_its_keys_are_aes_keys_of_unknown_age(folder: Path) -> None:
+    (key, _) = vault(folder).keys()
+    assert (key.name, key.type, key.state, key.newest, key.versions[0].created) == (
+        "default",
+        KeyType.AES_256,
+        KeyState.ENABLED,
+        1,
+        None,
+    )
+    assert facts(folder).head is None
+    assert vault(folder).head is None
+
+
+def test_it_is_read_only_and_says_what_seals_it(folder: Path) -> None:
     before = (folder / FILE).read_bytes()
-    with pytest.raises(Denied, match="never overwritten"):
-        create(folder, ("default",), FakeChance("other"))
+    held = vault(folder)
+    for change in (held.rotate, held.disable, lambda name: held.delete(name, 0.0)):
+        with pytest.raises(Denied, match="gateway key protector add main"):
+            change("default")
     assert (folder / FILE).read_bytes() == before
-    assert [one.name for one in folder.iterdir()] == [FILE]
-
-
-def test_create_says_where_the_disk_refuses(tmp_path: Path) -> None:
-    (tmp_path / "vault").write_text("a file where a folder should be")
-    with pytest.raises((Unavailable, Denied), match="vault"):
-        create(tmp_path / "vault", ("default",), FakeChance())
-
-
-@pytest.mark.parametrize("roots", [(), ("a", "a"), ("with space",), ("line\nbreak",), ("",)])
-def test_create_refuses_odd_names(tmp_path: Path, roots: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="root keys need names"):
-        create(tmp_path, roots, FakeChance())
 
 
 def test_unwrap_gives_what_was_wrapped_even_after_a_restart(folder: Path) -> None:
     wrapped = vault(folder).wrap("default", KEY, b"spool 1")
-    assert wrapped.root_version == 1
-    assert wrapped.octets[:1] == b"\x01"
-    assert KEY not in wrapped.octets
+    assert wrapped.octets[:1] == b"\x02"
     assert vault(folder).unwrap(wrapped, b"spool 1") == KEY
-    assert vault(folder).roots() == ("default", "second")
+    assert vault(folder).unwrap(wrapped_by_the_first(folder, b"spool 1"), b"spool 1") == KEY
+    assert names(vault(folder)) == ["default", "second"]
 
 
 def test_wrapping_uses_the_newest_version_and_old_ones_still_open(folder: Path) -> None:
-    old = vault(folder).wrap("default", KEY, b"")
-    from gateway.keys.file import _compose
-
+    old = wrapped_by_the_first(folder, b"")
     first = (folder / FILE).read_text().split("\n")[1].split(" ")[2]
-    (folder / FILE).write_bytes(_compose([("default", 2, b"2" * 32), ("default", 1, base64.b64decode(first))]))
+    (folder / FILE).write_bytes(compose([("default", 2, b"2" * 32), ("default", 1, base64.b64decode(first))]))
     both = vault(folder)
     assert both.wrap("default", KEY, b"").root_version == 2
     assert both.unwrap(old, b"") == KEY
 
 
 def test_a_wrapped_key_opens_under_its_own_context_root_and_version_alone(folder: Path) -> None:
-    wrapped = vault(folder).wrap("default", KEY, b"spool 1")
+    wrapped = wrapped_by_the_first(folder, b"spool 1")
     with pytest.raises(VaultBroken):
         vault(folder).unwrap(wrapped, b"trace 1")
     with pytest.raises(VaultBroken):
@@ -90,7 +100,7 @@ def test_a_wrapped_key_opens_under_its_own_context_root_and_version_alone(folder
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(bit=st.integers(0, (1 + 12 + 32 + 16) * 8 - 1))
 def test_every_flipped_bit_of_a_wrapped_key_is_found(folder: Path, bit: int) -> None:
-    wrapped = vault(folder).wrap("default", KEY, b"spool 1")
+    wrapped = wrapped_by_the_first(folder, b"spool 1")
     octets = bytearray(wrapped.octets)
     octets[bit // 8] ^= 1 << bit % 8
     with pytest.raises(VaultBroken):
@@ -99,7 +109,7 @@ def test_every_flipped_bit_of_a_wrapped_key_is_found(folder: Path, bit: int) -> 
 
 @pytest.mark.parametrize("length", [0, 1, 12, 13, 28, 60])
 def test_a_wrapped_key_that_was_cut_off_is_broken(folder: Path, length: int) -> None:
-    wrapped = vault(folder).wrap("default", KEY, b"")
+    wrapped = wrapped_by_the_first(folder, b"")
     with pytest.raises(VaultBroken):
         vault(folder).unwrap(Wrapped("main", "default", 1, wrapped.octets[:length]), b"")
 
@@ -151,8 +161,8 @@ def test_a_missing_line_is_found(folder: Path) -> None:
 
 def test_newer_file_is_refused_by_its_version(folder: Path) -> None:
     path = folder / FILE
-    path.write_text(path.read_text().replace("gateway-vault 1", "gateway-vault 2"))
-    with pytest.raises(VaultBroken, match="version 2"):
+    path.write_text(path.read_text().replace("gateway-vault 1", "gateway-vault 3"))
+    with pytest.raises(VaultBroken, match="version 3"):
         vault(folder)
 
 
@@ -198,7 +208,7 @@ def test_a_credential_of_systemd_is_for_roots_group_to_read_at_most(
 
     monkeypatch.setattr(os, "fstat", fstat)
     if taken:
-        assert vault(folder).roots() == ("default", "second")
+        assert names(vault(folder)) == ["default", "second"]
     else:
         with pytest.raises(Denied, match="other accounts"):
             vault(folder)
