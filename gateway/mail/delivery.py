@@ -68,7 +68,7 @@ class Delivery:
 
     `connector` names the outbound connector, `destination` what is asked there: a domain (MX), or "" (smart hosts,
     folder). Times are seconds since 1970. `attempts` counts those that failed. `delay_told`: the sender was told once
-    that it is late.
+    that it is late. `preface`: header fields that stand in front of the stored octets; `size` counts them.
     """
 
     id: str
@@ -87,6 +87,7 @@ class Delivery:
     ret: str | None = None
     envid: str | None = None
     delay_told: bool = False
+    preface: bytes = b""
 
     @property
     def waiting(self) -> tuple[Target, ...]:

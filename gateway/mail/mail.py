@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gateway.mail.authentication import Authentication
 from gateway.mail.envelope import Client, Envelope
-from gateway.mail.message import Message
+from gateway.mail.message import Held, Message
+from gateway.mail.signing import Signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """What the stages pass on. `id` is the queue id, `received` seconds since 1970.
 
-    `client` and `connector` (the inbound one's name) are None for mail that the gateway makes itself.
+    `client` and `connector` (the inbound one's name) are None for mail that the gateway makes itself. `preface`: header
+    fields of ours that stand in front of a message which is too large to be copied; each delivery carries them.
+    `authentication`: what was found out about mail from elsewhere.
+    `signed`: what was done about signing, None where nothing was to be signed.
     """
 
     id: str
@@ -21,3 +26,19 @@ class Mail:
     message: Message
     client: Client | None = None
     connector: str | None = None
+    preface: bytes = b""
+    authentication: Authentication | None = None
+    signed: Signed | None = None
+
+    def topped(self, octets: bytes, authentication: Authentication | None = None) -> Mail:
+        """The same mail with whole header fields, each with its CR LF, in front of all that it has; with what was found
+        out about it, where that is given.
+        """
+        message, preface = self.message, self.preface
+        held = message.content.inline
+        if held is None:
+            preface = octets + preface
+        else:
+            held = octets + held  # Small, and in memory anyway.
+            message = Message(held, Held(held), message.hashes)
+        return replace(self, message=message, preface=preface, authentication=authentication or self.authentication)

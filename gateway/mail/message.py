@@ -1,12 +1,12 @@
 """A message: the octets after DATA, as they came, with lazy views on its header section (RFC 5322 2.2).
 
-Leaves out: MIME structure, which comes with the rules.
+Leaves out: MIME structure, which `gateway.mail.mime` reads.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -32,7 +32,7 @@ class Content(Protocol):
         """The whole, where it is small and at hand."""
 
     def blocks(self) -> AsyncIterator[bytes]:
-        """The octets in order, in pieces of at most 1 MiB."""
+        """The octets in order, in pieces of 1 MiB at most; the first may have a preface in front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,44 @@ class Held:
     async def blocks(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self.octets), 1 << 20):
             yield self.octets[start : start + (1 << 20)]
+
+
+@dataclass(frozen=True, slots=True)
+class Prefaced:
+    """Content with octets in front of it, which is read where it lies and never copied. Made by `prefaced`."""
+
+    preface: bytes
+    behind: Content
+
+    @property
+    def size(self) -> int:
+        return len(self.preface) + self.behind.size
+
+    @property
+    def inline(self) -> bytes | None:
+        return None
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        # In one piece with the first block: whoever looks at a message's header section reads one.
+        front = self.preface
+        blocks = self.behind.blocks()
+        try:
+            async for block in blocks:
+                yield front + block if front else block
+                front = b""
+        finally:
+            if isinstance(blocks, AsyncGenerator):  # Left half read, it would keep its file open.
+                await blocks.aclose()
+        if front:
+            yield front
+
+
+def prefaced(preface: bytes, content: Content) -> Content:
+    """`content` with `preface` in front of it, in one piece where the content is small and at hand."""
+    if not preface:
+        return content
+    held = content.inline
+    return Prefaced(preface, content) if held is None else Held(preface + held)
 
 
 @dataclass(frozen=True, slots=True)

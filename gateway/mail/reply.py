@@ -121,6 +121,9 @@ LINE_OVER_LIMIT = Reply(550, "5.6.0", "A line of the message is too long")
 BARE_NEWLINE = Reply(550, "5.6.11", "The message has a bare CR or LF")  # as Exchange has it
 LOOP = Reply(554, "5.4.6", "Mail loop: too many Received lines")
 STORAGE_FULL = Reply(452, "4.3.1", "Storage is full; please try again later")
+# Nothing can be sealed: what the reason is, the vault's owner knows and the log says.
+KEYS_CLOSED = Reply(451, "4.3.0", "Mail cannot be taken now; please try again later")
+SIGNING_AWAY = Reply(451, "4.3.0", "The message cannot be signed now; please try again later")
 
 # Terms
 TLS_REQUIRED = Reply(530, "5.7.0", "Say STARTTLS first")  # RFC 3207 4

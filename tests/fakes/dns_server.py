@@ -71,7 +71,7 @@ class FakeDns:
         (length,) = struct.unpack(">H", await reader.readexactly(2))
         answer = await self._answer(await reader.readexactly(length))
         if answer is not None:
-            wire = answer.to_wire()
+            wire = answer.to_wire(max_size=65535)  # Not what the question says of UDP.
             writer.write(struct.pack(">H", len(wire)) + wire)
             await writer.drain()
         writer.close()

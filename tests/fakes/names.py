@@ -8,7 +8,7 @@ from gateway.world.names import Mx, NamesUnavailable, NoSuchName
 
 
 class FakeNames:
-    """`mx_records` and `hosts` are what is known; a name in neither does not exist.
+    """`mx_records`, `hosts` and `texts` (TXT) are what is known; a name in none of them does not exist.
 
     `unavailable`: names about which the resolvers fail. `asked` lists the questions in order.
     """
@@ -18,9 +18,11 @@ class FakeNames:
         mx_records: Mapping[str, tuple[Mx, ...]] | None = None,
         hosts: Mapping[str, tuple[str, ...]] | None = None,
         unavailable: frozenset[str] = frozenset(),
+        texts: Mapping[str, tuple[bytes, ...]] | None = None,
     ) -> None:
         self.mx_records = dict(mx_records or {})
         self.hosts = dict(hosts or {})
+        self.texts = dict(texts or {})
         self.unavailable = unavailable
         self.asked: list[tuple[str, str]] = []
 
@@ -34,9 +36,13 @@ class FakeNames:
         self._ask("addresses", host)
         return self.hosts.get(host, ())
 
+    async def txt(self, name: str) -> tuple[bytes, ...]:
+        self._ask("txt", name)
+        return self.texts.get(name, ())
+
     def _ask(self, kind: str, name: str) -> None:
         self.asked.append((kind, name))
         if name in self.unavailable:
             raise NamesUnavailable(f"no answer about {name}: the resolvers failed")
-        if name not in self.mx_records and name not in self.hosts:
+        if name not in self.mx_records and name not in self.hosts and name not in self.texts:
             raise NoSuchName(f"{name} does not exist")

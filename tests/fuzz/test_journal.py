@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.storage import entries
 from gateway.storage.entries import PAGE, BadEntry, Entry, Taken, batch, read_batch
 from gateway.storage.group import StorageBroken
-from gateway.storage.replay import replayed, waiting_messages
+from gateway.storage.replay import replayed, waiting_messages, waiting_sizes
 from gateway.storage.segment_file import SIZE, batches, look
 from gateway.storage.segments import Segments
 
@@ -163,6 +163,7 @@ def test_any_files_are_read_and_gone_on_with(tmp_path: Path) -> None:
         segments = Segments(folder)
         try:
             waiting = waiting_messages(folder)
+            assert waiting_sizes(folder).keys() == waiting
             faults = segments.recover()
             fresh = replayed(segments.batches(faults), faults)
             assert {one.message for one in fresh} == waiting

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mail.message import MAX_HEAD, Held, Message
+from gateway.mail.message import MAX_HEAD, Held, Message, prefaced
 
 PLAIN = b"Received: from a\r\n\tby b\r\nFrom: ida@corp.example\r\nSubject: one\r\n two\r\n\r\nReceived: body\r\n"
 
@@ -93,3 +95,50 @@ def test_views_never_fail(octets: bytes, name: bytes) -> None:
         assert value in octets
     if fields:
         assert seen.first(fields[0][0]) is not None
+
+
+class Far:
+    """Content that is not at hand; `closed` once nobody reads it any more."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.closed = False
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.pieces))
+
+    @property
+    def inline(self) -> bytes | None:
+        return None
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        try:
+            for piece in self.pieces:
+                yield piece
+        finally:
+            self.closed = True
+
+
+async def test_a_preface_stands_in_front_of_content_that_is_read_where_it_lies() -> None:
+    far = Far(b"ab", b"cd")
+    content = prefaced(b"X: y\r\n", far)
+    assert (content.size, content.inline) == (10, None)
+    for _ in range(2):  # As often as one likes.
+        assert [block async for block in content.blocks()] == [b"X: y\r\nab", b"cd"]
+    assert [block async for block in prefaced(b"X: y\r\n", Far()).blocks()] == [b"X: y\r\n"]
+
+
+async def test_who_reads_the_head_of_a_prefaced_content_alone_leaves_nothing_open() -> None:
+    far = Far(b"ab", b"cd")
+    blocks = prefaced(b"X", far).blocks()
+    assert await anext(blocks) == b"Xab"
+    assert isinstance(blocks, AsyncGenerator)
+    await blocks.aclose()
+    assert far.closed
+
+
+def test_a_preface_of_content_in_memory_is_one_piece_with_it_and_none_changes_nothing() -> None:
+    held = Held(b"ab")
+    assert prefaced(b"X", held).inline == b"Xab"
+    assert prefaced(b"", held) is held

@@ -1,0 +1,146 @@
+"""Judging the DKIM signatures of a message (RFC 6376 6, RFC 8301, RFC 8463).
+
+Whatever a message, a record or the DNS holds, the time is bounded and the answer is a verdict: a pass only where the
+whole body and every signed field are as they were signed. Leaves out: third-party rules, reputation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+from gateway.authenticate.dkim import findings
+from gateway.authenticate.dkim.body import BodyHash, body_at, body_hash
+from gateway.authenticate.dkim.findings import Finding
+from gateway.authenticate.dkim.letter import Letter, body_finding, result
+from gateway.authenticate.dkim.record import KeyRecord, Records
+from gateway.authenticate.dkim.signature import Signature, Unreadable
+from gateway.mail.authentication import Authentication, DkimResult, Verdict
+from gateway.mail.body_hash import BodyHashes, HashTerms
+from gateway.mail.message import MAX_HEAD, Message
+from gateway.world.clock import Clock
+from gateway.world.names import NamesUnavailable, NoSuchName
+
+MAX_RECORDS: Final = 5  # At one name. RFC 6376 3.6.2.2 knows one; two stand there while somebody changes the type.
+ON_LOOP: Final = 32 * 1024  # Octets of a header section, and
+BODY_ON_LOOP: Final = 256 * 1024  # of a body that are hashed at once; more would hold others up.
+
+_UNSIGNED: Final = Authentication(dkim=(DkimResult(verdict=Verdict.NONE, reason=findings.NOT_SIGNED.word),))
+
+T = TypeVar("T")
+
+
+class Texts(Protocol):
+    """The DNS, as far as keys need it. `gateway.world.names.Names` fulfils it."""
+
+    async def txt(self, name: str) -> tuple[bytes, ...]:
+        """The TXT records at `name`, the strings of each joined. Raises NoSuchName, NamesUnavailable."""
+
+
+class Verifier:
+    """Judges messages. One for a worker: it keeps the keys that it has read."""
+
+    def __init__(self, names: Texts, clock: Clock, executor: Executor | None = None) -> None:
+        """`executor` hashes what is large; None: that of the loop."""
+        self._names = names
+        self._clock = clock
+        self._executor = executor
+        self._records = Records()
+
+    async def verify(self, message: Message) -> Authentication:
+        """A result for each signature, from the top down, or one that says there is none.
+
+        Raises what the message's content raises where it has to be read.
+        """
+        section = message.header_section()
+        if b"\r\ndkim-signature" not in b"\r\n" + section.lower():
+            return _UNSIGNED
+        if len(section) >= MAX_HEAD:
+            return Authentication(dkim=(result(findings.HEADER_TOO_LARGE),))
+        if len(section) <= ON_LOOP:
+            letter = Letter(section)
+        else:
+            letter = await self._aside(lambda: Letter(section))
+        if not letter.signatures:
+            return _UNSIGNED
+        hashes = await self._hashes(message, letter.terms) if letter.is_whole and letter.terms else {}
+        if len(letter.signatures) == 1:
+            return Authentication(dkim=(await self._judge(letter, 0, letter.signatures[0], hashes),))
+        # The DNS is asked about all of them at once.
+        numbered = enumerate(letter.signatures)
+        results = await asyncio.gather(*(self._judge(letter, number, one, hashes) for number, one in numbered))
+        return Authentication(dkim=tuple(results), skipped=letter.skipped)
+
+    async def _judge(self, letter: Letter, number: int, one: Signature | Unreadable, hashes: BodyHashes) -> DkimResult:
+        if not letter.is_whole:
+            return result(findings.BROKEN_HEADER, one)
+        if isinstance(one, Unreadable):
+            return result(one.finding, one)
+        if one.expires is not None and one.expires < self._clock.now():
+            return result(findings.EXPIRED, one)
+        if letter.is_added_to(one):
+            return result(findings.FIELD_ADDED, one)
+        keys = await self._keys(one)
+        if isinstance(keys, Finding):
+            return result(keys, one)
+        if (finding := body_finding(one, hashes)) is not None:
+            return result(finding, one, keys[0])
+        if letter.octets <= ON_LOOP:
+            return letter.judge(number, one, keys)
+        return await self._aside(lambda: letter.judge(number, one, keys))
+
+    async def _keys(self, one: Signature) -> list[KeyRecord] | Finding:
+        """The keys that may have made the signature; where there is none, why."""
+        try:
+            records = await self._names.txt(f"{one.selector}._domainkey.{one.domain}")
+        except NoSuchName:
+            return findings.NO_KEY
+        except NamesUnavailable:
+            return findings.NO_ANSWER
+        fault = findings.NO_KEY
+        keys: list[KeyRecord] = []
+        for text in records[:MAX_RECORDS]:
+            read = self._records.read(text)
+            if isinstance(read, Finding):
+                fault = read
+            elif read.kind != one.kind:
+                fault = findings.OTHER_KIND
+            elif read.exact and one.identity != one.domain:
+                fault = findings.IDENTITY_NOT_EXACT
+            else:
+                keys.append(read)
+        return keys or fault
+
+    async def _hashes(self, message: Message, terms: Iterable[HashTerms]) -> Mapping[HashTerms, bytes]:
+        """Of the body, in every way that the signatures ask for."""
+        ready = message.hashes
+        if ready is not None and all(one in ready for one in terms):
+            return ready
+        at = body_at(message.head)
+        octets = message.content.inline
+        if octets is not None and len(octets) - at <= BODY_ON_LOOP:
+            body = octets[at:]
+            return {one: body_hash(body, one) for one in terms}
+        made = [BodyHash(one) for one in terms]
+        blocks = message.content.blocks()
+        try:
+            async for block in blocks:
+                await self._aside(partial(feed, made, block[at:] if at else block))
+                at = max(0, at - len(block))
+        finally:
+            if isinstance(blocks, AsyncGenerator):  # Left half read, it would keep its file open.
+                await blocks.aclose()
+        return {one.terms: one.digest() for one in made}
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """On a thread, so that nobody waits meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def feed(hashes: Iterable[BodyHash], octets: bytes) -> None:
+    """The next octets of a body, to all of them."""
+    for one in hashes:
+        one.update(octets)

@@ -1,0 +1,103 @@
+"""Authentication-Results fields (RFC 8601): ours written, and those found that claim to be ours. Pure.
+
+Leaves out: reading the results that others wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from gateway.authenticate.dkim.findings import NOT_SIGNED
+from gateway.mail.authentication import Authentication, DkimResult, Verdict
+
+NAME: Final = b"authentication-results"  # In lower case.
+_NEXT_LINE: Final = "\r\n\t "
+
+_FIELD = re.compile(
+    rb"(?:\A|(?<=\r\n))authentication-results[ \t]*:([^\r\n]*(?:(?:\r\n[ \t]|\r(?!\n)|\n)[^\r\n]*)*)(?:\r\n|\Z)",
+    re.IGNORECASE,
+)
+_BLANKS = re.compile(rb"[ \t\r\n]*")
+_COMMENT_STEP = re.compile(rb"[^()\\]*(?:\\.)?", re.DOTALL)
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ID = re.compile(rb"[^\x00-\x20\x7f;()\"]+")
+# RFC 2045 5.1; what else a value holds (the `/` and `=` of base64) has to be quoted.
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
+
+
+def field(authserv_id: str, found: Authentication) -> bytes:
+    """The whole field with its CR LF, one line or two for each result."""
+    lines = [f"Authentication-Results: {authserv_id}"]
+    lines += [_dkim(one) for one in found.dkim]
+    if found.skipped:
+        lines[-1] += f"\r\n\t (of {found.skipped + len(found.dkim)} signatures the first {len(found.dkim)} were judged)"
+    return (";\r\n\t".join(lines) + "\r\n").encode()
+
+
+def _dkim(one: DkimResult) -> str:
+    text = _told(one.verdict, one.reason, one.bits, one.domain, one.selector, one.algorithm)
+    if not one.start:
+        return text
+    return f"{text}{' ' if one.algorithm else _NEXT_LINE}header.b={_value(one.start)}"  # RFC 6008 4
+
+
+@lru_cache(maxsize=1024)  # The same signers sign most mail.
+def _told(verdict: Verdict, reason: str, bits: int | None, domain: str, selector: str, algorithm: str) -> str:
+    text = f"dkim={verdict}"
+    if reason == NOT_SIGNED.word:
+        return f"{text} (not signed)"
+    if reason:
+        text += f" reason={reason}"
+    if bits is not None:
+        text += f" ({bits}-bit key)"
+    # RFC 8601 2.7.1
+    for name, value, lead in (("d", domain, " "), ("s", selector, " "), ("a", algorithm, _NEXT_LINE)):
+        if value:
+            text += f"{lead}header.{name}={_value(value)}"
+    return text
+
+
+def _value(text: str) -> str:
+    return text if _TOKEN.fullmatch(text) else f'"{text}"'
+
+
+def without_claims(section: bytes, authserv_id: bytes) -> bytes:
+    """A header section without the fields that claim to be ours; all else octet for octet (RFC 8601 5)."""
+    return _FIELD.sub(lambda match: b"" if claims(match[1], authserv_id) else match[0], section)
+
+
+def claims(value: bytes, authserv_id: bytes) -> bool:
+    """Whether a field's value says that it is by `authserv_id` (lower case), whatever its version.
+
+    Where two readers may take different parts of it for the name it claims ours as soon as ours stands there.
+    """
+    at = _behind_comments(value, 0)
+    if at is not None:
+        quoted = _QUOTED.match(value, at)
+        said = re.sub(rb"\\(.)", rb"\1", quoted[1], flags=re.DOTALL) if quoted else None
+        if said is None and (word := _ID.match(value, at)) is not None:
+            said = word[0]
+        if said is not None:
+            return said.strip().rstrip(b".").lower() == authserv_id
+    return authserv_id in value.partition(b";")[0].lower()
+
+
+def _behind_comments(value: bytes, at: int) -> int | None:
+    """Where blanks and comments end that begin at `at`; None where a comment is not closed."""
+    depth = 0
+    while True:
+        at = (_COMMENT_STEP if depth else _BLANKS).match(value, at).end()  # type: ignore[union-attr]  # Both match "".
+        sign = value[at : at + 1]
+        if sign == b"(":
+            depth += 1
+        elif sign == b")" and depth:
+            depth -= 1
+        else:
+            if not depth:
+                return at
+            if not sign or at == len(value) - 1:  # The end, or a backslash at the end that quotes nothing.
+                return None
+            continue
+        at += 1
