@@ -16,7 +16,7 @@ from gateway.accounts.model import User
 from gateway.accounts.names import BadName, BadPassword, normal_name, prepared_password
 from gateway.accounts.passwords import Busy, Passwords, WrongPassword
 from gateway.storage.accounts import Account, AccountStore
-from gateway.storage.sealer import SealBroken
+from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
@@ -92,7 +92,7 @@ class LogIns:
         except Busy:
             attempt.was_none()
             raise LogInLater(BUSY) from None
-        except (StorageBroken, StorageFull, SealBroken, TimeoutError) as error:
+        except (StorageBroken, StorageFull, SealBroken, KeysClosed, TimeoutError) as error:
             attempt.was_none()
             self._tell("error", "accounts_away", error=error)
             raise LogInLater(AWAY) from None
@@ -106,7 +106,7 @@ class LogIns:
         try:
             async with self._clock.timeout(JUDGING):
                 account = await self._store.get(user.name)
-        except (StorageBroken, StorageFull, SealBroken, TimeoutError) as error:
+        except (StorageBroken, StorageFull, SealBroken, KeysClosed, TimeoutError) as error:
             self._tell("error", "accounts_away", error=error)
             raise LogInLater(AWAY) from None
         if account is None or account.disabled or (account.id, account.epoch) != (user.id, user.epoch):
@@ -134,7 +134,7 @@ class LogIns:
             await self._store.change(
                 account.name, lambda now: replace(now, password=new) if now.password == old else now
             )
-        except (Busy, StorageBroken, StorageFull, SealBroken) as error:
+        except (Busy, StorageBroken, StorageFull, SealBroken, KeysClosed) as error:
             self._tell("warning", "password_hash_not_renewed", user=account.name, error=type(error).__name__)
 
 

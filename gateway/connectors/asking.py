@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, overload
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
+from gateway.connectors.approved import restrict
 from gateway.connectors.callbacks import on_server_name, take_any_certificate
 
 RECORD: Final = 16384  # Octets of plain text in one record (RFC 8446 5.1): more is never read at once.
@@ -210,8 +211,11 @@ def _fault(error: SSL.Error) -> ssl.SSLError:
     return fault
 
 
-def asking_context(chain: list[x509.Certificate], key: Any, minimum_tls: str) -> AskingContext:
-    """The context of a listener that shows `chain`, ours first. Raises ValueError where `key` is that of another."""
+def asking_context(chain: list[x509.Certificate], key: Any, minimum_tls: str, *, fips: bool = False) -> AskingContext:
+    """The context of a listener that shows `chain`, ours first. Raises ValueError where `key` is that of another.
+
+    `fips`: approved suites and curves alone.
+    """
     own = SSL.Context(SSL.TLS_SERVER_METHOD)
     own.set_min_proto_version(_VERSIONS[minimum_tls])
     own.set_options(
@@ -220,6 +224,8 @@ def asking_context(chain: list[x509.Certificate], key: Any, minimum_tls: str) ->
     own.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     own.set_session_id(b"gateway")
     own.set_cipher_list(CIPHERS)
+    if fips:
+        restrict(own)
     try:
         own.use_certificate(chain[0])
         for certificate in chain[1:]:

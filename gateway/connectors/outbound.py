@@ -225,6 +225,7 @@ class _Reader:
                 minimum_tls=section.minimum_tls,
                 client_certificate=certificate,
                 client_key=key,
+                fips=self.loaded.settings.security.fips,
             )
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError.
             reason = error.reason if isinstance(error, ssl.SSLError) else type(error).__name__

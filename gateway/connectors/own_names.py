@@ -40,10 +40,11 @@ class OwnNames:
         return place
 
 
-def door_context(files: Sequence[OwnFiles], minimum_tls: str, *, asking: bool) -> ssl.SSLContext:
+def door_context(files: Sequence[OwnFiles], minimum_tls: str, *, asking: bool, fips: bool = False) -> ssl.SSLContext:
     """The context of a listener with these certificates, the first for clients who name none of them.
 
-    `asking`: ask for client certificates too. Reads the files; raises OSError, naming the one at fault.
+    `asking`: ask for client certificates too; `fips`: offer approved suites and curves alone. Reads the files; raises
+    OSError, naming the one at fault.
     """
     try:
         loaded = [(pem.certificates(one.certificate), pem.private_key(one.key)) for one in files]
@@ -56,13 +57,13 @@ def door_context(files: Sequence[OwnFiles], minimum_tls: str, *, asking: bool) -
         made = []
         for one, (chain, key) in zip(files, loaded, strict=True):
             try:
-                made.append(asking_context(chain, key, minimum_tls))
+                made.append(asking_context(chain, key, minimum_tls, fips=fips))
             except ValueError as error:
                 raise OSError(f"{error}: {one.certificate} and {one.key}") from error
         if len(made) > 1:
             made[0].choose(lambda name: made[names.place(name)])
         return made[0]
-    plain = [server_context(one.certificate, one.key, minimum_tls) for one in files]
+    plain = [server_context(one.certificate, one.key, minimum_tls, fips=fips) for one in files]
     if len(plain) > 1:
 
         def named(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:

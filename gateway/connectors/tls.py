@@ -58,12 +58,14 @@ def outbound_context(
     minimum_tls: str,
     client_certificate: Path | None,
     client_key: Path | None,
+    fips: bool = False,
 ) -> ssl.SSLContext:
     """The context of an outbound connector. `minimum_tls` is "1.2" or "1.3"; no `trusted_ca`: the system's CAs count.
+    `fips`: approved suites and curves alone.
 
     Raises OSError (ssl.SSLError is one), naming the file that can't be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, fips=fips)
     context.check_hostname = False  # `judge` does it: RFC 9525, wildcards and literals as connectors.md wants them.
     context.hostname_checks_common_name = False
     context.minimum_version = _VERSIONS[minimum_tls]
@@ -77,23 +79,32 @@ def outbound_context(
             _load_trusted(context, trusted_ca)
     else:
         context.verify_mode = ssl.CERT_NONE
-        # Without a verified certificate an active attacker wins anyway; against all others an old suite beats none.
-        context.set_ciphers("DEFAULT:@SECLEVEL=1")  # RFC 7435 3
+        if not fips:
+            # Without a verified certificate an active attacker wins anyway; against all others an old suite beats none.
+            context.set_ciphers("DEFAULT:@SECLEVEL=1")  # RFC 7435 3
     if client_certificate is not None:
         _load_own(context, client_certificate, client_key)
     return context
 
 
-def server_context(certificate: Path, key: Path, minimum_tls: str) -> ssl.SSLContext:
-    """The context of a listener: chain with our certificate first, and its key, both PEM.
+def server_context(certificate: Path, key: Path, minimum_tls: str, *, fips: bool = False) -> ssl.SSLContext:
+    """The context of a listener: chain with our certificate first, and its key, both PEM. `fips`: as above.
 
     Raises OSError, naming the file that can't be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, fips=fips)
     context.minimum_version = _VERSIONS[minimum_tls]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION
     _load_own(context, certificate, key)
     return context
+
+
+def _context(protocol: int, *, fips: bool) -> ssl.SSLContext:
+    if not fips:
+        return ssl.SSLContext(protocol)
+    from gateway.connectors.approved import approved_context
+
+    return approved_context(protocol)
 
 
 def _load_trusted(context: ssl.SSLContext, file: Path) -> None:

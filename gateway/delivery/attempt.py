@@ -19,6 +19,7 @@ from gateway.delivery.outcome import Hop, Outcome, Result, Verdict
 from gateway.delivery.pool import IDLE, Key, Link, Pool
 from gateway.delivery.reach import Reach
 from gateway.delivery.said import HopFault, HopLogin, HopLost
+from gateway.delivery.seven_bit import Conversion, Convert, convert_unsigned, fit
 from gateway.delivery.verdicts import of_all, of_host, of_ours, of_transaction, with_success
 from gateway.mail.delivery import Delivery, Success, Target
 from gateway.mail.message import Content
@@ -30,6 +31,14 @@ Failure = HopFault | HostRefused | TlsFault
 # To MAIL at a smart host: it wants AUTH, or AUTH of a kind (RFC 4954 6). That is for our settings to mend, so it waits;
 # a host that an MX names means by it that it takes no mail from strangers.
 _WANTS_LOGIN = frozenset((530, 534, 538))
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What came of one transaction; `converted` where the host got something else than what came."""
+
+    results: tuple[Result, ...]
+    converted: Conversion | None = None
 
 
 @dataclass(slots=True)
@@ -57,12 +66,15 @@ class Attempts:
         hostname: str,
         timeouts: Timeouts | None = None,
         idle: float = IDLE,
+        convert: Convert = convert_unsigned,
     ) -> None:
+        """`convert` makes copies of 7 bits for hosts without 8BITMIME."""
         self._names = names
         self._clock = clock
         self._chance = chance
         self._reach = Reach(clock=clock, hostname=hostname, timeouts=timeouts or Timeouts())
         self._pool = Pool(clock, idle)
+        self._convert = convert
         self._logins: dict[str, tuple[Outbound, str]] = {}
 
     async def attempt(self, delivery: Delivery, outbound: Outbound, content: Content) -> Outcome:
@@ -147,15 +159,16 @@ class Attempts:
 
     async def _carry(
         self, key: Key, link: Link, delivery: Delivery, targets: tuple[Target, ...], content: Content
-    ) -> tuple[Result, ...] | HopFault | HostRefused:
+    ) -> _Carried | HopFault | HostRefused:
         """One transaction; the connection is kept or ended. A fault instead of results: MAIL got no answer, or 421."""
         hop = link.hop
         try:
-            told = await wording(delivery, targets, content, hop.offers, link.host)
+            fitted = await fit(self._convert, delivery, content, hop.offers)
+            told = await wording(delivery, targets, fitted, hop.offers, link.host)
             if not told.targets:
                 self._pool.keep(key, link)
-                return told.left_out
-            done = await hop.transact(told.sender, told.recipients, told.parameters, content, told.extras)
+                return _Carried(told.left_out)
+            done = await hop.transact(told.sender, told.recipients, told.parameters, fitted.content, told.extras)
         except BaseException:
             hop.abort()
             raise
@@ -173,7 +186,7 @@ class Attempts:
         results = of_transaction(done, told.targets, link.host)
         if told.answering:
             results = with_success(results, told.targets, Success.RELAYED)
-        return results + told.left_out if told.left_out else results
+        return _Carried(results + told.left_out if told.left_out else results, fitted.conversion)
 
     async def _give_back(self, key: Key, link: Link, done: Transaction) -> None:
         usable = done.clean
@@ -190,7 +203,8 @@ class Attempts:
         else:
             link.hop.abort()
 
-    def _outcome(self, results: Sequence[Result], link: Link, started: float, trial: _Trial) -> Outcome:
+    def _outcome(self, carried: _Carried, link: Link, started: float, trial: _Trial) -> Outcome:
+        results = carried.results
         hop = Hop(
             host=link.host,
             address=link.address,
@@ -200,8 +214,9 @@ class Attempts:
             tls_cipher=link.tls_cipher,
             authenticated=link.authenticated,
             fallback=link.fallback is not None,
+            converted=carried.converted,
         )
-        return Outcome(results=tuple(results), hops=(*trial.hops, hop))
+        return Outcome(results=results, hops=(*trial.hops, hop))
 
     def _failed_hop(self, candidate: Candidate, started: float, words: str, link: Link | None = None) -> Hop:
         return Hop(

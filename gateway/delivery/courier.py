@@ -15,7 +15,7 @@ from gateway.delivery.route import regroup, uses_mx
 from gateway.delivery.settle import fault, merged
 from gateway.mail.delivery import Delivery
 from gateway.mail.message import Content
-from gateway.storage.sealer import SealBroken
+from gateway.storage.sealer import KeysClosed, SealBroken
 
 Tell = Callable[[str, str, dict[str, Any]], None]  # level, event, facts
 
@@ -55,7 +55,9 @@ class Courier:
         return delivery.connector, delivery.destination
 
     async def carry(self, item: Item) -> Outcome:
-        """One attempt. Raises SealBroken where the octets don't open, nothing else: a fault of ours lets it wait."""
+        """One attempt. Raises SealBroken where the octets don't open, KeysClosed where they don't open now, and nothing
+        else: a fault of ours lets it wait.
+        """
         delivery = item.delivery
         if delivery.attempts and not delivery.waiting:
             return Outcome(results=())  # Everybody has it; only the sender has still to be told.
@@ -66,7 +68,7 @@ class Courier:
             if outbound is not None:
                 return await self._attempts.attempt(delivery, outbound, item.content)
             return await self._carry_anew(item, item.content)
-        except SealBroken:
+        except (SealBroken, KeysClosed):
             raise
         except Exception as error:
             # An unknown error is a passing one, and its words may hold what is nobody's business.

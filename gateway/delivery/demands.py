@@ -1,20 +1,22 @@
 """What a message demands of a host, and whether its EHLO meets it (RFC 1870 6.1, RFC 6152 3, RFC 6531 3.4).
 
 What the sender asked about notices goes along to a host that knows DSN (RFC 3461 5.2.1); for any other we answer
-ourselves. Leaves out: conversion to 7 bits; what a host can't take ends with 5.6.3.
+ourselves. Leaves out: making a copy of 7 bits, which `seven_bit` does; what can't be converted ends with 5.6.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from gateway.delivery.orcpt import made, passed_on
 from gateway.delivery.outcome import Result, Verdict
 from gateway.delivery.said import Offers
+from gateway.delivery.seven_bit import Fitted
 from gateway.delivery.verdicts import of_ours
 from gateway.mail.address import Address
 from gateway.mail.delivery import Delivery, Target
+from gateway.mail.downgrade import Obstacle
 from gateway.mail.envelope import Body
 from gateway.mail.message import MAX_HEAD, Content
 
@@ -37,24 +39,28 @@ class Wording:
 
 
 async def wording(
-    delivery: Delivery, targets: tuple[Target, ...], content: Content, offers: Offers, host: str
+    delivery: Delivery, targets: tuple[Target, ...], fitted: Fitted, offers: Offers, host: str
 ) -> Wording:
     """Word the transaction for a host with these offers. Content is looked at only where the host lacks something.
 
-    Raises what reading `content` raises.
+    What the sender did not declare as 8-bit and can't be converted leaves as it came. Raises what reading it raises.
     """
+    content, obstacle = fitted.content, fitted.obstacle
+    if fitted.waits is not None:
+        return Wording(b"", (), b"", (), of_ours(targets, Verdict.LATER, 451, "4.7.5", fitted.waits, host))
     if offers.size is not None and content.size > offers.size:
         text = f"the message has {content.size} octets, {host} takes {offers.size}"
         return Wording(b"", (), b"", (), of_ours(targets, Verdict.NEVER, 552, "5.3.4", text, host))
     eight = delivery.body is Body.EIGHT_BIT_MIME
-    if eight and not offers.eight_bit and await _any(content, _beyond_ascii, whole=True):
-        text = f"the message has 8-bit content, which {host} does not take"
+    header = delivery.smtputf8 and obstacle is Obstacle.HEADER  # That is for SMTPUTF8 to say.
+    if eight and obstacle is not None and not header:
+        text = f"the message has 8-bit content, which {host} does not take, and can't be converted: {obstacle}"
         return Wording(b"", (), b"", (), of_ours(targets, Verdict.NEVER, 554, "5.6.3", text, host))
     left_out: tuple[Result, ...] = ()
     utf8 = delivery.smtputf8 or not _ascii(delivery.sender) or not all(_ascii(one.address) for one in targets)
     if utf8 and not offers.smtputf8:
         text = f"addresses or header fields beyond ASCII, which {host} does not take"
-        header = delivery.smtputf8 and await _any(content, _head_beyond_ascii, whole=False)
+        header = header or (delivery.smtputf8 and _head_beyond_ascii(await _first(content)))
         refused = (
             targets if header or not _ascii(delivery.sender) else tuple(t for t in targets if not _ascii(t.address))
         )
@@ -123,25 +129,18 @@ def _wire(address: Address | None, utf8: bool) -> bytes:
     return f"{address.local}@{address.domain}".encode()
 
 
-async def _any(content: Content, found: Callable[[bytes], bool], *, whole: bool) -> bool:
-    """Whether `found` holds for the content, or for a block of it; with `whole` False for the first block alone."""
+async def _first(content: Content) -> bytes:
+    """Its first block, in which the header section lies."""
     if content.inline is not None:
-        return found(content.inline)
+        return content.inline
     blocks = content.blocks()
     try:
         async for block in blocks:
-            if found(block):
-                return True
-            if not whole:
-                return False
-        return False
+            return block
+        return b""
     finally:
         if isinstance(blocks, AsyncGenerator):
             await blocks.aclose()
-
-
-def _beyond_ascii(octets: bytes) -> bool:
-    return not octets.isascii()
 
 
 def _head_beyond_ascii(octets: bytes) -> bool:

@@ -20,7 +20,7 @@ from gateway.mail.message import Content
 from gateway.mail.reply import Refused
 from gateway.observe import events
 from gateway.observe.events import Event
-from gateway.storage.sealer import SealBroken
+from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock, rfc3339
 
@@ -39,6 +39,7 @@ class Ledger:
         self, *, notices: Notices, retry: RetryTerms, clock: Clock, chance: Chance, tell: Tell, count: Count
     ) -> None:
         self.retry = retry
+        self.paused = False  # While it is, nothing can be sealed, and what is known waits in memory.
         self._cut = False
         self._notices = notices
         self._clock = clock
@@ -63,6 +64,8 @@ class Ledger:
 
         `seconds`: how long the attempt took; None where there was none.
         """
+        while self.paused and not self._cut and await self._pause(item, FIRST_PAUSE):
+            pass
         if settled.failed:
             stored, event = await self._notify(item, settled.delivery, settled.failed, Kind.FAILURE)
             if event is not None:
@@ -159,6 +162,8 @@ class Ledger:
                 else:
                     await item.queue.postpone(delivery, happened)
                 return
+            except KeysClosed:  # Told as such, once for all; and asked again soon, so that mail leaves when they open.
+                pause = FIRST_PAUSE / 2
             except Exception as error:
                 if pause == FIRST_PAUSE:
                     facts = {"id": delivery.message, "delivery": delivery.id, **told(error)}
@@ -213,5 +218,5 @@ async def _readable(item: Item) -> Content | None:
     """The octets, or None where they can't be read: the sender hears of it without them."""
     try:
         return await item.queue.content(item.delivery)
-    except (SealBroken, OSError):
+    except (SealBroken, KeysClosed, OSError):
         return None

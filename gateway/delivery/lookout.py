@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from gateway.delivery.courier import Tell, told
 from gateway.delivery.lane import Item, Way
 from gateway.delivery.queue import Queue
+from gateway.storage.sealer import KeysClosed
 from gateway.world.clock import Clock
 
 BATCH = 100  # Asked of a queue at once.
@@ -32,6 +33,7 @@ class Lookout:
         """`place` takes what was fetched, `room` says how many more, `full` for which ways none."""
         self.hungry = False  # Something is due that there was no room for: wake me when there is.
         self.stopped = False
+        self.paused = False  # While it is, nothing is looked for.
         self._closed: dict[Queue, float] = dict.fromkeys(queues, 0.0)  # Until when each is left alone.
         self._clock = clock
         self._tell = tell
@@ -85,12 +87,16 @@ class Lookout:
         self.hungry = False
         now = self._clock.now()
         again = now + IDLE
+        if self.paused:
+            return again
         for queue, closed_until in list(self._closed.items()):
             if closed_until > now:
                 again = min(again, closed_until)
                 continue
             try:
                 again = min(again, await self._fetch(queue, now))
+            except KeysClosed:  # Of what is told as such, or of a version that we shall know in a moment.
+                again = min(again, now + POLL)
             except Exception as error:  # One broken spool must not stop the others.
                 self._tell("error", "queue_not_read", told(error))
                 self._closed[queue] = now + FAULT_PAUSE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.delivery.seven_bit import Conversion
 from gateway.mail.address import Address
 from gateway.mail.delivery import Success
 
@@ -41,7 +42,7 @@ class Hop:
     failed, in a few words.
 
     `tls_version` and `tls_cipher` are None in clear; `authenticated`: chain and name held; `fallback`: in clear after a
-    handshake that failed.
+    handshake that failed; `converted`: what it was sent is no longer what came.
     """
 
     host: str
@@ -52,6 +53,7 @@ class Hop:
     tls_cipher: str | None = None
     authenticated: bool = False
     fallback: bool = False
+    converted: Conversion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

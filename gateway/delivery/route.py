@@ -85,13 +85,14 @@ def _delivery(
         destination=domain if uses_mx(outbound) else "",
         sender=envelope.sender,
         targets=targets,
-        size=mail.message.size,
+        size=len(mail.preface) + mail.message.size,
         created=mail.received,
         next_attempt=now,
         body=envelope.body,
         smtputf8=envelope.smtputf8,
         ret=envelope.ret,
         envid=envelope.envid,
+        preface=mail.preface,
     )
 
 

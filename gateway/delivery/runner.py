@@ -22,7 +22,7 @@ from gateway.delivery.settle import Settled, later
 from gateway.mail.delivery import Delivery
 from gateway.mail.mail import Mail
 from gateway.mail.message import Content
-from gateway.storage.sealer import SealBroken
+from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
@@ -68,6 +68,7 @@ class Runner:
         self._in_hand: dict[str, Item] = {}  # Being attempted, or written after it.
         self._deferring: dict[str, Item] = {}  # Being written without an attempt.
         self._group: asyncio.TaskGroup | None = None
+        self._paused = False
         self._ended = asyncio.Event()
         self._ended.set()
 
@@ -104,6 +105,19 @@ class Runner:
 
     def look(self) -> None:
         """Look into the queues now: another process has left something there, or a queue works again."""
+        self._lookout.reopen()
+
+    def pause(self) -> None:
+        """Fetch and start nothing until `resume`: nothing can be sealed or opened now. What is in hand ends, and what
+        came of it is kept in memory until it can be written.
+        """
+        self._paused = self._ledger.paused = self._lookout.paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self._paused = self._ledger.paused = self._lookout.paused = False
+        for lane in self._lanes:
+            self._pump(lane)
         self._lookout.reopen()
 
     def reconfigure(
@@ -173,7 +187,7 @@ class Runner:
     # -- lanes --------------------------------------------------------------------------------------------------------
 
     def _is_running(self) -> bool:
-        return self._group is not None and not self._lookout.stopped
+        return self._group is not None and not self._lookout.stopped and not self._paused
 
     def _lane(self, delivery: Delivery) -> Lane:
         return self._lanes.lane(self._courier.way(delivery), (delivery.connector, delivery.destination))
@@ -263,6 +277,9 @@ class Runner:
         except asyncio.CancelledError:
             await self._unlease(item)
             raise
+        except KeysClosed:  # Nobody has got it: it waits in the queue, and this was no attempt.
+            await self._return(item)
+            return None, 0.0
         except SealBroken:
             item.task = None
             await self._ledger.hold(item)

@@ -64,7 +64,7 @@ def settle(
         next_attempt=delivery.next_attempt if when is None else when,
         state=delivery.state if when is None else State.WAITING,
     )
-    told = [_attempt_event(delivery, hop, now) for hop in outcome.hops]
+    told = [event for hop in outcome.hops for event in _hop_events(delivery, hop, now)]
     told += [_recipient_event(delivery, target, now) for target in targets.values()]
     return Settled(
         delivery=stored,
@@ -119,12 +119,12 @@ def merged(outcomes: list[Outcome]) -> Outcome:
 
 def _all_sent(delivery: Delivery, outcome: Outcome, now: float) -> Settled:
     """The hot path: one event where one host took it for all. What is finished is forgotten, so no target is made."""
-    if len(outcome.hops) == 1:
+    if len(outcome.hops) == 1 and outcome.hops[0].converted is None:
         event = _attempt_event(delivery, outcome.hops[0], now)
         event.facts["recipients"] = [_sent_facts(result) for result in outcome.results]
         event.facts["done"] = True
         return Settled(delivery=delivery, finished=True, failed=(), owed=(), events=[event], closing=None)
-    told = [_attempt_event(delivery, hop, now) for hop in outcome.hops]
+    told = [event for hop in outcome.hops for event in _hop_events(delivery, hop, now)]
     told += [
         Event(
             message=delivery.message,
@@ -162,6 +162,21 @@ def _expired(target: Target) -> Target:
     if target.status is not Status.WAITING:
         return target
     return replace(target, status=Status.FAILED, enhanced=EXPIRED)
+
+
+def _hop_events(delivery: Delivery, hop: Hop, now: float) -> list[Event]:
+    attempt = _attempt_event(delivery, hop, now)
+    done = hop.converted
+    if done is None:
+        return [attempt]
+    facts: dict[str, object] = {"delivery": delivery.id, "host": hop.host, "encodings": list(done.encodings)}
+    if done.taken_off or done.signed:
+        facts |= {"taken_off": done.taken_off, "signed": list(done.signed)}
+    if done.unsigned is not None:
+        facts["unsigned"] = done.unsigned
+    if done.broken:
+        facts["broken_signatures"] = done.broken
+    return [Event(message=delivery.message, time=now, event=events.CONVERTED, facts=facts), attempt]
 
 
 def _attempt_event(delivery: Delivery, hop: Hop, now: float) -> Event:

@@ -12,8 +12,12 @@ RECEIVED: Final = (
     # from, recipients, unverified, client, helo, listener, user, connector, tls {version, cipher}, size, message_id
     "received"
 )
+AUTHENTICATED: Final = "authenticated"  # dkim [{result, domain, selector, reason, algorithm, bits}], skipped
+SIGNED: Final = "signed"  # domain, signatures [{selector, algorithm}], reason (why there is one fewer than keys)
+UNSIGNED: Final = "unsigned"  # domain, reason
 ROUTED: Final = "routed"  # delivery, connector, destination, recipients
 ATTEMPT: Final = "attempt"  # delivery, host, address, tls {version, cipher, authenticated, fallback}, outcome, seconds
+CONVERTED: Final = "converted"  # delivery, host, encodings, taken_off, signed, unsigned, broken_signatures
 RECIPIENT: Final = "recipient"  # delivery, address, status, reply, reason, enhanced
 DEFERRED: Final = "deferred"  # delivery, next_attempt, attempts
 DONE: Final = "done"  # delivery

@@ -315,15 +315,96 @@ class Vault(Section):
     """A place that holds root keys."""
 
     name: str = Field("main", min_length=1, max_length=64, description="Its name.")
-    provider: Literal["file", "pkcs11"] = Field("file", description="`pkcs11` is refused until that part exists.")
-    path: str = Field("vault", description="Folder with the keys; another disk in earnest.")
+    provider: Literal["file", "pkcs11"] = Field(
+        "file", description="`file`: a sealed file of the gateway's own; `pkcs11`: a token (an HSM, SoftHSM2)."
+    )
+    path: str = Field("vault", description="For `file`: folder with the keys; another disk in earnest.")
+    secret_file: str | None = Field(
+        None,
+        description="File of mode 0600 with the secret that opens the vault; in earnest elsewhere than the vault. "
+        "Default: `service-secret` beside gateway.toml, where `gateway init` puts it, or beside or in the vault's "
+        "folder, unless one of the next three is given.",
+    )
+    secret_credential: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Name of the systemd credential (LoadCredential=, LoadCredentialEncrypted=) with that secret.",
+    )
+    secret_environment: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Variable of the environment with that secret."
+    )
+    passphrase_file: str | None = Field(
+        None,
+        description="File of mode 0600 with a passphrase that opens the vault. Where nothing of the four is there and "
+        "the vault has a passphrase, `gateway serve` asks for it on its terminal.",
+    )
+    module: str | None = Field(
+        None, description="For `pkcs11`: the library that came with the token, as `/usr/lib/softhsm/libsofthsm2.so`."
+    )
+    token: str | None = Field(None, min_length=1, max_length=32, description="For `pkcs11`: the token's label.")
+    pin_file: str | None = Field(
+        None, description="For `pkcs11`: file of mode 0600 with the PIN of the token's user in its first line."
+    )
+    pin_credential: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Name of the systemd credential (LoadCredential=, LoadCredentialEncrypted=) with that PIN.",
+    )
+
+
+class Authenticate(Section):
+    """Who mail from elsewhere really comes from. Mail of our own servers and of people who logged in is not judged."""
+
+    dkim: bool = Field(True, description="DKIM signatures are judged; the mail goes on whatever comes of it.")
+    authserv_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        max_length=253,
+        description="Our name in Authentication-Results fields; those that come with it from elsewhere are removed. "
+        "Default: [server] hostname.",
+    )
+
+
+class Dkim(Section):
+    """Signing what leaves in the name of our domains; `gateway dkim key create DOMAIN` makes the keys."""
+
+    sign: bool = Field(
+        True,
+        description="Mail of our own servers, of people who logged in and of the gateway itself is signed, where the "
+        "domain of its author, or one above, has a key.",
+    )
+    required: bool = Field(
+        True,
+        description="What becomes of such mail while the key's vault does not answer: 451, so that it waits with the "
+        "client, or, with `false`, relayed without a signature. A key that its owner has disabled holds nothing up.",
+    )
+    vault: str | None = Field(
+        None, description="Vault in which `gateway dkim key create` makes keys; default: the first one."
+    )
+
+
+class Keys(Section):
+    """What the processes do with the keys that vaults give out to them."""
+
+    cache_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        60,
+        description="Seconds that unwrapped keys stay in use while their vault does not answer; then mail is answered "
+        "451 and waits. A vault that says no is heeded at once. Takes a restart.",
+    )
+    log_days: Annotated[float, Field(ge=1, le=36500)] = Field(
+        400,
+        description="Days after which lines of the key-access log are removed, whole batches at a time and with a "
+        "signed statement that says so. Takes a restart.",
+    )
 
 
 class Security(Section):
     """Which cryptography is used."""
 
     fips: bool = Field(
-        False, description="Only what FIPS 140 allows: passwords by PBKDF2 instead of Argon2id. Takes a restart."
+        False,
+        description="Only what FIPS 140 allows: passwords by PBKDF2 instead of Argon2id, TLS as NIST SP 800-52r2 has "
+        "it (no ChaCha20, no X25519), tests with known answers at the start of each process. Takes a restart.",
     )
 
 
@@ -375,7 +456,10 @@ class Settings(Section):
     retry: Retry = Field(default_factory=Retry)
     storage: Storage = Field(default_factory=Storage)
     vaults: list[Vault] = Field(default_factory=lambda: [Vault(name="main", provider="file", path="vault")])
+    keys: Keys = Field(default_factory=Keys)
     security: Security = Field(default_factory=Security)
+    authenticate: Authenticate = Field(default_factory=Authenticate)
+    dkim: Dkim = Field(default_factory=Dkim)
     dns: Dns = Field(default_factory=Dns)
     metrics: Metrics | None = Field(None)
     log: Log = Field(default_factory=Log)

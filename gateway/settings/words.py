@@ -22,6 +22,7 @@ _BOUNDS = {
     "less_than_equal": ("le", "at most {}"),
     "string_too_short": ("min_length", "at least {} letter"),
     "string_too_long": ("max_length", "at most {} letters"),
+    "string_pattern_mismatch": ("pattern", "text of the form {}"),
     "too_short": ("min_length", "at least {} entry"),
     "too_long": ("max_length", "at most {} entries"),
 }

@@ -17,6 +17,7 @@ from gateway.smtp.commands import MailCommand
 from gateway.smtp.connection import Connection
 from gateway.smtp.desk import Desk, Incoming, Terms
 from gateway.smtp.inflow import ClientGone, LineTooLong, TimeRanOut
+from gateway.storage.sealer import KeysClosed
 from gateway.storage.writer import StorageFull
 
 if TYPE_CHECKING:
@@ -216,6 +217,8 @@ class Conversation(Connection):
             raise error
         if isinstance(error, StorageFull):
             raise Refused(say.STORAGE_FULL) from error
+        if isinstance(error, KeysClosed):
+            raise Refused(say.KEYS_CLOSED) from error
         self._fault(error)
         self._reset()
         self.say(reply_to(error))

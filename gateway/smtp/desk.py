@@ -70,7 +70,8 @@ class Desk:
 
     `admit` and `may_reach` raise Refused; `check_room` raises for a full disk; `accept` takes responsibility or raises.
     `verify` says whether a recipient is known (False: he is taken unverified), or gives what has to be awaited to know;
-    both raise Refused. None: nobody is asked.
+    both raise Refused. None: nobody is asked. `arriving` puts in front of an Incoming what looks at a message by that
+    connector as it comes.
     """
 
     clock: Clock
@@ -86,6 +87,7 @@ class Desk:
     contact: str | None = None
     accounts: Accounts | None = None
     verify: Callable[[Inbound | None, Address], bool | Callable[[], Awaitable[bool]]] | None = None
+    arriving: Callable[[Incoming, Client, Inbound | None], Incoming] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

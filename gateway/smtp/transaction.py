@@ -23,6 +23,7 @@ from gateway.smtp.desk import Arrival, Desk, Incoming, Terms
 from gateway.smtp.inflow import ClientGone
 from gateway.smtp.submission import OfUser, Submitted
 from gateway.smtp.trace import received
+from gateway.storage.sealer import KeysClosed
 from gateway.storage.writer import StorageFull
 
 if TYPE_CHECKING:
@@ -151,17 +152,25 @@ class Transaction(Authentication):
             raise Refused(say.BAD_SYNTAX)
         if self._chunked is not None:
             raise Refused(say.IN_CHUNKS)
-        arrival = self._arrival()
+        mail, client = self._awaited()
         self._out.append(say.GO_AHEAD.wire)
-        return self._take(arrival, self._data)
+        return self._take(mail, client)
 
-    def _arrival(self) -> Arrival:
-        """A new message under an id of its own, our trace line on top. Raises Refused where none may come now."""
+    async def _take(self, mail: MailCommand, client: Client) -> None:
+        """What comes now is the message. The client was told so first: it sends while we make ready."""
+        await self._take_in(self._arrival(mail, client), self._data)
+
+    def _awaited(self) -> tuple[MailCommand, Client]:
+        """Who sends what. Raises Refused where no message may come now."""
         mail, client = self._mail, self._client
         if mail is None or client is None:
             raise Refused(say.MAIL_FIRST)
         if not self._recipients:
             raise Refused(say.NO_VALID_RECIPIENTS if self._refused_recipients else say.RCPT_FIRST)
+        return mail, client
+
+    def _arrival(self, mail: MailCommand, client: Client) -> Arrival:
+        """A new message under an id of its own, our trace line on top."""
         began = self.desk.clock.now()
         self.id = id_ = self.desk.new_id()
         incoming = self.desk.begin(id_)
@@ -176,6 +185,8 @@ class Transaction(Authentication):
                 trusted=self._inbound is not None and self._inbound.certificate is not None,
             )
         )
+        if self.desk.arriving is not None:
+            incoming = self.desk.arriving(incoming, client, self._inbound)
         if self._user is not None:
             incoming = self._of_user(self._user, mail, id_, began, incoming)
         return Arrival(id_, began, mail, client, incoming)
@@ -187,7 +198,7 @@ class Transaction(Authentication):
             submitted = Submitted(user, bounces=mail.sender is not None, id_=id_, host=self.terms.hostname, now=began)
         return OfUser(incoming, submitted, lambda: self._still(user))
 
-    async def _take(self, arrival: Arrival, whole: Callable[[Incoming], Awaitable[Message]]) -> None:
+    async def _take_in(self, arrival: Arrival, whole: Callable[[Incoming], Awaitable[Message]]) -> None:
         """Have the message read by `whole`, take responsibility for it and say so, or say what is wrong with it."""
         incoming = arrival.incoming
         kept = False
@@ -201,6 +212,8 @@ class Transaction(Authentication):
             raise
         except StorageFull:
             self._refuse(Refused(say.STORAGE_FULL))
+        except KeysClosed:
+            self._refuse(Refused(say.KEYS_CLOSED))
         except Refused as refused:
             self._refuse(refused)  # Here, where it is still known whose message it was.
         finally:
@@ -294,7 +307,7 @@ class Transaction(Authentication):
         terms = self.terms
         reader = ChunkReader(normalize=terms.normalize, max_size=terms.max_message_size, max_line=terms.max_line_length)
         until = min(self.desk.clock.monotonic() + terms.deadlines.message, self.ends)
-        return Chunked(self._arrival(), reader, until)
+        return Chunked(self._arrival(*self._awaited()), reader, until)
 
     async def _chunk(self, chunked: Chunked, chunk: Chunk) -> None:
         reader, incoming = chunked.reader, chunked.arrival.incoming
@@ -318,7 +331,7 @@ class Transaction(Authentication):
             await self._spoil(chunk, 0, failure)
         elif chunk.last:
             self._chunked = None
-            await self._take(chunked.arrival, lambda incoming: incoming.finish())
+            await self._take_in(chunked.arrival, lambda incoming: incoming.finish())
         else:
             self.say(say.CHUNK_OK)
 

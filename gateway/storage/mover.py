@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from gateway.storage.record import Prepared
+from gateway.storage.sealer import KeysClosed
 from gateway.storage.spool import Spool
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
@@ -124,6 +125,8 @@ class Mover:
         while True:
             try:
                 await self._store.put(records)
+            except KeysClosed:  # Their tokens are made here. It is told as such, and they wait with all else.
+                await self._clock.sleep(RETRY)
             except (StorageBroken, StorageFull) as error:
                 if not self.failing:  # Once, not every second.
                     self._tell("error", "trace_not_written", error=str(error), records=len(records))

@@ -44,6 +44,16 @@ class Prepared:
     def __repr__(self) -> str:
         return f"Prepared({self.message!r}, {self.uid})"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Prepared) and (self.message, self.uid, self.sealed) == (
+            other.message,
+            other.uid,
+            other.sealed,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.message, self.uid))
+
     @property
     def tokens(self) -> bytes:
         """Packed."""

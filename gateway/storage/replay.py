@@ -5,7 +5,7 @@ Leaves out: whoever is at work on it; a journal that is written to meanwhile is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gateway.storage import entries
@@ -54,6 +54,29 @@ def waiting_messages(folder: Path) -> set[str]:
     """The messages that stand in the journal in `folder` alone. Changes nothing there and opens nothing that is sealed;
     blocks. Raises StorageBroken, OSError.
     """
+    return {fresh.message for fresh in replayed(_every(folder), [])}
+
+
+def waiting_sizes(folder: Path) -> dict[str, int]:
+    """As `waiting_messages`, with the octets of each message's content."""
+    sizes: dict[str, int] = {}
+
+    def noted() -> Iterator[Batch]:
+        for batch in _every(folder):
+            for _, octets in batch.entries:
+                try:
+                    entry = entries.read(octets)
+                except BadEntry:
+                    continue
+                if isinstance(entry, Taken):
+                    sizes[str(entry.message[0])] = int(entry.message[2])
+            yield batch
+
+    return {fresh.message: sizes[fresh.message] for fresh in replayed(noted(), [])}
+
+
+def _every(folder: Path) -> Iterator[Batch]:
+    """Every batch that may count, in order."""
     found: dict[int, tuple[Path, Found]] = {}
     for path in sorted(folder.glob(NAMES)):
         try:
@@ -63,10 +86,6 @@ def waiting_messages(folder: Path) -> set[str]:
         if one.number not in found or found[one.number][1].ends < one.ends:
             found[one.number] = (path, one)
     oldest = max((one.oldest for _, one in found.values()), default=1)
-    every = (
-        batch
-        for number, (path, one) in sorted(found.items())
-        if number >= oldest
-        for batch in batches(octets_at(path), one, path.name, [])
-    )
-    return {fresh.message for fresh in replayed(every, [])}
+    for number, (path, one) in sorted(found.items()):
+        if number >= oldest:
+            yield from batches(octets_at(path), one, path.name, [])

@@ -9,6 +9,13 @@ class SealBroken(Exception):
     """Sealed octets that do not open: damaged, moved from another record, or of an unknown key."""
 
 
+class KeysClosed(Exception):
+    """The keys are not at hand: their vault is away for too long, or says no. Passing; nothing was sealed or opened.
+
+    The text is for people and names vault and key. Whoever meets it leaves everything as it was and asks again later.
+    """
+
+
 class Segments(Protocol):
     """Seals or opens one long content in pieces, in their order of writing; each piece knows its place."""
 
@@ -24,7 +31,10 @@ class Segments(Protocol):
 
 
 class Sealer(Protocol):
-    """AES-256-GCM with purpose and record as associated data: nothing can be moved from one record to another."""
+    """AES-256-GCM with purpose and record as associated data: nothing can be moved from one record to another.
+
+    Every call raises KeysClosed while the purpose's keys are not at hand.
+    """
 
     def seal(self, purpose: str, record: str, plain: bytes) -> bytes:
         """Octets that only `open` with the same purpose and record can read."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from sqlalchemy.pool import StaticPool
 
 from gateway.storage import tables
 from gateway.storage.engine import READ, WRITE, meaning, open_engine
-from gateway.storage.keyrows import KeyRow
+from gateway.storage.keyrows import KeyRow, replace_rows
 from gateway.storage.writer import StorageBroken, Writer, open_database
 
 T = TypeVar("T")
@@ -112,6 +112,10 @@ class Shared:
         values = [asdict(row) for row in rows]
         if values:
             self.run(lambda connection: connection.execute(statement, values))
+
+    def replace_keys(self, changes: Sequence[tuple[KeyRow, KeyRow]]) -> None:
+        """Put each second row in the place of the first, in one transaction. Blocks; raises KeyRowsChanged."""
+        self.run(lambda connection: replace_rows(connection, changes))
 
     # -- on the thread ------------------------------------------------------------------------------
 

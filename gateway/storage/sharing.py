@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -26,6 +26,9 @@ class SharedStore(Protocol):
 
     def add_missing_keys(self, rows: Iterable[KeyRow]) -> None:
         """Add those rows whose organisation, purpose and version are not there yet, in one transaction. Blocks."""
+
+    def replace_keys(self, changes: Sequence[tuple[KeyRow, KeyRow]]) -> None:
+        """Put each second row in the place of the first, in one transaction. Blocks; raises KeyRowsChanged."""
 
     def close(self) -> None:
         """Do what was asked for and close. Blocks. Nothing may be asked for afterwards."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.mail.delivery import Delivery, State
 from gateway.mail.mail import Mail
-from gateway.mail.message import MAX_HEAD, Content, Held
+from gateway.mail.message import MAX_HEAD, Content, Held, prefaced
 from gateway.observe.events import Event, Found
 from gateway.storage import spool_sql
 from gateway.storage.alone import Alone
@@ -302,8 +302,8 @@ class Spool(Alone):
         """See Queue."""
         size, sealed = await self._stored(delivery.message)
         if sealed is None:
-            return self._shelf.content(delivery.message, size)
-        return Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed))
+            return prefaced(delivery.preface, self._shelf.content(delivery.message, size))
+        return prefaced(delivery.preface, Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed)))
 
     async def done(self, delivery: Delivery, events: Sequence[Event]) -> None:
         """See Queue."""
@@ -394,10 +394,10 @@ class Spool(Alone):
     async def change(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
         """Store state and next_attempt of those that nobody has in hand; the ids of these."""
         free = [delivery for delivery in deliveries if self.lease(delivery)]
-        records = [self.new_record(delivery.message, [events(delivery)]) for delivery in free]
-        rows = self._record_rows(records)
         changes = [(d.state.value, int(d.next_attempt * 1000), d.id) for d in free]
         try:
+            records = [self.new_record(delivery.message, [events(delivery)]) for delivery in free]
+            rows = self._record_rows(records)
             await self._front.carry([delivery.message for delivery in free], strict=True)
             await self._writer.do(lambda db: spool_sql.change(db, changes, rows))
         finally:

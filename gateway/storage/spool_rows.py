@@ -15,7 +15,9 @@ from gateway.storage.record import Record
 from gateway.storage.sealer import SealBroken
 
 VERSION = 1
-OF_NOTICES = 2  # A delivery of which a notice was sent or is owed; an older gateway does not read it.
+# A delivery that has what an older gateway does not read: a notice of it was sent or is owed; a preface.
+OF_NOTICES = 2
+OF_PREFACES = 3
 
 
 def _dump(value: list[Any]) -> bytes:
@@ -63,6 +65,11 @@ def encode_delivery(delivery: Delivery) -> bytes:
     if delivery.delay_told or any(t.owed is not None for t in delivery.targets):
         row[0] = OF_NOTICES
         row.append(delivery.delay_told)
+    if delivery.preface:
+        if row[0] == VERSION:
+            row.append(delivery.delay_told)
+        row[0] = OF_PREFACES
+        row.append(delivery.preface.decode("latin-1"))  # Each octet is a letter of JSON.
     return _dump(row)
 
 
@@ -101,8 +108,9 @@ def decode_delivery(
         version, *fields = orjson.loads(plain) if b"\\ud" not in plain else json.loads(plain)
         if version == VERSION:
             fields.append(False)
-        elif version != OF_NOTICES:
+        elif version not in (OF_NOTICES, OF_PREFACES):
             raise SealBroken(f"delivery {id_} was written by a newer gateway (version {version})")
+        preface = fields.pop().encode("latin-1") if version == OF_PREFACES else b""
         sender, targets, destination, body, smtputf8, ret, envid, delay_told = fields
         return Delivery(
             id=id_,
@@ -121,8 +129,9 @@ def decode_delivery(
             ret=ret,
             envid=envid,
             delay_told=delay_told,
+            preface=preface,
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
         raise SealBroken(f"delivery {id_} is damaged") from error
 
 

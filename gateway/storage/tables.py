@@ -84,6 +84,44 @@ accounts = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+# The key-access log, a chain of hashes over its lines: `first` to `last` are the numbers of a batch's lines, `time` is
+# that of its last, `before` and `after` are the hashes around it. Rows are added, and removed from the front; none is
+# changed.
+key_log = Table(
+    "key_log",
+    SHARED,
+    Column("first", _Long, primary_key=True, autoincrement=False),
+    Column("last", _Long, nullable=False),
+    Column("time", _Long, nullable=False),
+    Column("before", LargeBinary, nullable=False),
+    Column("after", LargeBinary, nullable=False),
+    Column("lines", LargeBinary, nullable=False),
+)
+
+# What a vault signed about the chain: `head`, it had come to `line`; `start`, what comes up to `line` was removed.
+key_log_heads = Table(
+    "key_log_heads",
+    SHARED,
+    Column("kind", Text, primary_key=True),
+    Column("line", _Long, primary_key=True, autoincrement=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("vault", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+# What is known of the keys with which mail is signed (DKIM). Found by a blind token of domain and selector; all else is
+# sealed, bound to `id`. The private keys lie in the vaults.
+dkim_keys = Table(
+    "dkim_keys",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("token", _Long, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
 # `content` is null where the octets lie in a file beside the database.
 messages = Table(
     "messages",

@@ -11,11 +11,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.world.clock import Clock
 from gateway.world.hosts_file import HostsFile
-from gateway.world.names import Mx, NamesUnavailable, NoSuchName
+from gateway.world.names import MAX_TEXT, MAX_TEXTS, Mx, NamesUnavailable, NoSuchName
 
 if TYPE_CHECKING:
     import dns.asyncresolver
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_KEPT = 10_000  # Answers in the cache, the least used one goes first.
 LONGEST = 86_400.0  # Seconds; a mistaken TTL of years must not outlive a day.
 NEGATIVE = (300.0, 3600.0)  # Seconds that "there is none" is kept: the SOA's minimum (RFC 2308 5) within these.
+LARGE = 8192  # Octets of an answer with TXT; a larger one is not kept, or strangers could fill our memory.
 FAILED = 5.0  # Seconds that a failure is kept, so that one dead zone is not asked for each message (RFC 9520 3.2).
 ONE_TRY = 2.0  # Seconds for one packet to one resolver.
 _LOCALHOST = ("127.0.0.1", "::1")  # RFC 6761 6.3
@@ -36,7 +37,7 @@ class _Answer:
     """What is known of a name and type, and until when (monotonic). A fault is kept by its kind and words."""
 
     until: float
-    values: tuple[str, ...] | tuple[Mx, ...] = ()
+    values: tuple[str, ...] | tuple[Mx, ...] | tuple[bytes, ...] = ()
     fault: type[NoSuchName] | type[NamesUnavailable] | None = None
     words: str = ""
 
@@ -76,7 +77,7 @@ class SystemNames:
         if listed := await self._hosts.addresses(host):
             return listed
         six, four = await asyncio.gather(self._answer(host, "AAAA"), self._answer(host, "A"))
-        found = tuple(str(one) for one in six.values + four.values)
+        found = tuple(str(one) for one in (*six.values, *four.values))
         faults = [answer for answer in (six, four) if answer.fault is not None]
         if found or not faults:
             return found
@@ -86,6 +87,13 @@ class SystemNames:
             return ()  # One type says the name exists, the other that it does not: then it has no address.
         told = worst or faults[0]
         raise (told.fault or NamesUnavailable)(told.words)
+
+    async def txt(self, name: str) -> tuple[bytes, ...]:
+        """The TXT records (RFC 1035 3.3.14). Raises NoSuchName, NamesUnavailable."""
+        answer = await self._answer(_plain(name), "TXT")
+        if answer.fault is not None:
+            raise answer.fault(answer.words)
+        return cast("tuple[bytes, ...]", answer.values)  # As `_values` made them for this type.
 
     async def close(self) -> None:
         """Stop what is being asked."""
@@ -142,7 +150,10 @@ class SystemNames:
         if found.rrset is None:
             return _Answer(self._clock.monotonic() + _negative(found.response))
         ttl = min(float(found.chaining_result.minimum_ttl), LONGEST)
-        return _Answer(self._clock.monotonic() + ttl, _values(found, kind))
+        values = _values(found, kind)
+        if kind == "TXT" and sum(len(one) for one in values if isinstance(one, bytes)) > LARGE:
+            ttl = 0.0
+        return _Answer(self._clock.monotonic() + ttl, values)
 
     def _fault(self, kind: type[NoSuchName] | type[NamesUnavailable], words: str, seconds: float) -> _Answer:
         return _Answer(self._clock.monotonic() + seconds, (), kind, words)
@@ -196,8 +207,11 @@ def _negative(response: dns.message.Message | None) -> float:
     return NEGATIVE[0]
 
 
-def _values(found: dns.resolver.Answer, kind: str) -> tuple[str, ...] | tuple[Mx, ...]:
+def _values(found: dns.resolver.Answer, kind: str) -> tuple[str, ...] | tuple[Mx, ...] | tuple[bytes, ...]:
     records = list(found)
+    if kind == "TXT":
+        # One record is one text, in strings of 255 octets because the wire has no longer ones.
+        return tuple(b"".join(one.strings)[:MAX_TEXT] for one in records[:MAX_TEXTS])
     if kind == "MX":
         hosts = (Mx(int(one.preference), one.exchange.to_text(omit_final_dot=True).lower()) for one in records)
         return tuple(sorted((Mx(mx.preference, "" if mx.host == "." else mx.host) for mx in hosts), key=_preference))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+MAX_TEXTS = 100  # TXT records at one name. Some large domains have fifty.
+MAX_TEXT = 8192  # Octets of one. Whoever takes less sees that there was more.
+
 
 class NameFault(Exception):
     """No usable answer."""
@@ -37,3 +40,6 @@ class Names(Protocol):
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         """IPv6 and IPv4 addresses in text. One family failing does not spoil the other's answer."""
+
+    async def txt(self, name: str) -> tuple[bytes, ...]:
+        """The TXT records, the strings of each joined; at most MAX_TEXTS, each cut at MAX_TEXT octets."""

@@ -6,7 +6,7 @@ It is opened before the domain keys are unwrapped, so it knows no sealer: whoeve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TypeVar, cast
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from gateway.storage import tables
-from gateway.storage.keyrows import KeyRow
+from gateway.storage.keyrows import KeyRow, replace_rows
 from gateway.storage.postgres.connection import Connection, Database
 from gateway.storage.postgres.meaning import is_lost, meaning
 from gateway.storage.writer import StorageBroken
@@ -93,6 +93,10 @@ class PostgresShared:
         if values:
             statement = insert(tables.domain_keys).on_conflict_do_nothing()
             self.run(lambda connection: connection.execute(statement, values))
+
+    def replace_keys(self, changes: Sequence[tuple[KeyRow, KeyRow]]) -> None:
+        """Put each second row in the place of the first, in one transaction. Blocks; raises KeyRowsChanged."""
+        self.run(lambda connection: replace_rows(connection, changes))
 
     # -- on the thread ------------------------------------------------------------------------------
 

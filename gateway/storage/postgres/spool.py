@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from gateway.mail.delivery import Delivery, State
 from gateway.mail.mail import Mail
-from gateway.mail.message import MAX_HEAD, Content, Held
+from gateway.mail.message import MAX_HEAD, Content, Held, prefaced
 from gateway.observe.events import Event, Found
 from gateway.storage.content import PURPOSE
 from gateway.storage.postgres.administration import COLUMNS, Administration
@@ -199,6 +199,8 @@ class PostgresSpool(Administration):
         message = (mail.id, int(mail.received * 1000), content.size, sealed)
         rows = [self._rows.of(delivery, self._destination(delivery)) for delivery in deliveries]
         ids = [delivery.id for delivery in deliveries]
+        for record in records:  # Here: where keys are closed this message alone shall hear of it.
+            record.tokens  # noqa: B018  (made now, and remembered)
 
         def run(batch: Batch) -> Callable[[], bool]:
             batch.messages.append(message)
@@ -291,7 +293,13 @@ class PostgresSpool(Administration):
 
         rows = await self._writer.do(run)
         rows.sort(key=lambda row: (row[4], row[0]))  # RETURNING has no order.
-        deliveries, broken = await self._rows.opened([row[:-1] for row in rows])
+        try:
+            deliveries, broken = await self._rows.opened([row[:-1] for row in rows])
+        except BaseException:  # They were leased with the row: whoever can open them shall have them.
+            self._leases.drop([row[0] for row in rows])
+            self._given_back.update((row[0], row[-1]) for row in rows)
+            self._ear.soon(self._free)
+            raise
         self._leases.drop(broken)
         return deliveries
 
@@ -314,8 +322,8 @@ class PostgresSpool(Administration):
         """See Queue."""
         size, sealed = await self._size_and_content(delivery.message)
         if sealed is None:
-            return self._shelf.content(delivery.message, size)
-        return Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed))
+            return prefaced(delivery.preface, self._shelf.content(delivery.message, size))
+        return prefaced(delivery.preface, Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed)))
 
     async def _size_and_content(self, message: str) -> tuple[int, bytes | None]:
         row = await self._writer.do(lambda batch: batch.execute(_CONTENT, (message,)).fetchone)

@@ -14,6 +14,7 @@ from gateway.accounts.passwords import Busy, Passwords
 from gateway.accounts.register import Register
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
+from gateway.keys.vault import Denied
 from gateway.storage.accounts import Account, AccountStore
 from gateway.storage.sealer import SealBroken
 from gateway.storage.writer import StorageBroken
@@ -63,6 +64,20 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def house() -> House:
     return await House().with_ida()
+
+
+async def test_closed_keys_are_no_wrong_password(house: House) -> None:
+    user = await house.log_ins.log_in("ida", "geheim123", HOME)
+    sealer = house.store._sealer
+    assert isinstance(sealer, KeySealer)
+    sealer.take(DomainKeys({}), otherwise=Denied("the key is disabled"))
+    for _ in range(20):  # And they count as no attempt: nobody is locked out for it.
+        with pytest.raises(LogInLater, match=login.AWAY):
+            await house.log_ins.log_in("ida", "geheim123", HOME)
+    with pytest.raises(LogInLater, match=login.AWAY):
+        await house.log_ins.still(user)
+    sealer.take(DomainKeys(KEYS))
+    assert await house.log_ins.log_in("ida", "geheim123", HOME) == user
 
 
 async def test_name_and_password_give_the_user(house: House) -> None:

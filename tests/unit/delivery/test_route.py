@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.delivery.route import MAX_TARGETS, reachable, regroup, route
@@ -74,6 +76,13 @@ def test_one_recipient_makes_one_delivery_that_carries_the_envelope_over() -> No
     assert (one.targets[0].notify, one.targets[0].orcpt) == ("FAILURE", "rfc822;b+40x")
     assert one.targets[0].address.text == "Bob@X.example"
     assert one.size == len(b"Subject: x\r\n\r\nx\r\n")
+
+
+def test_every_delivery_carries_the_preface_and_counts_it() -> None:
+    sent = replace(mail("a@x.example", "b@demo.example"), preface=b"A: 1\r\n")
+    plain = route(mail("a@x.example", "b@demo.example"), ALL, home="", now=0)
+    for one, before in zip(route(sent, ALL, home="", now=0), plain, strict=True):
+        assert (one.preface, one.size) == (b"A: 1\r\n", before.size + 6)
 
 
 def test_a_recipient_named_twice_gets_it_once_whatever_the_case_of_the_domain() -> None:

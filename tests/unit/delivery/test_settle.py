@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gateway.cli.story import sentence
 from gateway.delivery.outcome import Outcome
 from gateway.delivery.settle import fault, later, settle
+from gateway.delivery.seven_bit import Conversion
 from gateway.mail.address import parse_address
 from gateway.mail.delivery import Delivery, State, Status, Target
 from tests.fakes.attempts import HOST, answering, result, unreachable
@@ -150,3 +152,28 @@ def test_later_and_fault_speak_for_every_waiting_recipient() -> None:
     assert [got.address.text for got in later(one, cause).results] == ["a@x.example", "b@x.example"]
     assert {got.reply for got in later(one, cause).results} == {"450 4.4.1 No answer"}
     assert {got.enhanced for got in fault(one, "4.3.0 x", "4.3.0", "why").results} == {"4.3.0"}
+
+
+def test_a_conversion_is_told_in_front_of_its_attempt() -> None:
+    one = delivery()
+    sent = answering("250 2.0.0 OK")(one)
+    done = Conversion(
+        encodings=("base64",), taken_off=1, signed=("corp.example/s1",), unsigned="the vault denies the key", broken=2
+    )
+    outcome = replace(sent, hops=(replace(sent.hops[0], converted=done),))
+    settled = settle(one, outcome, now=NOW, retry=RETRY, chance=FakeChance())
+    assert settled.finished
+    assert [event.event for event in settled.events] == ["converted", "attempt", "recipient"]
+    assert settled.closing is not None
+    assert settled.events[0].facts == {
+        "delivery": "Q1.1",
+        "host": HOST,
+        "encodings": ["base64"],
+        "taken_off": 1,
+        "signed": ["corp.example/s1"],
+        "unsigned": "the vault denies the key",
+        "broken_signatures": 2,
+    }
+    words = sentence({"event": "converted", **settled.events[0].facts})
+    assert words.startswith(f"Delivery Q1.1 was converted to 7 bits for {HOST}")
+    assert "signed anew by corp.example/s1" in words

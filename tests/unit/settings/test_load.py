@@ -166,11 +166,11 @@ TABLE = {
         ],
     ),
     "another vault": (
-        "[[vaults]]\nname = 'hsm'\nprovider = 'pkcs11'\nmodule = 'x.so'\n",
+        "[[vaults]]\nname = 'cloud'\nprovider = 'transit'\nmodule = 5\npin_credential = 'no/name'\n",
         [
-            "vaults[0].module: found a key for what is not built yet: PKCS#11 vaults; "
-            "right would be to leave it out until that part exists",
-            'vaults[0].provider: found "pkcs11"; right would be "file": PKCS#11 vaults are not built yet',
+            'vaults[0].provider: found "transit"; right would be one of "file", "pkcs11"',
+            "vaults[0].module: found 5; right would be text",
+            'vaults[0].pin_credential: found "no/name"; right would be text of the form ^[A-Za-z0-9._-]+$',
         ],
     ),
 }

@@ -11,6 +11,7 @@ import pytest
 from gateway.storage import mover as mover_module
 from gateway.storage.mover import MAX_BATCH, RETRY, SYNC, Mover
 from gateway.storage.record import Prepared
+from gateway.storage.sealer import KeysClosed
 from gateway.storage.spool import Spool
 from gateway.storage.writer import StorageBroken, StorageFull
 from tests.fakes.clock import FakeClock
@@ -170,6 +171,17 @@ async def test_a_database_that_refuses_is_told_once_and_tried_until_it_works(mov
     assert moving.done == [1]
     assert not moving.mover.failing
     assert [event for _, event, _ in moving.told] == ["trace_not_written", "trace_written_again"]
+
+
+async def test_records_wait_for_keys_that_are_not_at_hand(moving: Moving) -> None:
+    # Search tokens are made when a record is moved; a worker that ended there took its sessions with it.
+    moving.store.error, moving.store.fails = KeysClosed("the domain key 'token' is not at hand"), 3
+    moving.move(1)
+    await moving.clock.advance(2 * RETRY)
+    assert moving.done == []
+    assert moving.told == []
+    await moving.clock.advance(2 * RETRY)
+    assert moving.done == [1]
 
 
 async def test_too_much_that_waits_is_told(moving: Moving, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,20 @@ async def test_what_was_accepted_is_there_after_a_restart(spool: Spooling, of: O
     assert await octets(spool, after) == content
 
 
+@pytest.mark.parametrize("content", [b"Subject: x\r\n\r\nx\r\n", LARGE], ids=["small", "large"])
+async def test_a_deliverys_preface_stands_in_front_of_its_octets(spool: Spooling, of: Of, content: bytes) -> None:
+    mail = mail_of("Q1", await message_of(spool, "Q1", content))
+    before = [replace(delivery_of(mail, n), preface=b"X: %d\r\n" % n) for n in (1, 2)]
+    await spool.accept(mail, before, [])
+    for delivery in before:
+        await spool.unlease(delivery)
+    spool = await of.reopen()
+    after = sorted(await spool.due(NOW, 10, ()), key=lambda one: one.id)
+    assert after == before
+    assert [await octets(spool, one) for one in after] == [b"X: 1\r\n" + content, b"X: 2\r\n" + content]
+    assert (await spool.content(after[0])).size == len(content) + 6
+
+
 async def test_accept_returns_after_the_commit(spool: Spooling, of: Of) -> None:
     await put(spool, "Q1", b"\0 octets", lease=True)
     if isinstance(of, SpoolOf):
@@ -138,6 +152,7 @@ async def test_a_full_disk_stores_nothing(spool: Spooling, of: Of, monkeypatch: 
         of.fill()
     else:
         monkeypatch.setattr("gateway.storage.segments.os.pwritev", no_room)
+        monkeypatch.setattr("gateway.storage.kernel_write.KernelWriter.begin", lambda *_: False)  # A thread does it.
     mail = mail_of("Q2", await message_of(spool, "Q2", b"x" * 100_000))
     with pytest.raises(StorageFull):
         await spool.accept(mail, [delivery_of(mail)], [spool.new_record("Q2", [event_of("Q2")])])

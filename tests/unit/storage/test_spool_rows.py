@@ -50,6 +50,7 @@ DELIVERIES = st.builds(
     ret=MAYBE,
     envid=MAYBE,
     delay_told=st.booleans(),
+    preface=st.binary(max_size=40),
 )
 FACTS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT, max_size=2), max_size=3)
 RECORDS = st.builds(
@@ -147,8 +148,8 @@ def test_what_was_never_encoded_is_damaged(plain: bytes) -> None:
 @given(DELIVERIES)
 def test_a_newer_version_is_named(delivery: Delivery) -> None:
     value = json.loads(encode_delivery(delivery))
-    value[0] = 3
-    with pytest.raises(SealBroken, match=r"newer gateway .version 3"):
+    value[0] = 4
+    with pytest.raises(SealBroken, match=r"newer gateway .version 4"):
         decoded(json.dumps(value).encode(), delivery)
 
 

@@ -11,7 +11,7 @@ import uvloop
 
 from gateway.world import dns as world_dns
 from gateway.world.dns import SystemNames
-from gateway.world.names import Mx, NamesUnavailable, NoSuchName
+from gateway.world.names import MAX_TEXT, MAX_TEXTS, Mx, NamesUnavailable, NoSuchName
 from tests.fakes.clock import FakeClock
 from tests.fakes.dns_server import FakeDns
 
@@ -27,6 +27,8 @@ async def server() -> AsyncIterator[FakeDns]:
         "null.test. 60 IN MX 0 .",
         "brief.test. 0 IN A 192.0.2.5",
         "long.test. 9999999 IN A 192.0.2.6",
+        'key.test. 60 IN TXT "v=DKIM1; " "p=abc"',
+        "key.test. 60 IN TXT second",
     ) as server:
         yield server
 
@@ -61,6 +63,38 @@ async def test_both_families_are_asked_and_ipv6_comes_first(make: Make) -> None:
     names = make()
     assert await names.addresses("a.test") == ("2001:db8::1", "192.0.2.1")
     assert await names.addresses("four.test") == ("192.0.2.4",)
+
+
+async def test_the_strings_of_a_text_record_are_joined_and_kept(make: Make, server: FakeDns) -> None:
+    names = make()
+    assert sorted(await names.txt("Key.test.")) == [b"second", b"v=DKIM1; p=abc"]
+    assert len(await names.txt("key.test")) == 2
+    assert server.asked == [("key.test", "TXT")]
+    assert await names.txt("a.test") == ()
+    with pytest.raises(NoSuchName):
+        await names.txt("gone.test")
+
+
+async def test_texts_too_long_or_too_many_are_cut(make: Make, server: FakeDns) -> None:
+    strings = " ".join(['"' + "x" * 255 + '"'] * 240)  # 60 KiB: nearly all that one answer can hold.
+    server.zone += [f"long-key.test. 60 IN TXT {strings}"]
+    server.zone += [f"many.test. 60 IN TXT {number:0100}" for number in range(150)]
+    server.truncates = True
+    names = make()
+    assert [len(one) for one in await names.txt("long-key.test")] == [MAX_TEXT]
+    assert len(await names.txt("many.test")) == MAX_TEXTS
+
+
+async def test_a_large_answer_is_not_kept(make: Make, server: FakeDns) -> None:
+    server.truncates = True
+    server.zone += [f"fits.test. 60 IN TXT {number:0128}" for number in range(world_dns.LARGE // 128)]
+    server.zone += [f"large.test. 60 IN TXT {number:0128}" for number in range(world_dns.LARGE // 128 + 1)]
+    names = make()
+    for _ in range(2):
+        await names.txt("fits.test")
+        await names.txt("large.test")
+    assert [name for name, _ in server.asked].count("fits.test") == 2, "once by UDP and once by TCP"
+    assert [name for name, _ in server.asked].count("large.test") == 4
 
 
 async def test_a_name_without_such_records_has_an_empty_answer(make: Make) -> None:
