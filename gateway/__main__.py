@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -41,6 +42,8 @@ def _run(argv: list[str]) -> None:
     if name in ("migrate", "serve"):
         from gateway.cli import migrate, serve
 
+        if name == "migrate" and arguments[-1:] == [migrate.HANDED]:
+            sys.exit(migrate.run(Path(arguments[1]), handed=True))
         if (path := serve.settings_option(arguments)) is not None:
             sys.exit(migrate.run(path) if name == "migrate" else serve.run(path))
     from gateway.cli.main import app

@@ -18,11 +18,16 @@ from typing import Any, Final
 
 from gateway import __version__
 from gateway.app.dump import can_dump, dump
+from gateway.app.file_vaults import means_of
 from gateway.app.places import Places
 from gateway.app.shelves import Shelves
+from gateway.app.vault_copy import VaultCopy
 from gateway.keys import passphrase as phrase
-from gateway.keys.file import FILE as VAULT_FILE
-from gateway.keys.file import MAX_OCTETS as MAX_VAULT
+from gateway.keys.providers.file.store import FILE as VAULT_FILE
+from gateway.keys.providers.file.store import MAX_OCTETS as MAX_VAULT
+from gateway.keys.providers.file.vault import sheet_in
+from gateway.keys.vault import KeyFault
+from gateway.settings import schema
 from gateway.settings.load import Loaded, loaded
 from gateway.storage import journal_copy, snapshot
 from gateway.storage import manifest as form
@@ -37,6 +42,7 @@ from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
 # Keys of the settings whose values are files that a backup does not hold: most of them are secrets of others.
+_SECRET: Final = "secret_file"  # noqa: S105  (a key, no secret: what opens a vault; a restore makes a new one)
 _FILES: Final = frozenset({"certificate", "key", "trusted_ca", "client_certificate", "client_key", "file"})
 
 
@@ -169,8 +175,22 @@ class _Work:
         if len(plain) > MAX_VAULT:
             raise BackupFault(f"{path} is longer than {MAX_VAULT} octets: it is not a file of root keys")
         name = f"vaults/{number}.sealed"
-        self._small(name, phrase.seal(self._passphrase, f"vault {vault.name}", plain, self._chance))
+        fips = self._settings.settings.security.fips
+        copy = VaultCopy(plain, self._master(vault))
+        self._small(name, phrase.seal(self._passphrase, f"vault {vault.name}", copy.octets(), self._chance, fips=fips))
         return SealedVault(vault.name, vault.path, name)
+
+    def _master(self, vault: schema.Vault) -> bytes | None:
+        """Its master key, so that the backup's passphrase is enough to restore it."""
+        try:
+            found = sheet_in(self._settings.resolve(vault.path))
+            return None if found is None else means_of(self._settings, vault).master_of(vault.name, found)
+        except KeyFault as error:
+            self._notes.append(
+                f"vault {vault.name!r} is in it as it lies, sealed, since it does not open here ({error}); whoever "
+                "restores it needs what opens it, or its recovery key, beside the passphrase"
+            )
+            return None
 
     # -- the queue and the trace --------------------------------------------------------------------------------------
 
@@ -257,5 +277,5 @@ def _named(settings: Any, key: str = "") -> Iterator[str]:
     elif isinstance(settings, list | tuple):
         for value in settings:
             yield from _named(value, key)
-    elif isinstance(settings, str) and settings and (key in _FILES or key.endswith("_file")):
+    elif isinstance(settings, str) and settings and (key in _FILES or key.endswith("_file")) and key != _SECRET:
         yield settings

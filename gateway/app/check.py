@@ -11,15 +11,14 @@ from pathlib import Path
 
 from gateway.app.blob_check import judge_blobs
 from gateway.app.database_check import judge_database
+from gateway.app.fips_check import judge_fips
 from gateway.app.login_check import judge_log_ins
 from gateway.app.own_certificates import judge_clients, judge_listener
+from gateway.app.vault_check import judge_vaults
 from gateway.app.verification import judge_recipients
 from gateway.connectors import networks, patterns
 from gateway.connectors.inbound import read_inbounds
 from gateway.connectors.outbound import read_outbounds
-from gateway.keys.file import FILE as VAULT_FILE
-from gateway.keys.file import FileVault
-from gateway.keys.vault import KeyFault
 from gateway.settings.fault import Fault, shown
 from gateway.settings.load import Loaded, read
 from gateway.settings.place import BadPlace, listening, overlap, place, written
@@ -32,13 +31,14 @@ def check(path: Path, clock: Clock | None = None, *, ask: bool = True) -> list[F
     """Every fault and warning of the settings at `path`, in the order of the file; an empty list: all is well.
 
     Reads settings, certificates and keys from disk; on an event loop call it in a thread. With `ask` a database server
-    is asked too; whoever is about to use it, or does already, need not.
+    is asked too, and a token that keeps keys; whoever is about to use them, or does already, need not.
     """
     reading = read(path)
     if reading.loaded is None:
         return list(reading.faults)
     more = [*_judge(reading.loaded, (clock or SystemClock()).now()), *judge_database(reading.loaded, ask=ask)]
     more += judge_recipients(reading.loaded, strict=ask)
+    more += judge_vaults(reading.loaded, ask=ask)
     more += _blobs(reading.loaded, clock or SystemClock(), ask)
     return reading.ordered([*reading.faults, *(fault for fault in more if not reading.follows(fault))])
 
@@ -53,6 +53,7 @@ def _judge(loaded: Loaded, now: float) -> list[Fault]:
     read_outbounds(loaded, faults)
     faults += judge_log_ins(loaded)
     faults += judge_clients(loaded, now)
+    faults += judge_fips(loaded)
     return [*faults, *_listeners(loaded, now), *_names(loaded), *_places(loaded), *_retry(loaded), *_disk(loaded)]
 
 
@@ -156,7 +157,6 @@ def _disk(loaded: Loaded) -> Iterator[Fault]:
         yield loaded.fault("log.journal", "true beside a file", right)
     if settings.log.file is not None:
         yield from _log(loaded, loaded.resolve(settings.log.file))
-    yield from _vaults(loaded)
 
 
 def _blobs(loaded: Loaded, clock: Clock, ask: bool) -> Iterator[Fault]:
@@ -196,27 +196,3 @@ def _log(loaded: Loaded, file: Path) -> Iterator[Fault]:
         good = False
     if not good:
         yield loaded.fault("log.file", f"{file}, where the gateway may not write", "a file that belongs to its user")
-
-
-def _vaults(loaded: Loaded) -> Iterator[Fault]:
-    vaults = loaded.settings.vaults
-    if not vaults:
-        yield loaded.fault("vaults", "an empty list", "one vault at least: without a key nothing can be stored")
-    faults: list[Fault] = []
-    patterns.unique(loaded, "vaults", (vault.name for vault in vaults), faults)
-    yield from faults
-    for number, vault in enumerate(vaults):
-        if vault.provider != "file":
-            continue  # Refused by name already.
-        try:
-            FileVault(vault.name, loaded.resolve(vault.path))
-        except KeyFault as error:
-            yield _no_vault(loaded, f"vaults[{number}].path", loaded.resolve(vault.path), error)
-
-
-def _no_vault(loaded: Loaded, key: str, folder: Path, error: KeyFault) -> Fault:
-    if isinstance(error.__cause__, FileNotFoundError):
-        right = "the folder of the vault that belongs to the data, with its disk mounted, or its backup"
-        return loaded.fault(key, f"no file {folder / VAULT_FILE}", right)
-    right = "the vault as `gateway init` made it, or its backup"
-    return loaded.fault(key, f"a vault that can't be used ({error})", right)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ class WorkerFailed(Exception):
 class Child:
     """One process. Made by `start`; ended by `stop` or by itself."""
 
-    def __init__(self, number: int, config: Path, clock: Clock) -> None:
+    def __init__(self, number: int, config: Path, clock: Clock, masters: Mapping[str, bytes] | None = None) -> None:
+        """`masters`: master keys of vaults that the worker can't open by itself, by the vaults' names."""
         self.number = number
+        self._masters = {name: b64encode(master).decode("ascii") for name, master in (masters or {}).items()}
         self.started = clock.now()
         self._config = config
         self._clock = clock
@@ -82,7 +85,11 @@ class Child:
         if self._handover is None:
             raise Closed
         self._handover.setblocking(True)
-        note = {"listeners": list(sockets), "settings": settings.octets.decode("utf-8")}
+        note = {
+            "listeners": list(sockets),
+            "settings": settings.octets.decode("utf-8"),
+            "masters": self._masters,  # Over this socket alone: neither the environment nor a disk sees them.
+        }
         send_sockets(self._handover, json.dumps(note).encode(), list(sockets.values()))
 
     async def ask(self, command: str, arguments: dict[str, Any]) -> Any:

@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from getpass import getpass
 from pathlib import Path
 from typing import Any
 
 from gateway.app.channel import Fault
 from gateway.app.commands import Commands
 from gateway.app.database import database
+from gateway.app.dkim import Dkim
+from gateway.app.file_vaults import unlocked
+from gateway.app.key_log import person, recorded
+from gateway.app.key_log_reader import COMMANDS as KEY_LOG_COMMANDS
+from gateway.app.key_log_reader import LogReader
+from gateway.app.key_watch import protection_warnings
+from gateway.app.keyring import vaults
+from gateway.app.keys import COMMANDS as KEY_COMMANDS
+from gateway.app.keys import Keys, open_each
 from gateway.app.lock import FileLock, InUse
 from gateway.app.migrate import migrate
 from gateway.app.own_certificates import certificate_warnings
 from gateway.app.parts import Stores, open_stores
 from gateway.app.people import People
 from gateway.app.places import Places
-from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, queue_warnings
+from gateway.app.queue_counts import queue_counts
+from gateway.app.selftest import tested
+from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings
 from gateway.connectors.patterns import accepted
 from gateway.keys.vault import KeyFault
 from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded, loaded, read
 from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.world.account import account_name
 from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock, SystemClock, rfc3339
 from gateway.world.sockets import control_socket
@@ -52,7 +66,7 @@ class Console:
         try:
             control_socket(places.control, timeout=5).close()
         except (FileNotFoundError, ConnectionRefusedError):
-            return Console(loaded(path), serving=False)
+            return Console(tested(loaded(path)), serving=False)
         except OSError as error:
             raise ConsoleFault(f"the gateway can't be reached: {error}; run this as the gateway's user") from error
         return Console(settings, serving=True)
@@ -60,6 +74,10 @@ class Console:
     def ask(self, command: str, **arguments: Any) -> Any:
         """The answer, a JSON value. Raises ConsoleFault."""
         try:
+            if command in KEY_LOG_COMMANDS:  # Read as it lies, also while a gateway serves.
+                return LogReader(self._settings, SystemClock()).answer(command, arguments)
+            if command in KEY_COMMANDS:
+                arguments["by"] = account_name()  # Who it was stands in the key-access log.
             if self.serving:
                 return self._ask_running(command, arguments)
             return asyncio.run(self._ask_files(command, arguments))
@@ -85,20 +103,42 @@ class Console:
     async def _ask_files(self, command: str, arguments: dict[str, Any]) -> Any:
         if command == "reload":
             raise Fault("nothing serves with these settings; gateway serve starts it")
-        people = command.startswith("user.")
+        if command in KEY_COMMANDS:
+            return await self._ask_keys(command, arguments)
+        makes = _makes(command)
         if self._settings.is_shared:
             return await self._ask_shared(command, arguments)
         if not self._places.shared.exists():
-            if not people or command == "user.list":
+            if not makes:
                 return self._nothing_yet(command)
             self._places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock(self._places.lock)
         try:
-            if people:  # Accounts are made before the first start, and after an update before the next one.
+            if makes:  # Accounts are made before the first start, and after an update before the next one.
                 await asyncio.to_thread(migrate, self._settings.path)
             return await self._ask_locked(command, arguments)
         finally:
             lock.release()
+
+    async def _ask_keys(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Without the domain keys: what was disabled has to be enabled somehow."""
+        lock = None
+        if not self._settings.is_shared and self._places.data.is_dir():  # Nobody shall start meanwhile.
+            lock = FileLock(self._places.lock)
+        masters = await asyncio.to_thread(_masters, self._settings)
+        keys = Keys(
+            lambda: self._settings,
+            open_vaults=lambda loaded: open_each(loaded, masters),
+            clock=SystemClock(),
+            chance=SystemChance(),
+            tell=lambda *_, **__: None,
+            changed=_nobody,
+        )
+        try:
+            return await keys.answer(command, arguments)
+        finally:
+            if lock is not None:
+                lock.release()
 
     async def _ask_shared(self, command: str, arguments: dict[str, Any]) -> Any:
         """On PostgreSQL other gateways may be at work meanwhile; nothing is locked, and the spool knows of them."""
@@ -112,7 +152,7 @@ class Console:
         if seen.state is State.OLDER:  # Not migrated in passing: the others may be of that older version.
             raise Fault(f"{there.shown} is {seen.state.value}; say: gateway migrate")
         if seen.state is State.EMPTY:
-            if not command.startswith("user.") or command == "user.list":
+            if not _makes(command):
                 return self._nothing_yet(command)
             await asyncio.to_thread(migrate, self._settings.path)
         return await self._ask_locked(command, arguments)
@@ -138,6 +178,8 @@ class Console:
                     answer = await self._status(stores.spools, clock.now())
                 elif command.startswith("user."):
                     answer = await self._ask_people(stores, clock, command, arguments)
+                elif command.startswith("dkim."):
+                    answer = await self._ask_dkim(stores, clock, command, arguments)
                 else:
                     commands = Commands(
                         stores.spools,
@@ -172,23 +214,32 @@ class Console:
         finally:
             await asyncio.to_thread(people.close)
 
+    async def _ask_dkim(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:
+        opened = await asyncio.to_thread(vaults, self._settings)
+        with recorded(self._settings, stores.shared, opened, process=person(), clock=clock) as held:
+            return await Dkim(
+                stores.shared,
+                stores.sealer,
+                held,
+                vault=lambda: self._settings.settings.dkim.vault,
+                clock=clock,
+                chance=SystemChance(),
+                tell=lambda *_, **__: None,
+                accepted=lambda: accepted(self._settings),
+            ).answer(command, arguments)
+
     async def _status(self, spools: Any, now: float) -> dict[str, Any]:
-        queue = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
-        oldest: float | None = None
-        for spool in spools:
-            counts, first = await spool.counts()
-            for state, number in counts.items():
-                queue[state] += number
-            if first is not None:
-                oldest = first if oldest is None else min(oldest, first)
+        queue, oldest = await queue_counts(spools)
         return {
             "processes": [],
             "listeners": [],
             "queue": queue,
             "oldest_waiting": None if oldest is None else rfc3339(oldest),
+            "cryptography": cryptography(self._settings),
             "warnings": [
                 self._not_running,
                 *certificate_warnings(self._settings, now),
+                *protection_warnings(self._settings),
                 *queue_warnings(self._settings, queue, oldest, now),
             ],
         }
@@ -202,11 +253,39 @@ class Console:
         if command == "status":
             queue = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
             warnings = [self._not_running]
-            return {"processes": [], "listeners": [], "queue": queue, "oldest_waiting": None, "warnings": warnings}
+            return {
+                "processes": [],
+                "listeners": [],
+                "queue": queue,
+                "oldest_waiting": None,
+                "cryptography": cryptography(self._settings),
+                "warnings": warnings,
+            }
         if command.startswith("queue.") and command not in ("queue.list", "queue.show"):
             return {"changed": [], "missing": [], "sending": []}
         return []
 
 
+def _makes(command: str) -> bool:
+    """Whether it needs the shared database even where there is none yet."""
+    return command.startswith(("user.", "dkim.")) and command not in ("user.list", "dkim.list")
+
+
 async def _nothing(ids: object) -> None:
     """There is no runner that could hold anything."""
+
+
+async def _nobody() -> None:
+    """No process runs that had to be told of a change."""
+
+
+def _masters(settings: Loaded) -> dict[str, bytes]:
+    """Master keys of vaults that a passphrase opens; a person at the terminal is asked for it. Blocks."""
+    try:
+        return unlocked(settings, _typed if sys.stdin.isatty() else None)
+    except KeyFault:  # Each command says by itself which vault does not open, and why.
+        return {}
+
+
+def _typed(vault: str) -> bytes:
+    return getpass(f"passphrase of vault {vault}: ").encode("utf-8", "surrogateescape")

@@ -86,6 +86,9 @@ url = "sqlite:data"                 # or one that several gateways share: "postg
 name = "main"
 provider = "file"
 path = "vault"
+# What opens the vault when the gateway starts. This file lies beside it to begin with; in earnest it is a credential
+# of systemd (secret_credential = "gateway-vault"), so that a copy of the disk alone opens nothing.
+secret_file = "service-secret"
 
 # Figures for Prometheus, and a health address. Opens a port, so it is off until you ask for it.
 # [metrics]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
@@ -13,8 +13,11 @@ from gateway.app import devcerts
 from gateway.app.first_settings import RULES_README, first_settings
 from gateway.connectors import patterns
 from gateway.connectors.outbound import smart_host
-from gateway.keys import file as file_vault
-from gateway.keys.vault import KeyFault
+from gateway.keys import access_head
+from gateway.keys.providers.file import custody, digits, protectors
+from gateway.keys.providers.file.means import DEFAULT as SECRET
+from gateway.keys.providers.file.sheet import Kind
+from gateway.keys.vault import KeyFault, KeyType
 from gateway.settings.place import EVERYWHERE, BadPlace, listening, overlap, written
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
@@ -35,7 +38,10 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What was made: for telling it. `listen` are HOST:PORT, `next_hop` is None where mail goes into `outbox`."""
+    """What was made: for telling it. `listen` are HOST:PORT, `next_hop` is None where mail goes into `outbox`.
+
+    `recovery_key`: the 48 digits that open the vault, which nobody can show again; None where none was wished for.
+    """
 
     folder: Path
     settings: Path
@@ -43,6 +49,7 @@ class Made:
     listen: tuple[str, ...]
     next_hop: str | None
     outbox: Path | None
+    recovery_key: str | None = field(default=None, repr=False)
 
 
 def init(
@@ -51,14 +58,15 @@ def init(
     domains: Sequence[str] = (),
     listen: Sequence[str] = (),
     next_hop: str | None = None,
+    recovery_key: bool = True,
     hostname: str,
     clock: Clock,
     chance: Chance,
 ) -> Made:
     """Make `folder` with settings, development certificates, vault and empty data folder.
 
-    `domains` are those of ours, `hostname` is this machine's name, for the certificate. Raises WrongUse or Refusal,
-    and then leaves nothing behind.
+    `domains` are those of ours, `hostname` is this machine's name, for the certificate, `recovery_key` says whether
+    the vault gets one beside its service secret. Raises WrongUse or Refusal, and then leaves nothing behind.
     """
     ours = tuple(dict.fromkeys(_domain(text) for text in domains)) or (DOMAIN,)
     doors = tuple(dict.fromkeys(_door(text) for text in listen)) or (LISTEN,)
@@ -71,6 +79,7 @@ def init(
         listen=doors,
         next_hop=hop,
         outbox=folder / "outbox" if hop is None else None,
+        recovery_key=digits.written(chance.octets(protectors.SEED_OCTETS)) if recovery_key else None,
     )
     try:
         _refuse_what_is_there(folder, hop)
@@ -112,7 +121,7 @@ def _hop(text: str) -> str:
 
 def _entries(hop: str | None) -> tuple[str, ...]:
     """What is made, gateway.toml last: where it stands, everything else stands."""
-    return ("certs", "data", "vault", "rules", *(("outbox",) if hop is None else ()), SETTINGS)
+    return ("certs", "data", "vault", SECRET, "rules", *(("outbox",) if hop is None else ()), SETTINGS)
 
 
 def _refuse_what_is_there(folder: Path, hop: str | None) -> None:
@@ -134,7 +143,7 @@ def _place(folder: Path, made: Made, hostname: str, clock: Clock, chance: Chance
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
-        _build(draft, made, hostname, clock.now(), chance)
+        _build(draft, made, hostname, clock, chance)
         for name in _entries(made.next_hop):
             (draft / name).rename(folder / name)
             placed.append(folder / name)
@@ -149,7 +158,8 @@ def _place(folder: Path, made: Made, hostname: str, clock: Clock, chance: Chance
         raise
 
 
-def _build(draft: Path, made: Made, hostname: str, now: float, chance: Chance) -> None:
+def _build(draft: Path, made: Made, hostname: str, clock: Clock, chance: Chance) -> None:
+    now = clock.now()
     certs = draft / "certs"
     certs.mkdir(mode=0o755)
     authority = devcerts.authority(now, chance)
@@ -161,7 +171,7 @@ def _build(draft: Path, made: Made, hostname: str, now: float, chance: Chance) -
     _sync(certs)
     (draft / "data").mkdir(mode=0o700)
     (draft / "vault").mkdir(mode=0o700)
-    file_vault.create(draft / "vault", ("default",), chance)
+    _build_vault(draft, made.recovery_key, clock, chance)
     rules = draft / "rules"
     rules.mkdir(mode=0o755)
     _write(rules / "README.md", RULES_README.encode(), 0o644)
@@ -169,6 +179,23 @@ def _build(draft: Path, made: Made, hostname: str, now: float, chance: Chance) -
         (draft / "outbox").mkdir(mode=0o700)  # Mail lies in it as it left, in clear.
     text = first_settings(made.domains, made.listen, made.next_hop)
     _write(draft / SETTINGS, text.encode(), 0o644)
+
+
+def _build_vault(draft: Path, recovery_key: str | None, clock: Clock, chance: Chance) -> None:
+    secret, now = protectors.new_secret(chance), clock.now()
+    _write(draft / SECRET, secret + b"\n", 0o600)
+    makers: list[custody.Maker] = [
+        lambda id_, master: protectors.with_secret(id_, "service", secret, master, now=now, chance=chance)
+    ]
+    if recovery_key is not None:
+        seed = digits.read(recovery_key)
+        makers.append(
+            lambda id_, master: protectors.with_seed(
+                Kind.RECOVERY_KEY, id_, "recovery", seed, master, {}, now=now, chance=chance
+            )
+        )
+    signers = {access_head.KEY: KeyType.EC_P256}  # Signs the key-access log.
+    custody.create(draft / "vault", ("default",), makers, signers=signers, chance=chance, clock=clock)
 
 
 def _server_names(made: Made, hostname: str) -> list[str]:

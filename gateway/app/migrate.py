@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from gateway.app.database import database, open_shared
-from gateway.app.keyring import make_keys
+from gateway.app.file_vaults import seal_up
+from gateway.app.keyring import Handed, make_keys
 from gateway.app.places import Places
+from gateway.app.selftest import tested
 from gateway.settings.load import Loaded, loaded
 from gateway.storage.migrate import MigrationFault, migrate_shared, migrate_spool
 from gateway.storage.replay import waiting_messages
@@ -24,23 +27,25 @@ def workers(settings: Loaded) -> int:
     return settings.settings.server.workers or len(os.sched_getaffinity(0))
 
 
-def migrate(path: Path) -> list[str]:
+def migrate(path: Path, masters: Mapping[str, bytes] | None = None) -> list[str]:
     """Bring everything to this version's form; a line for each thing done.
 
-    Raises BadSettings, MigrationFault, KeyFault.
+    `masters`: master keys of vaults that a passphrase opened, by the vaults' names. Raises BadSettings, MigrationFault,
+    KeyFault.
     """
-    settings = loaded(path)
+    settings = tested(loaded(path))
+    sealed = seal_up(settings, SystemChance(), SystemClock())
     try:
         told = _database(settings) if settings.is_shared else _files(settings, Places.of(settings))
         shared = open_shared(settings)
         try:
             _check_empty(settings, shared)
-            make_keys(settings, shared, SystemChance(), SystemClock())
+            make_keys(settings, shared, SystemChance(), SystemClock(), handed=Handed(masters=masters or {}))
         finally:
             shared.close()
     except (StorageBroken, StorageFull) as error:
         raise MigrationFault(str(error)) from error
-    return [*told, "domain keys: ready"]
+    return [*sealed, *told, "domain keys: ready"]
 
 
 def _database(settings: Loaded) -> list[str]:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from gateway.app.blobs import OWNER_OCTETS, open_blobs
 from gateway.app.database import database
-from gateway.app.keyring import open_sealer
+from gateway.app.keyring import Keyring, open_sealer
 from gateway.app.places import Places
 from gateway.settings.load import Loaded
 from gateway.storage.blobs import Blobs
@@ -63,15 +63,20 @@ async def open_stores(
     chance: Chance,
     tell: Callable[..., None],
     observe: Callable[[int, float], None],
+    keyring: Keyring | None = None,
 ) -> Stores:
     """Open them, the database first, then the keys, then the spools of these numbers. On PostgreSQL there is one spool,
     which all share, and no number counts. Raises KeyFault, StorageBroken, StorageFull, OSError.
+
+    With a `keyring` its keeper sees to the keys, and they need not be at hand; without one they are opened for good.
     """
     if loaded.is_shared:
-        return await _open_shared_stores(loaded, clock=clock, chance=chance, tell=tell, observe=observe)
+        return await _open_shared_stores(
+            loaded, clock=clock, chance=chance, tell=tell, observe=observe, keyring=keyring
+        )
     places = Places.of(loaded)
     shared = Shared(places.shared)
-    sealer = open_sealer(loaded, shared, chance)
+    sealer = open_sealer(loaded, shared, chance) if keyring is None else await keyring.open(shared)
     traces = TraceStore(shared, sealer)
     mover = Mover(traces, clock=clock, tell=tell)
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="disk")
@@ -79,13 +84,7 @@ async def open_stores(
     def moved(spool: Spool, records: Sequence[Prepared]) -> None:
         mover.move(spool, records)
 
-    blobs: dict[int, Blobs] = {}
-    if loaded.settings.storage.blobs is not None:
-        # Each spool has its part of the store to itself, so that it can tell what is left over there.
-        name = shared.run(lambda connection: owner(connection, chance.octets(OWNER_OCTETS)))
-        for number in numbers:
-            if (store := open_blobs(loaded, f"{name}/{number}", executor, clock)) is not None:
-                blobs[number] = store
+    blobs = _own_blobs(loaded, numbers, shared, executor, clock, chance)
     spools = [
         Spool(
             places.spool(number),
@@ -116,6 +115,17 @@ async def open_stores(
     )
 
 
+def _own_blobs(
+    loaded: Loaded, numbers: Sequence[int], shared: Shared, executor: ThreadPoolExecutor, clock: Clock, chance: Chance
+) -> dict[int, Blobs]:
+    """Each spool has its part of the store to itself, so that it can tell what is left over there."""
+    if loaded.settings.storage.blobs is None:
+        return {}
+    name = shared.run(lambda connection: owner(connection, chance.octets(OWNER_OCTETS)))
+    found = {number: open_blobs(loaded, f"{name}/{number}", executor, clock) for number in numbers}
+    return {number: store for number, store in found.items() if store is not None}
+
+
 async def _open_shared_stores(
     loaded: Loaded,
     *,
@@ -123,6 +133,7 @@ async def _open_shared_stores(
     chance: Chance,
     tell: Callable[..., None],
     observe: Callable[[int, float], None],
+    keyring: Keyring | None,
 ) -> Stores:
     """On PostgreSQL, as one node among others."""
     from gateway.storage.postgres.direct import Direct
@@ -136,8 +147,11 @@ async def _open_shared_stores(
     shared = PostgresShared(there)
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="disk")
     try:
-        # Both ask the server, and may wait for it.
-        sealer = await loop.run_in_executor(executor, open_sealer, loaded, shared, chance)
+        # All of it asks the server, and may wait for it.
+        if keyring is None:
+            sealer = await loop.run_in_executor(executor, open_sealer, loaded, shared, chance)
+        else:
+            sealer = await keyring.open(shared)
         traces = PostgresTraces(shared, sealer)
         blobs: Blobs | None = None
         if loaded.settings.storage.blobs is not None:

@@ -12,7 +12,7 @@ from gateway.accounts.register import Register, RegisterFault, is_short
 from gateway.app.channel import Fault
 from gateway.connectors.model import Domains
 from gateway.storage.accounts import Account, AccountStore, Transactions
-from gateway.storage.sealer import SealBroken, Sealer
+from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock, rfc3339
@@ -68,7 +68,7 @@ class People:
                     return self._changed(await self._register.change_addresses(**arguments))
         except RegisterFault as fault:
             raise Fault(str(fault)) from None
-        except (StorageBroken, StorageFull, SealBroken) as error:
+        except (StorageBroken, StorageFull, SealBroken, KeysClosed) as error:
             raise Fault(f"the accounts can't be used: {error}") from error
         raise Fault(f"there is no command {command!r}")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from gateway.app.terms import Policy
+from gateway.authenticate.stage import facts as authentication_facts
 from gateway.connectors.authenticated import AUTHENTICATED, is_complete
 from gateway.connectors.inbound import admit, may_reach
 from gateway.connectors.model import Inbound
@@ -16,11 +17,13 @@ from gateway.delivery.queue import Queue
 from gateway.delivery.route import reachable, route
 from gateway.mail import reply as say
 from gateway.mail.address import Address
+from gateway.mail.authentication import Authentication
 from gateway.mail.delivery import Delivery
 from gateway.mail.envelope import Client, PeerCertificate
 from gateway.mail.mail import Mail
-from gateway.mail.message import Content
+from gateway.mail.message import Content, prefaced
 from gateway.mail.reply import Refused
+from gateway.mail.signing import Signed
 from gateway.observe import events
 from gateway.observe.events import Event, Found
 from gateway.observe.log import Log
@@ -47,6 +50,8 @@ class Reception:
         clock: Clock,
         log: Log,
         metrics: Metrics,
+        authenticate: Callable[[Mail], Awaitable[Mail]] | None = None,
+        sign: Callable[[Mail], Awaitable[Mail]] | None = None,
     ) -> None:
         self.policy = policy
         self._spool = spool
@@ -55,7 +60,9 @@ class Reception:
         self._clock = clock
         self._log = log
         self._metrics = metrics
-        self.pipeline = Pipeline(admit=self._admit_message, route=self._route, spool=self._store)
+        self.pipeline = Pipeline(
+            admit=self._admit_message, authenticate=authenticate, sign=sign, route=self._route, spool=self._store
+        )
 
     # -- asked by sessions --------------------------------------------------------------------------------------------
 
@@ -150,7 +157,7 @@ class Reception:
             "from": sender,
             "recipients": recipients,
             "connector": mail.connector,
-            "size": mail.message.size,
+            "size": len(mail.preface) + mail.message.size,
             "message_id": message_id,
         }
         if unverified := [one.address.text for one in envelope.recipients if one.unverified]:
@@ -164,6 +171,11 @@ class Reception:
             if client.tls is not None and client.tls.certificate is not None:
                 facts["certificate"] = self._certificate(client.tls.certificate, mail.connector)
         told = [Event(message=mail.id, time=mail.received, event=events.RECEIVED, facts=facts)]
+        if mail.authentication is not None:
+            seen = authentication_facts(mail.authentication)
+            told.append(Event(message=mail.id, time=mail.received, event=events.AUTHENTICATED, facts=seen))
+        if mail.signed is not None:
+            told.append(_signing(mail, mail.signed))
         told += [_routed(mail, delivery, alone=len(deliveries) == 1) for delivery in deliveries]
         record = spool.new_record(
             mail.id, told, found=Found(sender=sender.lower(), recipients=tuple(recipients), message_id=message_id)
@@ -189,19 +201,21 @@ class Reception:
             "info",
             "received",
             id=mail.id,
-            size=mail.message.size,
+            size=len(mail.preface) + mail.message.size,
             recipients=len(mail.envelope.recipients),
             client=None if client is None else client.address,
             **({} if client is None or client.proxy is None else {"proxy": client.proxy}),
             connector=mail.connector,
             tls=None if tls is None else f"{tls['version']} {tls['cipher']}",
             **({} if client is None or client.user is None else {"user": client.user}),
+            **({} if mail.signed is None or not mail.signed.signatures else {"signed": mail.signed.domain}),
+            **({} if mail.authentication is None else {"dkim": _verdicts(mail.authentication)}),
         )
 
     def _release(self, spool: Spooling, deliveries: tuple[Delivery, ...], content: Content) -> None:
         """The trace is written: they may leave."""
         for delivery in deliveries:
-            self._offer(spool, delivery, content)
+            self._offer(spool, delivery, prefaced(delivery.preface, content) if delivery.preface else content)
 
 
 def _routed(mail: Mail, delivery: Delivery, *, alone: bool) -> Event:
@@ -213,6 +227,21 @@ def _routed(mail: Mail, delivery: Delivery, *, alone: bool) -> Event:
     if not alone:  # Else they are those of the message.
         facts["recipients"] = [target.address.text for target in delivery.targets]
     return Event(message=mail.id, time=mail.received, event=events.ROUTED, facts=facts)
+
+
+def _signing(mail: Mail, signed: Signed) -> Event:
+    facts: dict[str, object] = {"domain": signed.domain}
+    if signed.signatures:
+        facts["signatures"] = [{"selector": selector, "algorithm": how} for selector, how in signed.signatures]
+    if signed.reason is not None:
+        facts["reason"] = signed.reason
+    kind = events.SIGNED if signed.signatures else events.UNSIGNED
+    return Event(message=mail.id, time=mail.received, event=kind, facts=facts)
+
+
+def _verdicts(found: Authentication) -> str:
+    """The results on one line of the log, such as `pass partner.example`."""
+    return ", ".join(f"{one.verdict} {one.domain}".rstrip() for one in found.dkim)
 
 
 def _message_id(mail: Mail) -> str:

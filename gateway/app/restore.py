@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from gateway.app.vault_copy import VaultCopy, parsed, reopen
 from gateway.keys import domain
 from gateway.keys import passphrase as phrase
-from gateway.keys.file import FILE as VAULT_FILE
-from gateway.keys.file import FileVault
-from gateway.keys.vault import KeyFault
+from gateway.keys.providers.file.means import DEFAULT as SECRET
+from gateway.keys.providers.file.means import Means
+from gateway.keys.providers.file.store import FILE as VAULT_FILE
+from gateway.keys.providers.file.vault import FileVault, sheet_in
+from gateway.keys.vault import KeyFault, Vault
 from gateway.settings.fault import errors
 from gateway.settings.load import Loaded, read
 from gateway.storage import manifest as form
@@ -30,6 +33,7 @@ from gateway.storage.owner import OWNER
 from gateway.storage.shared import Shared
 from gateway.storage.writer import StorageBroken
 from gateway.world.chance import Chance
+from gateway.world.clock import Clock, SystemClock
 
 NAME: Final = "gateway.toml"
 DUMP: Final = "postgresql.dump"
@@ -56,10 +60,18 @@ class _Found:
 
     manifest: Manifest
     settings: Loaded
-    vaults: dict[str, bytes] = field(repr=False)
+    vaults: dict[str, VaultCopy] = field(repr=False)
 
 
-def restore(source: Path, into: Path, *, passphrase: bytes | None, without_vault: bool, chance: Chance) -> Restored:
+def restore(
+    source: Path,
+    into: Path,
+    *,
+    passphrase: bytes | None,
+    without_vault: bool,
+    chance: Chance,
+    clock: Clock | None = None,
+) -> Restored:
     """Make the folder `into` out of the backup `source`. Blocks. Raises RestoreFault; then nothing has changed.
 
     `without_vault`: leave sealed root keys where they are; the vault comes from elsewhere.
@@ -70,7 +82,7 @@ def restore(source: Path, into: Path, *, passphrase: bytes | None, without_vault
         with _opened(source) as file:
             found = _verified(file, passphrase, without_vault)
             file.seek(0)
-            return _Writing(into, found, chance).run(file)
+            return _Writing(into, found, chance, (clock or SystemClock()).now()).run(file)
     except BadArchive as error:
         raise RestoreFault(f"{source} can't be restored: {error}. Nothing was written") from error
     except (KeyFault, StorageBroken) as error:
@@ -145,7 +157,7 @@ def _name_difference(found: list[Member], said: tuple[Member, ...]) -> None:
 def _verified(file: BinaryIO, passphrase: bytes | None, without_vault: bool) -> _Found:
     said, kept = verify(file)
     settings = _settings(kept[form.SETTINGS])
-    vaults: dict[str, bytes] = {}
+    vaults: dict[str, VaultCopy] = {}
     for vault in said.vaults:
         if vault.member is None or without_vault:
             continue
@@ -156,7 +168,9 @@ def _verified(file: BinaryIO, passphrase: bytes | None, without_vault: bool) -> 
                 "its root keys are sealed under a passphrase; right would be --passphrase-stdin or --passphrase-file, "
                 "or --without-vault where the vault comes from elsewhere"
             )
-        vaults[vault.member] = phrase.unseal(passphrase, f"vault {vault.name}", kept[vault.member])
+        fips = settings.settings.security.fips
+        plain = phrase.unseal(passphrase, f"vault {vault.name}", kept[vault.member], fips=fips)
+        vaults[vault.member] = parsed(plain)
     return _Found(manifest=said, settings=settings, vaults=vaults)
 
 
@@ -173,7 +187,9 @@ def _settings(octets: bytes) -> Loaded:
 class _Writing:
     """One restore that is being written."""
 
-    def __init__(self, into: Path, found: _Found, chance: Chance) -> None:
+    def __init__(self, into: Path, found: _Found, chance: Chance, now: float) -> None:
+        self._chance = chance
+        self._now = now
         self._into = into
         self._found = found
         self._draft = into / f".restore-{chance.octets(6).hex()}"
@@ -266,7 +282,29 @@ class _Writing:
                 continue
             folder = self._draft / self._vaults[number]
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(folder / VAULT_FILE, [self._found.vaults[vault.member]])
+            copy = self._found.vaults[vault.member]
+            _write(folder / VAULT_FILE, [copy.file])
+            self._reopen(number, folder, copy)
+
+    def _reopen(self, number: int, folder: Path, copy: VaultCopy) -> None:
+        """See to what opens a sealed vault: a new secret, where the old one lay among what is restored."""
+        section = self._found.settings.settings.vaults[number]
+        if copy.master is None:
+            if sheet_in(folder) is not None:
+                self._notes.append(
+                    f"vault {section.name!r} is sealed: put back what opens it, or say gateway key recovery open "
+                    f"{section.name}"
+                )
+            return
+        elsewhere = section.secret_credential or section.secret_environment or section.passphrase_file
+        place = None if elsewhere and not section.secret_file else _inside(section.secret_file or SECRET)
+        if place is None:
+            self._notes.append(
+                f"vault {section.name!r} opens by what gateway.toml names ({section.secret_file or elsewhere}), which "
+                f"is not in it: put it there, or say gateway key recovery open {section.name}"
+            )
+            return
+        reopen(section.name, folder, copy.master, self._draft / place, now=self._now, chance=self._chance)
 
     def _try(self) -> None:
         """Raises StorageBroken, KeyFault where what was written would not serve."""
@@ -279,10 +317,14 @@ class _Writing:
             snapshot.forget_fact(shared, OWNER)
             for spool in data.glob("spool/*"):
                 (spool / "content").mkdir(mode=0o700, exist_ok=True)
-        held = {
-            vault.name: FileVault(vault.name, self._draft / self._vaults[number])
+        held: dict[str, Vault] = {
+            vault.name: FileVault(
+                vault.name,
+                self._draft / self._vaults[number],
+                Means(master=self._found.vaults[vault.member].master),
+            )
             for number, vault in enumerate(self._found.manifest.vaults)
-            if vault.member in self._found.vaults
+            if vault.member in self._found.vaults and self._is_open(vault.member, self._vaults[number])
         }
         if shared.exists() and held and len(held) == len(self._found.manifest.vaults):
             there = Shared(shared)
@@ -290,6 +332,9 @@ class _Writing:
                 domain.load(there, held)
             finally:
                 there.close()
+
+    def _is_open(self, member: str, place: PurePosixPath) -> bool:
+        return self._found.vaults[member].master is not None or sheet_in(self._draft / place) is None
 
 
 def _inside(text: str) -> PurePosixPath | None:

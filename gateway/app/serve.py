@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Sequence
+from getpass import getpass
 from pathlib import Path
+from typing import Final
 
 from gateway.app.check import check
 from gateway.app.child import WorkerFailed
+from gateway.app.file_vaults import unlocked
 from gateway.app.interpreter import command, environment
 from gateway.app.lock import FileLock, InUse
 from gateway.app.places import Places
+from gateway.app.selftest import tested
 from gateway.app.service import Service
 from gateway.app.supervisor import Supervisor
+from gateway.keys import fips
+from gateway.keys.vault import KeyFault
 from gateway.observe.log import configure
 from gateway.settings.fault import BadSettings, Fault, errors
 from gateway.settings.load import Loaded, loaded
 from gateway.world.clock import SystemClock
 from gateway.world.notify import Notify
+
+HANDED: Final = "--masters-stdin"  # As `gateway.cli.migrate` has it.
 
 
 def say(text: str) -> None:
@@ -34,7 +44,10 @@ def serve(path: Path) -> int:
     faults = check(path, ask=False)  # What the database server has to say comes out when it is migrated.
     if errors(faults):
         raise BadSettings(faults)
-    settings = loaded(path)
+    try:
+        settings = tested(loaded(path))
+    except KeyFault as error:
+        return _refuse(str(error))
     places = Places.of(settings)
     places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -49,11 +62,24 @@ def serve(path: Path) -> int:
         lock.release()
 
 
+def _ask(vault: str) -> bytes:
+    """The passphrase of a vault, typed at the terminal. It is not shown, and not kept."""
+    return getpass(f"passphrase of vault {vault}: ").encode("utf-8", "surrogateescape")
+
+
 def _serve(path: Path, settings: Loaded, faults: Sequence[Fault]) -> int:
+    try:
+        masters = unlocked(settings, _ask if sys.stdin.isatty() else None)
+    except KeyFault as closed:
+        return _refuse(str(closed))
     # In a process of its own: what migrations need is large, and this process stays. Ctrl-C is ours to hear.
-    migration = command("migrate", "--config", str(path))
+    migration = command("migrate", "--config", str(path), HANDED)
+    handed = json.dumps({name: b64encode(master).decode("ascii") for name, master in masters.items()}).encode()
     quiet = subprocess.DEVNULL
-    if subprocess.run(migration, env=environment(), stdout=quiet, check=False, start_new_session=True).returncode:
+    ended = subprocess.run(
+        migration, env=environment(), input=handed, stdout=quiet, check=False, start_new_session=True
+    )
+    if ended.returncode:
         return _refuse("the databases are not ready; nothing was started")
     for fault in faults:
         print(f"gateway: {fault}", file=sys.stderr)  # noqa: T201
@@ -61,9 +87,12 @@ def _serve(path: Path, settings: Loaded, faults: Sequence[Fault]) -> int:
     file = settings.settings.log.file
     log_path = None if file is None else settings.resolve(file)
     log = configure(settings.settings.log.level, log_path, "supervisor", clock, journal=settings.settings.log.journal)
+    for module in fips.modules():
+        log.tell("info", "cryptographic_module", module=module.name, does=module.does, fips=module.fips)
     try:
         service = Service(Notify(os.environ, os.getpid()), clock)
-        return asyncio.run(Supervisor(path, settings, faults, clock=clock, log=log, say=say, service=service).run())
+        supervisor = Supervisor(path, settings, faults, clock=clock, log=log, say=say, service=service, masters=masters)
+        return asyncio.run(supervisor.run())
     except* (OSError, WorkerFailed) as group:
         for error in _leaves(group):
             _refuse(str(error))

@@ -12,6 +12,7 @@ from gateway import __version__
 from gateway.app.own_certificates import is_about_dates
 from gateway.app.places import Places
 from gateway.app.renewal import renewal_warnings
+from gateway.keys.fips import modules
 from gateway.observe.metrics import Metrics
 from gateway.settings.fault import Fault
 from gateway.settings.load import Loaded
@@ -19,6 +20,7 @@ from gateway.world.clock import Clock, rfc3339
 
 OLD = 4 * 3600.0  # Seconds after which a waiting delivery deserves a look.
 RECENT = 3600.0  # Seconds for which a worker's death is told.
+MAIL = frozenset({"spool", "trace", "token"})  # The domain keys without which no mail can be kept.
 
 
 def memory(pid: int) -> int | None:
@@ -35,6 +37,12 @@ def memory(pid: int) -> int | None:
 def warning(code: str, text: str) -> dict[str, str]:
     """One thing that somebody should act on; docs/administrator.md says what to do for each code."""
     return {"code": code, "text": text}
+
+
+def cryptography(settings: Loaded) -> dict[str, Any]:
+    """Whether FIPS 140 is asked for, and which modules compute."""
+    told = [{"module": one.name, "does": one.does, "fips": one.fips, "words": one.words} for one in modules()]
+    return {"fips": settings.settings.security.fips, "modules": told}
 
 
 NOT_RUNNING = warning("not_running", "nothing serves with these settings, so no mail moves; gateway serve starts it")
@@ -97,12 +105,15 @@ class Status:
             ],
             "queue": queue,
             "oldest_waiting": None if oldest is None else rfc3339(oldest),
+            "cryptography": cryptography(settings),
             "warnings": list(certificates)
             + self._warnings(settings, now, queue, oldest, any(one["trace_failing"] for one in workers))
             + renewal_warnings(workers)
             + login_warnings(workers)
             + recipient_warnings(workers)
-            + storage_warnings(workers),
+            + storage_warnings(workers)
+            + vault_warnings(workers)
+            + log_warnings(workers),
         }
 
     def _process(self, name: str, pid: int, started: float, now: float) -> dict[str, Any]:
@@ -131,6 +142,50 @@ def storage_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         warning("storage", f"mail is answered 451 and waits, and the queue is not known: {fault}")
         for fault in sorted(faults)
     ]
+
+
+def log_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """What the processes say of the key-access log, each thing once."""
+    texts = {
+        "unwritten": "uses of keys wait in memory, since the key-access log can't be written: {}",
+        "unsigned": "the key-access log goes on without a signature over its end: {}",
+        "contradicted": "the key-access log does not fit what is known outside the database: {}",
+    }
+    states = [one["key_log"] for one in workers if one.get("key_log")]
+    return [
+        warning(f"key_log_{member}", text.format(why))
+        for member, text in texts.items()
+        for why in sorted({state[member] for state in states if state[member]})
+    ]
+
+
+def vault_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Vaults that do not answer or say no, and keys that are closed for it, each once, since a worker first saw it."""
+    away: dict[str, dict[str, Any]] = {}
+    closed: dict[str, dict[str, Any]] = {}
+    for one in workers:
+        keys = one.get("keys") or {}
+        for found, facts in ((away, keys.get("vaults", {})), (closed, keys.get("closed", {}))):
+            for name, trouble in facts.items():
+                if name not in found or trouble["since"] < found[name]["since"]:
+                    found[name] = trouble
+    told = []
+    for name, trouble in sorted(away.items()):
+        since, reason = rfc3339(trouble["since"]), trouble["reason"]
+        if trouble["denied"]:
+            told.append(warning("vault_denied", f"vault {name} says no since {since}: {reason}"))
+        else:
+            told.append(warning("vault_away", f"vault {name} can't be used since {since}: {reason}"))
+    reasons: dict[str, list[str]] = {}
+    for purpose, trouble in sorted(closed.items()):
+        reasons.setdefault(trouble["reason"], []).append(purpose)
+    for reason, purposes in reasons.items():
+        since = rfc3339(min(closed[purpose]["since"] for purpose in purposes))
+        waits = "mail is answered 451 and waits" if set(purposes) & MAIL else "what needs them waits"
+        told.append(
+            warning("keys_closed", f"the keys for {', '.join(purposes)} are closed since {since}, so {waits}: {reason}")
+        )
+    return told
 
 
 def recipient_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

@@ -1,7 +1,8 @@
 """The supervisor: binds the sockets, starts the workers, keeps them running, answers the command line (DESIGN 4).
 
-It holds no key and reads no mail. Each worker has a listening socket of its own (SO_REUSEPORT), which stays open here,
-so that neither a restart nor a reload drops what waits in its backlog.
+It reads no mail, and holds no key but the master keys of vaults that a passphrase opened, for workers to come. Each
+worker has a listening socket of its own (SO_REUSEPORT), which stays open here, so that neither a restart nor a reload
+drops what waits in its backlog.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from gateway.app.channel import Fault as Refusal
 from gateway.app.check import check
 from gateway.app.child import START, Child, WorkerFailed
 from gateway.app.health import Health
+from gateway.app.key_watch import KeyWatch
+from gateway.app.keys import COMMANDS as KEY_COMMANDS
+from gateway.app.keys import Keys, open_each
 from gateway.app.migrate import workers
 from gateway.app.own_certificates import EndWatch, certificate_warnings
 from gateway.app.places import Places
@@ -28,6 +32,7 @@ from gateway.observe.metrics import Metrics, lasting, merge, render
 from gateway.settings.fault import Fault, errors
 from gateway.settings.load import Loaded, loaded
 from gateway.settings.place import listening
+from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket, bind, control_server
 
@@ -50,8 +55,12 @@ class Supervisor:
         log: Log,
         say: Callable[[str], None],
         service: Service,
+        masters: Mapping[str, bytes] | None = None,
     ) -> None:
-        """`faults` are the settings' warnings; `say` tells the person at the terminal, `service` the init system."""
+        """`faults` are the settings' warnings; `say` tells the person at the terminal, `service` the init system.
+        `masters`: master keys of vaults that a passphrase opened, for the workers.
+        """
+        self._masters = masters or {}
         self._service = service
         self._path = path
         self._settings = settings
@@ -70,6 +79,15 @@ class Supervisor:
         self._samples: dict[int, Any] = {}
         self._gone: list[Any] = []
         self._reloading = asyncio.Lock()
+        self._keys = Keys(
+            lambda: self._settings,
+            open_vaults=lambda loaded: open_each(loaded, self._masters),
+            clock=clock,
+            chance=SystemChance(),
+            tell=log.tell,
+            changed=lambda: self._ask_all("keys", {}),
+        )
+        self._key_watch = KeyWatch(self._keys, clock, log.tell, lambda: self._settings)
         self.status = Status(clock, self._metrics)
 
     async def run(self) -> int:
@@ -97,6 +115,7 @@ class Supervisor:
             keepers += [tasks.create_task(self._sample()), tasks.create_task(self._heed_hangups())]
             keepers.append(tasks.create_task(self._service.watch()))
             keepers.append(tasks.create_task(EndWatch(self._clock, self._log, lambda: self._settings).run()))
+            keepers.append(tasks.create_task(self._key_watch.run()))
             self._ready.set()
             self._announce()
             self._service.ready(self._summary())
@@ -167,7 +186,7 @@ class Supervisor:
                 starts.create_task(self._start(slot, tasks))
 
     async def _start(self, slot: int, tasks: asyncio.TaskGroup) -> None:
-        child = Child(slot, self._path, self._clock)
+        child = Child(slot, self._path, self._clock, self._masters)
         self._children[slot] = child
         await child.start(self._settings, self._sockets(slot), tasks)
         self._log.tell("info", "worker_started", worker=slot, pid=child.pid)
@@ -285,6 +304,8 @@ class Supervisor:
                 ("storage.blobs", old.storage.blobs, now.storage.blobs),
                 ("storage.s3", old.storage.s3, now.storage.s3),
                 ("vaults", old.vaults, now.vaults),
+                ("keys.cache_seconds", old.keys.cache_seconds, now.keys.cache_seconds),
+                ("keys.log_days", old.keys.log_days, now.keys.log_days),
                 ("security", old.security, now.security),
                 ("metrics", old.metrics, now.metrics),
                 ("log.file", old.log.file, now.log.file),
@@ -315,13 +336,20 @@ class Supervisor:
         match command:
             case "status":
                 ending = asyncio.to_thread(certificate_warnings, self._settings, self._clock.now())
-                return self.status.told(await self._ask_all("status", {}), await ending)
+                workers_ = await self._ask_all("status", {})
+                return self.status.told(workers_, [*await ending, *await self._key_watch.warnings()])
             case "reload":
                 return await self.reload()
             case "trace":
                 return await self._ask_one("trace", arguments)
+            case "keys":  # A vault has changed: every worker looks at once, and says what of its keys is closed.
+                return await self._ask_all("keys", {})
+            case _ if command in KEY_COMMANDS:
+                return await self._keys.answer(command, arguments)
             case _ if command.startswith("user."):
                 return await self._ask_one(command, arguments)
+            case _ if command.startswith("dkim."):
+                return await self._ask_dkim(command, arguments)
             case _ if command.startswith("queue.") and self._settings.is_shared:
                 return await self._ask_one(command, arguments)  # Each worker sees, and reaches, the whole queue.
             case "queue.list" | "queue.show":
@@ -335,6 +363,13 @@ class Supervisor:
                     "sending": [id_ for one in answers for id_ in one["sending"]],
                 }
         raise Refusal(f"there is no command {command!r}")
+
+    async def _ask_dkim(self, command: str, arguments: dict[str, Any]) -> Any:
+        answer = await self._ask_one(command, arguments)
+        if command not in ("dkim.list", "dkim.show"):
+            await self._ask_all("keys", {})  # A vault may have a key more.
+            await self._ask_all("dkim.look", {})
+        return answer
 
     async def _ask_all(self, command: str, arguments: dict[str, Any]) -> list[Any]:
         answers = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.app.verification import Verification, verification
+from gateway.authenticate.terms import AuthenticateTerms
 from gateway.connectors.inbound import Inbounds, inbounds
 from gateway.connectors.model import Domains, Outbound
 from gateway.connectors.networks import network
@@ -32,6 +33,7 @@ class Policy:
     max_received: int
     listeners: tuple[Terms, ...]
     verification: Verification
+    authenticate: AuthenticateTerms
 
 
 def policy(loaded: Loaded) -> Policy:
@@ -51,6 +53,7 @@ def policy(loaded: Loaded) -> Policy:
         max_received=settings.server.max_received,
         listeners=tuple(listener_terms(loaded, one, hostname, asking=made.asking) for one in settings.listeners),
         verification=verification(loaded),
+        authenticate=AuthenticateTerms.from_settings(settings.authenticate, hostname),
     )
 
 
@@ -69,7 +72,12 @@ def listener_terms(loaded: Loaded, listener: schema.Listener, hostname: str, *, 
     """
     context = None
     if files := own_files(loaded, listener):
-        context = door_context(files, listener.minimum_tls, asking=asking and listener.kind == "relay")
+        context = door_context(
+            files,
+            listener.minimum_tls,
+            asking=asking and listener.kind == "relay",
+            fips=loaded.settings.security.fips,
+        )
     return Terms.made(
         name=listener.listen,
         hostname=listener.hostname or hostname,

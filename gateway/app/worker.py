@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
-
-import uvloop
 
 from gateway.app.blobs import keep_clear
 from gateway.app.channel import Channel
 from gateway.app.commands import Commands
+from gateway.app.conversion import Conversions
+from gateway.app.dkim import Dkim
 from gateway.app.doors import Doors
-from gateway.app.lock import FileLock, InUse, lock_soon
+from gateway.app.handover import TakenOver, taken_over
+from gateway.app.key_log import open_log, who
+from gateway.app.keyring import Keyring
+from gateway.app.lock import FileLock, lock_soon
+from gateway.app.mail_gate import MailGate
 from gateway.app.migrate import workers
 from gateway.app.parts import Stores, open_stores
 from gateway.app.people import People
 from gateway.app.places import Places
+from gateway.app.queue_counts import queue_counts
 from gateway.app.reception import Reception
 from gateway.app.recipients import Recipients
 from gateway.app.renewal import LOOK, Renewal
 from gateway.app.terms import Policy, policy
+from gateway.authenticate.arriving import Arrivals
+from gateway.authenticate.dkim.verify import Verifier
+from gateway.authenticate.signing import Signing
+from gateway.authenticate.signing import Terms as SigningTerms
+from gateway.authenticate.stage import Authenticating
 from gateway.delivery.attempt import Attempts
 from gateway.delivery.probe import Probes
 from gateway.delivery.runner import Runner
-from gateway.keys.vault import KeyFault
+from gateway.keys.access_writer import AccessLog
+from gateway.keys.vault import KeyFault, Vault
+from gateway.mail.envelope import Client
 from gateway.mail.queue_id import CHANCE, queue_id
-from gateway.observe.log import Level, Log, configure
+from gateway.observe.log import Level, Log
 from gateway.observe.metrics import Metrics
 from gateway.settings.fault import BadSettings
-from gateway.settings.load import Loaded, loaded
 from gateway.smtp.desk import Desk
+from gateway.storage.sealer import KeysClosed
+from gateway.storage.sharing import SharedStore
 from gateway.storage.spooling import Hands
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 from gateway.world.dns import SystemNames
-from gateway.world.sockets import Socket, adopt, receive_sockets
+from gateway.world.sockets import Socket, adopt
 
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
-SWITCH = 0.001  # Seconds until a thread that waits for the interpreter gets it: the writer waits with each client.
 GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
 ERASE = 3600.0  # Seconds between two looks for traces that are too old.
 
@@ -54,23 +62,34 @@ ERASE = 3600.0  # Seconds between two looks for traces that are too old.
 class Worker:
     """The parts of one process, joined."""
 
-    def __init__(
-        self, settings: Loaded, number: int, log: Log, handover: Socket, listening: Mapping[str, Socket]
-    ) -> None:
-        """`handover` brings what a reload changes; `listening` are the sockets of the listeners by their names."""
+    def __init__(self, taken: TakenOver, number: int, log: Log, handover: Socket) -> None:
+        """`handover` brings what a reload changes."""
+        settings, listening = taken.settings, taken.listening
         self._settings = settings
         self._number = number
         self._log = log
         self._clock = SystemClock()
         self._chance = SystemChance()
         self._metrics = Metrics()
+        self._keyring = Keyring(
+            settings,
+            clock=self._clock,
+            chance=self._chance,
+            tell=log.tell,
+            who=who(settings, f"worker-{number}"),
+            alone=workers(settings) == 1 and not settings.is_shared,
+            masters=taken.masters,
+            recorder=self._open_key_log,
+        )
         self._renewal = Renewal(settings)  # Before the policy reads what it will watch.
         self._policy: Policy = policy(settings)
         self._handover = handover
         self._listening = listening
         self._stopping = asyncio.Event()
+        self._keys_changed = asyncio.Event()
         self._drawn = b""
         self._people: People | None = None
+        self._key_log: AccessLog | None = None
         self._started = self._clock.now()
 
     async def run(self, control: int) -> None:
@@ -82,16 +101,31 @@ class Worker:
         locks = [await self._lock(number) for number in numbers]
         tell = self._log.tell
         stores = await open_stores(
-            self._settings, numbers, clock=self._clock, chance=self._chance, tell=tell, observe=self._committed
+            self._settings,
+            numbers,
+            clock=self._clock,
+            chance=self._chance,
+            tell=tell,
+            observe=self._committed,
+            keyring=self._keyring,
         )
         try:
             await self._serve(stores, control, loop)
         finally:
             if self._people is not None:
                 await loop.run_in_executor(None, self._people.close)
+                await loop.run_in_executor(None, self._signing.close)
+            if self._key_log is not None:  # After the last use of a key, while the database is there.
+                await loop.run_in_executor(None, self._key_log.close)
             await loop.run_in_executor(None, stores.close)
             for lock in locks:
                 lock.release()
+
+    def _open_key_log(self, shared: SharedStore) -> AccessLog:
+        """The keeper of the uses of keys, for the keyring."""
+        name, tell, held = f"worker-{self._number}", self._log.tell, self._keyring.vaults
+        self._key_log = open_log(self._settings, shared, process=name, clock=self._clock, tell=tell, vaults=held)
+        return self._key_log
 
     def _spool_numbers(self) -> list[int]:
         """Our own spool first, then those of workers that are no more, shared out among us. None on PostgreSQL."""
@@ -116,6 +150,7 @@ class Worker:
 
     async def _serve(self, stores: Stores, control: int, loop: asyncio.AbstractEventLoop) -> None:
         self._people = self._open_people(stores)
+        self._open_signing(stores, self._keyring.vaults)
         self._parts(stores)
         probes = Probes(names=self._names, clock=self._clock, chance=self._chance, hostname=self._policy.hostname)
         self._recipients = Recipients(probes=probes, clock=self._clock, log=self._log, metrics=self._metrics)
@@ -126,7 +161,14 @@ class Worker:
             for blobs, known in stores.shelved:
                 steady.append(tasks.create_task(keep_clear(blobs, known, self._clock, self._log.tell)))
             runner = tasks.create_task(self._runner.run())
-            await self._carry_leftovers()
+            leftovers = tasks.create_task(self._carry_leftovers())
+            steady += [leftovers, tasks.create_task(self._keyring.keeper.run())]
+            if self._key_log is not None:
+                steady.append(tasks.create_task(self._key_log.run()))
+            if self._gate.is_open:
+                await leftovers
+            await self._dkim.look()
+            steady += [tasks.create_task(self._dkim.watch()), tasks.create_task(self._follow_keys())]
             self._doors = Doors(self._desk, loop, tasks)
             await self._doors.arrange(self._policy.listeners, self._listening)
             steady.append(tasks.create_task(self._renew()))
@@ -150,7 +192,13 @@ class Worker:
         terms = self._policy
         dns = self._settings.settings.dns
         self._names = SystemNames(list(dns.resolvers), dns.timeout, self._clock)
-        self._attempts = Attempts(names=self._names, clock=self._clock, chance=self._chance, hostname=terms.hostname)
+        self._attempts = Attempts(
+            names=self._names,
+            clock=self._clock,
+            chance=self._chance,
+            hostname=terms.hostname,
+            convert=Conversions(self._signing, self._metrics.count),
+        )
         self._runner = Runner(
             queues=stores.spools,
             attempts=self._attempts,
@@ -173,6 +221,18 @@ class Worker:
         )
         for spool in stores.spools:
             spool.attend(hands)
+        self._receiving(stores)
+
+    def _receiving(self, stores: Stores) -> None:
+        """What sessions ask, and what stops them while keys are closed."""
+        terms = self._policy
+        self._arrivals = Arrivals(terms.authenticate, stores.executor, signs=self._signing.may_sign)
+        self._authenticating = Authenticating(
+            terms.authenticate,
+            Verifier(self._names, self._clock, stores.executor),
+            is_ours=self._is_ours,
+            count=self._metrics.count,
+        )
         self._reception = Reception(
             terms,
             spool=stores.spools[0],
@@ -181,6 +241,8 @@ class Worker:
             clock=self._clock,
             log=self._log,
             metrics=self._metrics,
+            authenticate=self._authenticating,
+            sign=self._signing.sign,
         )
         self._desk = Desk(
             clock=self._clock,
@@ -195,7 +257,11 @@ class Worker:
             count=self._metrics.count,
             contact=terms.contact,
             accounts=None if self._people is None else self._people.log_ins,
+            arriving=self._arrivals,
         )
+        self._gate = MailGate(self._desk, self._runner)
+        self._keyring.keeper.changed = self._heed_keys
+        self._heed_keys()
         self._commands = Commands(
             stores.spools,
             stores.traces,
@@ -205,6 +271,48 @@ class Worker:
             give_back=self._runner.give_back,
             wake=self._runner.wake,
         )
+
+    def _open_signing(self, stores: Stores, held: Mapping[str, Vault]) -> None:
+        """Have what leaves in our name signed."""
+        section = self._settings.settings.dkim
+        self._signing = Signing(
+            SigningTerms.from_settings(section),
+            vaults=held,
+            is_ours=self._is_ours,
+            clock=self._clock,
+            tell=self._log.tell,
+            count=self._metrics.count,
+        )
+        self._dkim = Dkim(
+            stores.shared,
+            stores.sealer,
+            held,
+            vault=lambda: self._settings.settings.dkim.vault,
+            clock=self._clock,
+            chance=self._chance,
+            tell=self._log.tell,
+            accepted=lambda: self._policy.accepted,
+            changed=self._signing.use,
+        )
+
+    def _is_ours(self, client: Client | None, connector: str | None) -> bool:
+        """Whether mail comes from our side: the gateway itself (no client), people who logged in, servers of ours."""
+        if client is None or client.user is not None:
+            return True
+        inbound = self._policy.inbounds.named(connector)
+        return inbound is not None and inbound.on_premises
+
+    def _heed_keys(self) -> None:
+        """Keys were closed or opened."""
+        self._gate.turn(self._keyring.is_mail_open)
+        self._keys_changed.set()
+
+    async def _follow_keys(self) -> None:
+        """What was read with keys that were closed meanwhile, or could not be read, is read again."""
+        while True:
+            await self._keys_changed.wait()
+            self._keys_changed.clear()
+            await self._dkim.look()
 
     async def _know_recipients(self, terms: Policy) -> None:
         """Have recipients verified as the policy says; where it does not, sessions need not ask."""
@@ -232,9 +340,15 @@ class Worker:
             self._metrics.observe(name, value, tuple(labels.values()))
 
     async def _carry_leftovers(self) -> None:
-        """Records that a former process left in the spools go first."""
+        """Records that a former process left in the spools go first; where there are no keys, as soon as there are."""
         for spool in self._stores.spools:
-            await self._stores.mover.recover(spool)
+            while True:
+                await self._gate.opened()
+                try:
+                    await self._stores.mover.recover(spool)
+                    break
+                except KeysClosed:
+                    await self._clock.sleep(1.0)
 
     async def _converse(self, channel: Channel) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -289,7 +403,7 @@ class Worker:
     # -- asked by the supervisor --------------------------------------------------------------------------------------
 
     def _fault(self, error: Exception) -> str:
-        if isinstance(error, (StorageBroken, StorageFull)):
+        if isinstance(error, (StorageBroken, StorageFull, KeyFault)):
             return str(error)  # Written for people.
         self._log.tell("error", "command_failed", error=type(error).__name__)
         return "something failed in a worker; the log says what"
@@ -304,15 +418,22 @@ class Worker:
                 return await self._sample()
             case "status":
                 return await self._status()
+            case "keys":
+                await self._keyring.keeper.look(hurry=True)
+                return self._keyring.keeper.facts
         if command.startswith("user.") and self._people is not None:
             return await self._people.answer(command, arguments)
+        if command.startswith("dkim."):
+            return await self._dkim.answer(command, arguments)
         return await self._commands.answer(command, arguments)
 
     async def _reload(self) -> bool:
-        new, sockets = taken_over(self._handover, self._settings.path)
+        taken = taken_over(self._handover, self._settings.path)
+        new, sockets = taken.settings, taken.listening
         renewal = Renewal(new)
         terms = policy(new)
         self._settings, self._renewal = new, renewal
+        self._signing.terms = SigningTerms.from_settings(new.settings.dkim)
         await self._take(terms, sockets)
         self._log.set_level(new.settings.log.level)
         return True
@@ -322,11 +443,13 @@ class Worker:
         await self._know_recipients(terms)
         self._policy = terms
         self._reception.policy = terms
+        self._arrivals.terms = self._authenticating.terms = terms.authenticate
         self._desk.contact = terms.contact
         self._runner.reconfigure(terms.outbounds, terms.retry, hostname=terms.hostname, contact=terms.contact)
         await self._doors.arrange(terms.listeners, sockets)
 
     async def _sample(self) -> Any:
+        self._keyring.count(self._metrics)
         for name, count in self._doors.sessions().items():
             self._metrics.set("sessions_open", count, (name,))
         if self._settings.is_shared and self._number != 0:
@@ -342,14 +465,7 @@ class Worker:
 
     async def _queue(self) -> tuple[dict[str, int], float | None]:
         """Deliveries by state, and when the oldest was taken."""
-        states = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
-        oldest: float | None = None
-        for spool in self._stores.spools:
-            counts, first = await spool.counts()
-            for state, number in counts.items():
-                states[state] += number
-            if first is not None:
-                oldest = first if oldest is None else min(oldest, first)
+        states, oldest = await queue_counts(self._stores.spools)
         if self._settings.is_shared:
             return states, oldest  # It knows what is on the wire, here and elsewhere.
         sending = min(len(self._runner.in_hand()["sending"]), states["ready"])
@@ -374,38 +490,7 @@ class Worker:
             "trace_failing": self._stores.mover.failing,
             "unrenewed": self._renewal.failing,
             "unverifying": self._recipients.absences(),
+            "keys": self._keyring.keeper.facts,
+            "key_log": None if self._key_log is None else self._key_log.state(),
             "logins": self._attempts.logins_refused(self._policy.outbounds),
         }
-
-
-def taken_over(handover: Socket, path: Path) -> tuple[Loaded, dict[str, Socket]]:
-    """Settings and listening sockets from the supervisor. Blocks; raises BadSettings, EOFError, OSError."""
-    octets, sockets = receive_sockets(handover)
-    note = json.loads(octets)
-    return loaded(path, note["settings"].encode()), dict(zip(note["listeners"], sockets, strict=True))
-
-
-def main(argv: list[str]) -> int:
-    """The process. Its exit status tells the supervisor nothing but that it ended."""
-    parser = argparse.ArgumentParser(prog="gateway worker")
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--number", type=int, required=True)
-    parser.add_argument("--control", type=int, required=True)
-    parser.add_argument("--sockets", type=int, required=True)
-    options = parser.parse_args(argv)
-    handover = adopt(options.sockets)
-    handover.setblocking(True)
-    settings, listening = taken_over(handover, options.config)
-    file = settings.settings.log.file
-    path = None if file is None else settings.resolve(file)
-    terms = settings.settings.log
-    log = configure(terms.level, path, f"worker-{options.number}", SystemClock(), journal=terms.journal)
-    sys.setswitchinterval(SWITCH)
-    try:
-        uvloop.run(Worker(settings, options.number, log, handover, listening).run(options.control))
-    except (KeyFault, StorageBroken, InUse, OSError) as error:
-        log.tell("error", "worker_failed", error=str(error))
-        return 1
-    finally:
-        log.close()
-    return 0

@@ -28,6 +28,10 @@ NextHop = Annotated[
     str | None,
     typer.Option("--next-hop", metavar="HOST:PORT", help="Where all mail goes. Default: files in DIR/outbox."),
 ]
+NoRecoveryKey = Annotated[
+    bool,
+    typer.Option("--no-recovery-key", help="Leave out the vault's recovery key; gateway key recovery create adds one."),
+]
 Portal = Annotated[str | None, typer.Option("--portal", metavar="HOST:PORT", help="Not built yet.", hidden=True)]
 Imap = Annotated[str | None, typer.Option("--imap", metavar="HOST:PORT", help="Not built yet.", hidden=True)]
 
@@ -37,6 +41,7 @@ def init(
     domain: Domain = None,
     listen: Listen = None,
     next_hop: NextHop = None,
+    no_recovery_key: NoRecoveryKey = False,
     portal: Portal = None,
     imap: Imap = None,
 ) -> None:
@@ -55,6 +60,7 @@ def init(
             domains=domain or (),
             listen=listen or (),
             next_hop=next_hop,
+            recovery_key=not no_recovery_key,
             hostname=platform.node(),
             clock=SystemClock(),
             chance=SystemChance(),
@@ -72,7 +78,8 @@ def _tell(made: Made) -> None:
     say(f"Made {plain(made.folder)}:")
     line("  gateway.toml", f"the settings; domains of yours: {', '.join(made.domains)}")
     line("  certs/      ", "a development CA and a server certificate from it, for this machine alone")
-    line("  vault/      ", "the root keys; in earnest on another disk, and in a backup of their own")
+    line("  vault/      ", "the root keys, sealed; in earnest on another disk, and in a backup of their own")
+    line("  service-secret", "opens the vault at the start; in earnest a credential of systemd")
     line("  data/       ", "mail on its way, sealed with those keys")
     if made.outbox is not None:
         line("  outbox/     ", "here every message that leaves becomes a file; --next-hop sends it on instead")
@@ -80,4 +87,22 @@ def _tell(made: Made) -> None:
     where = " and ".join(made.listen)
     goes = f"goes on to {made.next_hop}" if made.next_hop else "lands in outbox/"
     say(f"It will take mail from this machine at {where}; what it takes {goes}.")
+    if made.recovery_key is not None:
+        _tell_recovery_key(made.recovery_key)
     say(f"Next: gateway serve --config {plain(made.settings)}")
+
+
+def _tell_recovery_key(digits: str) -> None:
+    print()
+    say("Recovery key of the vault, shown this once:")
+    print()
+    groups = digits.split("-")
+    for half in (groups[:4], groups[4:]):
+        say(f"    {'-'.join(half)}")
+    print()
+    say(
+        "It opens the vault on the day when nothing else does; without it and without service-secret all stored mail "
+        "is lost. Write it down, keep it away from this machine, then prove that you hold it: "
+        "gateway key recovery verify main"
+    )
+    print()

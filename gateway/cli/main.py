@@ -5,7 +5,24 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import backup, check, connector, init, queue, reload, send, serve, status, trace, user, version
+from gateway.cli import authenticate as authentication
+from gateway.cli import (
+    backup,
+    check,
+    connector,
+    dkim,
+    init,
+    inventory,
+    key,
+    queue,
+    reload,
+    send,
+    serve,
+    status,
+    trace,
+    user,
+    version,
+)
 from gateway.cli import migrate as migration
 from gateway.cli.output import Config
 from gateway.cli.reach import settings_path, speaking
@@ -24,8 +41,12 @@ ORDER = (
     "send",
     "queue",
     "trace",
+    "authenticate",
     "connector",
     "user",
+    "dkim",
+    "key",
+    "inventory",
     "backup",
     "restore",
     "migrate",
@@ -72,6 +93,8 @@ def _command_line() -> typer.Typer:
         (WATCH, "status", "What runs, what waits, what needs attention.", status.status),
         (WATCH, "send", "Send a test message and tell what became of it.", send.send),
         (WATCH, "trace", "Tell the story of a message.", trace.trace),
+        (WATCH, "authenticate", "Judge who a message in a file really comes from.", authentication.authenticate),
+        (CARE, "inventory", "Tell what is encrypted how, for an auditor.", inventory.inventory),
         (CARE, "backup", "Write the whole gateway into one file.", backup.backup),
         (CARE, "restore", "Make a gateway out of a backup.", backup.restore),
         (CARE, "migrate", "Bring the databases up to this version.", _migrate),
@@ -81,6 +104,8 @@ def _command_line() -> typer.Typer:
     whole.add_typer(queue.app, name="queue", rich_help_panel=WATCH)
     whole.add_typer(connector.app, name="connector", rich_help_panel=WATCH)
     whole.add_typer(user.app, name="user", rich_help_panel=CARE)
+    whole.add_typer(dkim.app, name="dkim", rich_help_panel=CARE)
+    whole.add_typer(key.app, name="key", rich_help_panel=CARE)
     return whole
 
 

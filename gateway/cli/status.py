@@ -30,6 +30,7 @@ def status(context: typer.Context, config: Config = None, as_json: Json = False)
         _listeners(answer["listeners"])
         if not any(warning["code"] == STORAGE for warning in answer["warnings"]):  # Else nobody can tell.
             _queue(answer["queue"], answer["oldest_waiting"])
+        _cryptography(answer.get("cryptography"))
         _warnings(answer["warnings"], there.serving)
 
 
@@ -71,6 +72,16 @@ def _queue(states: dict[str, int], oldest: str | None) -> None:
     say(f"The queue holds {count(total, 'delivery', 'deliveries')}: {parts}.")
     if oldest:
         say(f"The oldest that waits came at {moment(oldest)}. To see why: gateway queue list")
+
+
+def _cryptography(facts: dict[str, Any] | None) -> None:
+    """Where FIPS 140 is asked for: which modules compute, and whether they can be validated ones."""
+    if facts is None or not facts["fips"]:
+        return
+    print()
+    say("Only what FIPS 140 approves is used ([security] fips).")
+    for module in facts["modules"]:
+        say(plain(module["words"]))
 
 
 def _warnings(warnings: list[dict[str, str]], serving: bool) -> None:

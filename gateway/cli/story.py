@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from gateway.authenticate.dkim.findings import ALL as REASONS
+from gateway.authenticate.dkim.findings import NOT_SIGNED
 from gateway.cli.words import moment, octets, path, plain, seconds, some
 from gateway.observe import events
 
@@ -86,6 +88,38 @@ def _received(event: Facts) -> str:
     return "; ".join(words)
 
 
+def _authenticated(event: Facts) -> str:
+    told = []
+    for one in event.get("dkim") or ():
+        reason = str(one.get("reason") or "")
+        if reason == NOT_SIGNED.word:
+            return "Not signed with DKIM"
+        key = f", {one['bits']} bits" if one.get("bits") else ""
+        of = (
+            f" of {plain(one['domain'])} (selector {plain(one.get('selector') or '-')}{key})"
+            if one.get("domain")
+            else ""
+        )
+        why = f": {plain(REASONS[reason].text if reason in REASONS else reason)}" if reason else ""
+        told.append(f"{plain(one.get('result', '-'))}{of}{why}")
+    words = f"DKIM signature {'; '.join(told)}" if len(told) == 1 else f"DKIM signatures: {'; '.join(told)}"
+    return words + (f"; {event['skipped']} more were not judged" if event.get("skipped") else "")
+
+
+def _signed(event: Facts) -> str:
+    made = [
+        f"{plain(one.get('selector', '-'))} ({plain(one.get('algorithm', '-'))})"
+        for one in event.get("signatures") or ()
+    ]
+    lacks = f"; not with all keys: {plain(event['reason'])}" if event.get("reason") else ""
+    return f"Signed with DKIM for {plain(event.get('domain') or '-')} by {_addresses(made)}{lacks}"
+
+
+def _unsigned(event: Facts) -> str:
+    whose = f" for {plain(event['domain'])}" if event.get("domain") else ""
+    return f"Not signed with DKIM{whose}: {plain(event.get('reason') or '-')}"
+
+
 def _routed(event: Facts) -> str:
     where = f" towards {plain(event['destination'])}" if event.get("destination") else ""
     whom = f" for {_addresses(event['recipients'])}" if event.get("recipients") else ""
@@ -102,6 +136,19 @@ def _attempt(event: Facts) -> str:
     spoken = tls is not None or (event.get("outcome") == "delivered" and event.get("address"))
     secured = f"; {tls_words(tls)}" if spoken else ""
     return f"{_delivery(event)} tried at {host}: {plain(event.get('outcome', '-'))}{took}{secured}"
+
+
+def _converted(event: Facts) -> str:
+    words = [f"{_delivery(event)} was converted to 7 bits for {plain(event.get('host') or '-')}, which has no 8BITMIME"]
+    if event.get("encodings"):
+        words.append(_addresses(event["encodings"]))
+    if event.get("signed"):
+        words.append(f"signed anew by {_addresses(event['signed'])}")
+    elif event.get("taken_off"):
+        words.append(f"our signature taken off and not made anew: {plain(event.get('unsigned') or '-')}")
+    if event.get("broken_signatures"):
+        words.append(f"signatures of others that don't verify any more: {plain(event['broken_signatures'])}")
+    return "; ".join(words)
 
 
 def _recipient(event: Facts) -> str:
@@ -147,8 +194,12 @@ def _client_gone(event: Facts) -> str:
 
 _TELLERS: Final[dict[str, Callable[[Facts], str]]] = {
     events.RECEIVED: _received,
+    events.AUTHENTICATED: _authenticated,
+    events.SIGNED: _signed,
+    events.UNSIGNED: _unsigned,
     events.ROUTED: _routed,
     events.ATTEMPT: _attempt,
+    events.CONVERTED: _converted,
     events.RECIPIENT: _recipient,
     events.DEFERRED: _deferred,
     events.DONE: _done,

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 def run(argv: list[str]) -> int:
     """Be the worker that `argv` describes until told to stop; the exit status."""
-    from gateway.app import worker
+    from gateway.app import worker_process
 
-    return worker.main(argv)
+    return worker_process.main(argv)

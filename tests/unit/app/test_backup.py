@@ -16,11 +16,13 @@ import pytest
 from gateway.app import backup as module
 from gateway.app.backup import BackupFault, backup
 from gateway.app.blobs import open_blobs
+from gateway.app.file_vaults import open_file_vault
 from gateway.app.init import init
 from gateway.app.migrate import migrate
 from gateway.app.parts import Stores, open_stores
 from gateway.app.restore import Restored, RestoreFault, restore, verify
 from gateway.keys import passphrase
+from gateway.keys.providers.file.vault import facts
 from gateway.keys.vault import KeyFault
 from gateway.settings.load import loaded
 from gateway.storage import manifest as form
@@ -30,6 +32,7 @@ from gateway.storage.manifest import Manifest
 from gateway.storage.owner import OWNER
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
+from tests.fakes import clear_vault
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.spool import put
@@ -154,8 +157,9 @@ def test_a_gateway_comes_back_from_nothing(path: Path, tmp_path: Path) -> None:
 def test_a_backup_is_nothing_to_read_for_whoever_has_it_alone(path: Path) -> None:
     asyncio.run(filled(path))
     octets = made(path).read_bytes()
-    keys = (path.parent / "vault/root-keys").read_bytes().splitlines()[1].split()[2]
-    for secret in (b"MARKER-OF-THE-TEST", b"otto@partner.example", keys, b"PRIVATE KEY"):
+    keys = (path.parent / "vault/root-keys").read_bytes().splitlines()[2]
+    opens = (path.parent / "service-secret").read_bytes().strip()
+    for secret in (b"MARKER-OF-THE-TEST", b"otto@partner.example", keys, opens, b"PRIVATE KEY"):
         assert secret not in octets
 
 
@@ -236,6 +240,48 @@ def test_before_the_first_start_settings_and_keys_are_saved(path: Path, tmp_path
     shutil.rmtree(path.parent / "data")
     done = again(made(path), tmp_path / "new")
     assert "nothing was ever accepted" in done.notes[0]
+    before, after = loaded(path), loaded(done.settings)
+    assert (
+        open_file_vault(after, after.settings.vaults[0]).keys()
+        == open_file_vault(before, before.settings.vaults[0]).keys()
+    )
+
+
+def test_a_restored_vault_opens_by_a_secret_of_its_own_and_by_all_that_opened_it_before(
+    path: Path, tmp_path: Path
+) -> None:
+    done = again(made(path), tmp_path / "new")
+    secret = done.folder / "service-secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert secret.read_bytes() != (path.parent / "service-secret").read_bytes()
+    head = facts(done.folder / "vault").head
+    assert head is not None
+    assert [one.name for one in head.protectors] == ["service", "recovery", "restored-1"]
+    shutil.copy(path.parent / "service-secret", secret)
+    after = loaded(done.settings)
+    assert open_file_vault(after, after.settings.vaults[0]).keys()
+
+
+@pytest.mark.parametrize(
+    "named", ['secret_credential = "vault"', 'secret_file = "/nowhere/secret"', 'secret_environment = "K1_SECRET"']
+)
+def test_what_opens_a_vault_from_elsewhere_is_asked_for_in_a_note(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    secret = (path.parent / "service-secret").read_text()
+    path.write_text(path.read_text().replace('secret_file = "service-secret"', named))
+    if "environment" in named:
+        monkeypatch.setenv("K1_SECRET", secret)
+    done = again(made(path), tmp_path / "new")
+    assert not (done.folder / "service-secret").exists()
+    assert any("gateway key recovery open main" in note for note in done.notes)
+
+
+def test_a_clear_vault_of_before_comes_back_as_it_was(path: Path, tmp_path: Path) -> None:
+    shutil.rmtree(path.parent / "vault")
+    clear_vault.create(path.parent / "vault", ("default",), FakeChance("clear"))
+    shutil.rmtree(path.parent / "data", ignore_errors=True)
+    done = again(made(path), tmp_path / "new")
     assert (done.folder / "vault/root-keys").read_bytes() == (path.parent / "vault/root-keys").read_bytes()
 
 
@@ -252,6 +298,7 @@ def test_without_the_vault_its_keys_are_left_out_and_it_is_said(path: Path, tmp_
     with pytest.raises(KeyFault):
         asyncio.run(queued(done.settings))
     shutil.copytree(path.parent / "vault", done.folder / "vault")
+    shutil.copy(path.parent / "service-secret", done.folder / "service-secret")
     assert asyncio.run(queued(done.settings)) == ALL
 
 
@@ -276,12 +323,9 @@ def test_a_vault_that_belongs_to_other_data_is_noticed(path: Path, tmp_path: Pat
     source = made(path)
 
     def swap(files: dict[str, bytes]) -> None:
-        plain = passphrase.unseal(PHRASE, "vault main", files["vaults/0.sealed"])
         shutil.rmtree(tmp_path / "g")
         init(tmp_path / "g", hostname="x.example", clock=SystemClock(), chance=FakeChance("other"))
-        other = (tmp_path / "g/vault/root-keys").read_bytes()
-        assert other != plain
-        files["vaults/0.sealed"] = passphrase.seal(PHRASE, "vault main", other, FakeChance())
+        files["vaults/0.sealed"] = contents(made(path, name="other"))["vaults/0.sealed"]
 
     rewritten(source, swap)
     with pytest.raises(RestoreFault, match="does not open"):

@@ -201,7 +201,7 @@ def test_a_vault_that_others_may_read(path: Path) -> None:
 def test_no_vault_at_all(path: Path) -> None:
     text = path.read_text()
     head, _, tail = text.partition("[[vaults]]")
-    path.write_text("vaults = []\n" + head + tail.partition('path = "vault"')[2])
+    path.write_text("vaults = []\n" + head + tail.partition('secret_file = "service-secret"')[2])
     assert lines(path) == [
         "vaults: found an empty list; right would be one vault at least: without a key nothing can be stored"
     ]

@@ -8,10 +8,10 @@ import pytest
 
 from gateway.app.check import check
 from gateway.app.database_check import judge_database
-from gateway.keys.file import create
 from gateway.settings.fault import Fault
 from gateway.settings.load import read
 from gateway.world.chance import SystemChance
+from tests.fakes.clear_vault import create
 from tests.fakes.settings import PLAIN
 from tests.postgres import Cluster
 

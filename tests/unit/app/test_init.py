@@ -11,11 +11,14 @@ from cryptography import x509
 
 from gateway.app import init as maker
 from gateway.app.check import check
+from gateway.app.file_vaults import open_file_vault
 from gateway.app.init import Made, Refusal, WrongUse, init
-from gateway.keys import file as file_vault
-from gateway.keys.file import FileVault
+from gateway.keys.providers.file import custody, digits, protectors
+from gateway.keys.providers.file.means import Means
+from gateway.keys.providers.file.sheet import Kind
+from gateway.keys.providers.file.vault import FileVault, facts
 from gateway.keys.vault import Unavailable
-from gateway.settings.load import load
+from gateway.settings.load import load, loaded
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 
@@ -45,6 +48,7 @@ def test_defaults(tmp_path: Path) -> None:
         "outbox",
         "rules",
         "rules/README.md",
+        "service-secret",
         "vault",
         "vault/root-keys",
     }
@@ -108,8 +112,30 @@ def test_secrets_are_for_the_owner_alone(tmp_path: Path) -> None:
     }
 
 
-def test_the_vault_has_a_root_key_named_default(tmp_path: Path) -> None:
-    assert FileVault("main", made(tmp_path / "var").folder / "vault").roots() == ("default",)
+def test_the_vault_is_sealed_under_its_secret_and_its_recovery_key(tmp_path: Path) -> None:
+    done = made(tmp_path / "var")
+    settings = loaded(done.settings)
+    vault = open_file_vault(settings, settings.settings.vaults[0])
+    assert [key.name for key in vault.keys()] == ["access-log", "default"]
+    assert vault.head is not None
+    assert [(one.kind, one.proved) for one in vault.head.protectors] == [
+        (Kind.SECRET, None),
+        (Kind.RECOVERY_KEY, None),
+    ]
+    assert done.recovery_key is not None
+    seed = digits.read(done.recovery_key)
+    master = protectors.opened(vault.head.id, vault.head.protectors[1], seed)
+    with_it = FileVault("main", done.folder / "vault", Means(master=master))
+    assert with_it.keys() == vault.keys()
+    assert done.recovery_key not in repr(done)
+
+
+def test_the_recovery_key_can_be_left_out(tmp_path: Path) -> None:
+    done = made(tmp_path / "var", recovery_key=False)
+    assert done.recovery_key is None
+    head = facts(done.folder / "vault").head
+    assert head is not None
+    assert [one.kind for one in head.protectors] == [Kind.SECRET]
 
 
 def test_the_server_certificate_is_for_this_machine(tmp_path: Path) -> None:
@@ -169,10 +195,10 @@ def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), Unavailable("the disk is full")])
 def test_a_failure_midway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr(file_vault, "create", fail)
+    monkeypatch.setattr(custody, "create", fail)
     with pytest.raises(Refusal, match="Nothing was left behind"):
         made(tmp_path / "new" / "var")
     assert everything(tmp_path) == set()

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.app.migrate import migrate
-from gateway.keys.file import create
 from gateway.storage.migrate import MigrationFault
 from gateway.storage.writer import open_database
 from gateway.world.chance import SystemChance
+from tests.fakes.clear_vault import create
 
 SETTINGS = """\
 [server]

@@ -13,7 +13,6 @@ from gateway.app.database import database, open_shared
 from gateway.app.keyring import make_keys, open_sealer
 from gateway.app.migrate import migrate
 from gateway.app.parts import Stores, open_stores
-from gateway.keys.file import create
 from gateway.keys.vault import KeyFault
 from gateway.settings.load import Loaded, loaded
 from gateway.storage.keyrows import KeyRow
@@ -22,6 +21,7 @@ from gateway.storage.postgres.connection import Database
 from gateway.storage.writer import StorageBroken
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
+from tests.fakes.clear_vault import create
 from tests.fakes.settings import PLAIN
 from tests.fakes.spool import delivery_of, event_of, mail_of, message_of
 
@@ -173,7 +173,7 @@ async def test_commands_reach_what_lies_in_the_database(node: Node) -> None:
         status = node.ask("status")
         assert isinstance(status, dict)
         assert (status["queue"]["ready"], status["queue"]["held"]) == (0, 1)
-        assert [one["code"] for one in status["warnings"]] == ["not_running", "held"]
+        assert [one["code"] for one in status["warnings"]] == ["not_running", "vault_unsealed", "held"]
         stories = node.ask("trace", id="Q1")
         assert isinstance(stories, list)
         assert [event["event"] for event in stories[0]["events"]] == ["received", "held"]

@@ -14,16 +14,19 @@ import pytest
 
 from gateway.app.reception import MAX_MESSAGE_ID, Reception
 from gateway.app.terms import policy
+from gateway.authenticate.stage import facts as authentication_facts
 from gateway.connectors.authenticated import AUTHENTICATED
 from gateway.connectors.described import shown
 from gateway.delivery.queue import Queue
 from gateway.mail import reply as say
 from gateway.mail.address import parse_address
+from gateway.mail.authentication import Authentication, DkimResult, Verdict
 from gateway.mail.delivery import Delivery
 from gateway.mail.envelope import Client, Envelope, Recipient, Tls
 from gateway.mail.mail import Mail
 from gateway.mail.message import Content, Held, Message
 from gateway.mail.reply import Refused, Reply
+from gateway.observe.events import AUTHENTICATED as AUTHENTICATED_EVENT
 from gateway.observe.events import CLIENT_GONE, RECEIVED, ROUTED
 from gateway.observe.metrics import Metrics
 from gateway.storage import mover as mover_module
@@ -394,3 +397,25 @@ async def test_the_trace_tells_whose_certificate_it_was(
     await taking.moved()
     (received,) = [one for record in taking.traces.kept for one in record.events if one.event == RECEIVED]
     assert received.facts["certificate"] == {"name": "mx.partner.example", "issuer": "Partner CA", "trusted": trusted}
+
+
+# -- who it really comes from -----------------------------------------------------------------------------------------
+
+
+async def test_what_was_found_of_a_signature_stands_in_trace_and_log(taking: Taking) -> None:
+    found = Authentication(
+        dkim=(DkimResult(verdict=Verdict.PASS, domain="corp.example", selector="sel", bits=2048),), skipped=1
+    )
+    await taking.reception.accept(replace(mail(), authentication=found))
+    await taking.moved()
+    (record,) = taking.traces.kept
+    assert [one.event for one in record.events] == [RECEIVED, AUTHENTICATED_EVENT, ROUTED]
+    assert record.events[1].facts == authentication_facts(found)
+    assert [facts["dkim"] for _, event, facts in taking.sink.lines if event == "received"] == ["pass corp.example"]
+
+
+async def test_mail_that_nobody_judged_has_no_word_of_it(taking: Taking) -> None:
+    await taking.reception.accept(mail())
+    await taking.moved()
+    assert "authenticated" not in str(taking.traces.kept)
+    assert "dkim" not in str(taking.sink.lines)

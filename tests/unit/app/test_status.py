@@ -48,6 +48,38 @@ def codes(answer: dict[str, Any]) -> list[str]:
     return [one["code"] for one in answer["warnings"]]
 
 
+def trouble(reason: str, since: float, *, denied: bool = False) -> dict[str, Any]:
+    return {"reason": reason, "since": since, "denied": denied}
+
+
+def test_a_vault_that_does_not_answer_is_told_once_since_the_first_worker_saw_it(settings: Loaded) -> None:
+    one = {
+        "closed": {},
+        "vaults": {"hsm": trouble("no answer", NOW - 5), "main": trouble("disabled", NOW, denied=True)},
+    }
+    other = {"closed": {}, "vaults": {"hsm": trouble("no answer", NOW - 9)}}
+    answer = status(settings).told([worker(0, keys=one), worker(1, keys=other)])
+    assert answer["warnings"] == [
+        {"code": "vault_away", "text": "vault hsm can't be used since 2026-11-03T09:59:51.000Z: no answer"},
+        {"code": "vault_denied", "text": "vault main says no since 2026-11-03T10:00:00.000Z: disabled"},
+    ]
+
+
+def test_closed_keys_are_told_by_their_reason_with_what_waits_for_them(settings: Loaded) -> None:
+    closed = {
+        "spool": trouble("disabled", NOW - 1, denied=True),
+        "trace": trouble("disabled", NOW - 2, denied=True),
+        "dkim": trouble("no answer", NOW),
+    }
+    answer = status(settings).told([worker(0, keys={"closed": closed, "vaults": {}}), worker(1)])
+    assert [one["text"] for one in answer["warnings"]] == [
+        "the keys for dkim are closed since 2026-11-03T10:00:00.000Z, so what needs them waits: no answer",
+        "the keys for spool, trace are closed since 2026-11-03T09:59:58.000Z, so "
+        "mail is answered 451 and waits: disabled",
+    ]
+    assert set(codes(answer)) == {"keys_closed"}
+
+
 def test_processes_listeners_and_queue_are_those_of_all_workers(settings: Loaded) -> None:
     answer = status(settings).told([worker(0, oldest=NOW - 5), worker(1, oldest=NOW - 9)])
     assert [one["name"] for one in answer["processes"]] == ["supervisor", "worker 0", "worker 1"]

@@ -101,7 +101,7 @@ def test_an_attempt_that_settled_all_is_told_as_what_happened() -> None:
 
 
 def test_an_unknown_event_is_shown_as_it_stands() -> None:
-    assert sentence({"event": "signed", "time": "x", "selector": "s1"}) == "signed: selector s1"
+    assert sentence({"event": "weighed", "time": "x", "scale": "s1"}) == "weighed: scale s1"
 
 
 def test_a_next_hop_in_clear_is_said_to_be_so() -> None:
@@ -215,3 +215,28 @@ def test_a_clients_certificate_is_told(command_line: CommandLine) -> None:
     }
     console = FakeConsole(trace=[{"id": "Q1", "events": [event]}])
     assert "certificate of mx.partner.example from Partner CA, trusted" in command_line.run(console, "trace", "Q1").out
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (
+            {"dkim": [{"result": "pass", "domain": "corp.example", "selector": "sel", "bits": 2048, "reason": ""}]},
+            "DKIM signature pass of corp.example (selector sel, 2048 bits)",
+        ),
+        ({"dkim": [{"result": "none", "reason": "not_signed", "domain": ""}]}, "Not signed with DKIM"),
+        (
+            {
+                "dkim": [
+                    {"result": "fail", "domain": "a.example", "selector": "s", "reason": "body_changed"},
+                    {"result": "neutral", "domain": "", "reason": "of_another_version"},
+                ],
+                "skipped": 3,
+            },
+            "DKIM signatures: fail of a.example (selector s): the body is not the one that was signed; "
+            "neutral: of_another_version; 3 more were not judged",
+        ),
+    ],
+)
+def test_what_was_found_of_signatures_is_told(facts: dict[str, Any], words: str) -> None:
+    assert sentence({"event": events.AUTHENTICATED, **facts}) == words

@@ -1,0 +1,122 @@
+"""File vaults of the settings: what opens each, and the vault itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from gateway.keys.providers.file import custody, protectors
+from gateway.keys.providers.file.means import Means, from_settings
+from gateway.keys.providers.file.sheet import Kind, Sheet
+from gateway.keys.providers.file.vault import FileVault, facts, sheet_in
+from gateway.keys.vault import Denied, KeyFault
+from gateway.settings import schema
+from gateway.settings.fault import Fault
+from gateway.settings.load import Loaded
+from gateway.world.chance import Chance
+from gateway.world.clock import Clock
+
+
+def means_of(loaded: Loaded, vault: schema.Vault, masters: Mapping[str, bytes] | None = None) -> Means:
+    """What may open it. `masters`: the master keys that another process of ours has opened, by vaults' names."""
+    master = (masters or {}).get(vault.name)
+    return from_settings(vault, loaded.resolve, os.environ, fips=loaded.settings.security.fips, master=master)
+
+
+def open_file_vault(
+    loaded: Loaded,
+    vault: schema.Vault,
+    masters: Mapping[str, bytes] | None = None,
+    *,
+    chance: Chance | None = None,
+    clock: Clock | None = None,
+) -> FileVault:
+    """The vault, open. Blocks; raises KeyFault."""
+    means = means_of(loaded, vault, masters)
+    return FileVault(vault.name, loaded.resolve(vault.path), means, chance=chance, clock=clock)
+
+
+def judge_file_vault(loaded: Loaded, number: int) -> Iterator[Fault]:
+    """Warnings about the vault in that place of `[[vaults]]`. Blocks; raises KeyFault where it can't be used."""
+    vault = loaded.settings.vaults[number]
+    means = means_of(loaded, vault)
+    found = facts(loaded.resolve(vault.path))
+    if found.head is None:
+        right = (
+            "gateway migrate, which seals it under the secret that is named here"
+            if means.sources
+            else f"gateway key protector add {vault.name} --secret-file FILE, which seals it"
+        )
+        yield loaded.warning(f"vaults[{number}].path", f"{found.path}, whose keys lie in clear", right)
+        return
+    if means.is_asked_for and any(one.kind is Kind.PASSPHRASE for one in found.head.protectors):
+        return  # `serve` will ask for it; whether it is right is known then.
+    open_file_vault(loaded, vault)
+
+
+# -- opened once, for all processes ------------------------------------------------------------------------------------
+
+TRIES: Final = 3
+
+
+def unlocked(loaded: Loaded, ask: Callable[[str], bytes] | None) -> dict[str, bytes]:
+    """The master keys of the vaults that a passphrase opens, by name. Blocks; raises KeyFault.
+
+    The one process that serves finds them out and hands them to the others, so that none of these takes a second for
+    it, and nobody is asked twice. `ask` has a person type the passphrase of the vault that it is given; None: nobody is
+    there. Vaults that a secret opens are not among them: each process opens those by itself.
+    """
+    masters: dict[str, bytes] = {}
+    for vault in loaded.settings.vaults:
+        if vault.provider != "file":
+            continue
+        means = means_of(loaded, vault)
+        if any(source.kind is Kind.SECRET for source in means.sources):
+            continue
+        if (found := sheet_in(loaded.resolve(vault.path))) is not None:
+            known = bool(means.sources)
+            masters[vault.name] = means.master_of(vault.name, found) if known else _asked(vault.name, means, found, ask)
+    return masters
+
+
+def _asked(vault: str, means: Means, found: Sheet, ask: Callable[[str], bytes] | None) -> bytes:
+    if ask is None or not any(one.kind is Kind.PASSPHRASE for one in found.head.protectors):
+        return means.master_of(vault, found)  # Which says what is missing.
+    for left in reversed(range(TRIES)):
+        try:
+            return means.with_passphrase(ask(vault)).master_of(vault, found)
+        except Denied:
+            if not left:
+                raise
+    raise AssertionError
+
+
+def seal_up(loaded: Loaded, chance: Chance, clock: Clock) -> list[str]:
+    """Seal the vaults that still lie in clear under what the settings name for them; a line for each. Blocks.
+
+    One that can't be written, such as a credential of systemd, stays as it is, and its line says so. Raises KeyFault.
+    """
+    told: list[str] = []
+    for vault in loaded.settings.vaults:
+        folder = loaded.resolve(vault.path)
+        means = means_of(loaded, vault)
+        if vault.provider != "file" or not means.sources or not custody.is_clear(folder):
+            continue
+        makers = [_maker(source.kind, source.read(), means.fips, chance, clock) for source in means.sources[:1]]
+        try:
+            custody.seal_up(vault.name, folder, makers, chance=chance)
+        except KeyFault as error:
+            told.append(f"vault {vault.name}: not sealed: {error}")
+        else:
+            told.append(f"vault {vault.name}: sealed")
+    return told
+
+
+def _maker(kind: Kind, given: bytes, fips: bool, chance: Chance, clock: Clock) -> custody.Maker:
+    now = clock.now()
+    if kind is Kind.PASSPHRASE:
+        return lambda id_, master: protectors.with_passphrase(
+            id_, "passphrase", given, master, fips=fips, now=now, chance=chance
+        )
+    return lambda id_, master: protectors.with_secret(id_, "service", given, master, now=now, chance=chance)

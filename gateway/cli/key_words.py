@@ -1,0 +1,100 @@
+"""Keys and what hangs on them, in words for people: the consequences named before a deed, and the rows of lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.cli.words import count, moment, octets, plain
+
+
+def holds(found: Iterable[dict[str, Any]]) -> list[str]:
+    """What hangs on a key, such as `spool 1, 2`, `DKIM of corp.example (s1)`."""
+    domain: dict[str, list[str]] = {}
+    others: list[str] = []
+    for one in found:
+        match one["kind"]:
+            case "domain_key":
+                domain.setdefault(one["key"].partition("/")[2], []).append(str(one["version"]))
+            case "dkim":
+                others.append(f"DKIM of {plain(one['domain'])} ({plain(one['selector'])})")
+            case "key_log":
+                others.append("the key-access log")
+    return [f"{plain(purpose)} {', '.join(versions)}" for purpose, versions in domain.items()] + others
+
+
+def state(key: dict[str, Any]) -> str:
+    """`enabled`, `disabled`, or until when a deleted one can be recovered."""
+    if key["ends"] is None:
+        return plain(key["state"])
+    return f"{plain(key['state'])}, ends {moment(key['ends'])[:10]}"
+
+
+def consequences(facts: dict[str, Any], verb: str) -> list[str]:
+    """Sentences on what comes of disabling or deleting the key (`verb`), most weighty first."""
+    key, found = plain(facts["key"]), list(facts["holds"])
+    wraps = holds(one for one in found if one["kind"] == "domain_key")
+    said = []
+    if wraps:
+        said.append(f"{key} wraps the domain keys {_listed(wraps)}.")
+        said += _sealed(facts, verb)
+    for one in found:
+        if one["kind"] == "dkim":
+            said.append(
+                f"Mail of {plain(one['domain'])} is no longer signed with the selector {plain(one['selector'])}."
+            )
+        elif one["kind"] == "key_log":
+            said.append(
+                "The key-access log goes on, but nobody signs its heads, so a log cut off at its end looks whole."
+            )
+    if not found:
+        said.append(f"Nothing that this gateway knows of hangs on {key}.")
+    return said
+
+
+def _sealed(facts: dict[str, Any], verb: str) -> list[str]:
+    purposes = {one["key"].partition("/")[2] for one in facts["holds"] if one["kind"] == "domain_key"}
+    said = []
+    if "spool" in purposes:
+        queue = facts["queue"] or {"messages": 0, "octets": 0}
+        waits = f"{count(queue['messages'], 'message')} ({octets(queue['octets'])}) in the queue can't be read"
+        said.append(f"Without it {waits}, nothing leaves, and whoever brings mail is answered 451 and has to keep it.")
+    kept = []
+    if "trace" in purposes and facts["traces"] is not None:
+        kept.append(f"the trace of {count(facts['traces'], 'message')}")
+    if "accounts" in purposes and facts["accounts"] is not None:
+        kept.append(f"{count(facts['accounts'], 'account')}, so that nobody logs in")
+    if kept:
+        said.append(f"Nor can be read: {', and '.join(kept)}.")
+    if "dkim" in purposes:
+        said.append("Nobody can tell then which keys sign for which domains, so no mail is signed with DKIM.")
+    if verb == "delete":
+        said.append("Once it is destroyed nobody can ever read any of that again, whatever backup there is of it.")
+    return said
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{'; '.join(names[:-1])} and {names[-1]}"
+
+
+def row(key: dict[str, Any]) -> list[str]:
+    """A row of `gateway key list`."""
+    newest = max(key["versions"], key=lambda one: int(one["version"]))
+    created = moment(newest["created"])
+    return [
+        plain(key["key"]),
+        plain(key["type"]),
+        state(key),
+        str(newest["version"]),
+        created if created == "-" else created[:10],
+        "; ".join(holds(key["holds"])) or "-",
+    ]
+
+
+def domain_row(key: dict[str, Any]) -> list[str]:
+    """A row of the domain keys: name, versions, the root keys that wrap them, since when the newest is."""
+    roots = dict.fromkeys(f"{one['root']} {one['root_version']}" for one in key["versions"])
+    versions = ", ".join(str(one["version"]) for one in key["versions"])
+    return [plain(key["key"]), versions, plain(", ".join(roots)), moment(key["versions"][-1]["created"])[:10]]

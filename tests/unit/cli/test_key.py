@@ -1,0 +1,223 @@
+"""`gateway key`: consequences before the deed, the question, what is asked of the console, and what is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.cli import key_words
+from tests.fakes.console import FakeConsole
+from tests.unit.cli.conftest import CommandLine
+
+SPOOL = {"kind": "domain_key", "key": "domain/spool", "version": 1, "root_version": 1}
+SPOOL_2 = {**SPOOL, "version": 2}
+TRACE = {**SPOOL, "key": "domain/trace"}
+ACCOUNTS = {**SPOOL, "key": "domain/accounts"}
+DKIM = {"kind": "dkim", "domain": "corp.example", "selector": "s1"}
+LOG = {"kind": "key_log"}
+
+ROOT: dict[str, Any] = {
+    "key": "main/default",
+    "vault": "main",
+    "name": "default",
+    "type": "aes-256",
+    "state": "enabled",
+    "versions": [
+        {"version": 1, "created": "2026-11-03T10:00:00.000Z"},
+        {"version": 2, "created": "2026-11-26T10:00:00.000Z"},
+    ],
+    "ends": None,
+    "holds": [SPOOL, SPOOL_2, TRACE],
+}
+FACTS: dict[str, Any] = {
+    "key": "main/default",
+    "type": "aes-256",
+    "state": "enabled",
+    "holds": [SPOOL, TRACE],
+    "queue": {"messages": 12, "octets": 35_000},
+    "traces": 120,
+    "accounts": None,
+    "signing": False,
+}
+DISABLED = {**ROOT, "state": "disabled"}
+DELETED = {**ROOT, "state": "deleted", "ends": "2026-12-26T10:00:00.000Z"}
+LISTED: dict[str, Any] = {
+    "vaults": [
+        {"name": "main", "provider": "file", "health": "answers", "reason": None},
+        {"name": "hsm", "provider": "pkcs11", "health": "away", "reason": "the token is not there"},
+    ],
+    "keys": [ROOT, {**DELETED, "key": "main/old", "holds": []}],
+    "domain_keys": [
+        {
+            "key": "domain/spool",
+            "versions": [
+                {"version": 1, "created": "2026-11-03T10:00:00.000Z", "root": "main/old", "root_version": 1},
+                {"version": 2, "created": "2026-11-26T10:00:00.000Z", "root": "main/default", "root_version": 2},
+            ],
+        }
+    ],
+}
+
+
+def test_keys_are_listed_with_what_hangs_on_them(command_line: CommandLine) -> None:
+    console = FakeConsole(key__list=LISTED)
+    said = command_line.run(console, "key", "list")
+    lines = [line.split() for line in said.out.splitlines()]
+    assert ["hsm", "pkcs11", "away"] in lines
+    assert ["main/default", "aes-256", "enabled", "2", "2026-11-26", "spool", "1,", "2;", "trace", "1"] in lines
+    assert ["main/old", "aes-256", "deleted,", "ends", "2026-12-26", "2", "2026-11-26", "-"] in lines
+    assert ["domain/spool", "1,", "2", "main/old", "1,", "main/default", "2", "2026-11-26"] in lines
+    assert said.err == "gateway: vault hsm: the token is not there\n"
+    assert command_line.run(console, "key", "list", "--json").json == LISTED
+
+
+def test_the_list_fits_eighty_columns(command_line: CommandLine) -> None:
+    said = command_line.run(FakeConsole(key__list=LISTED), "key", "list", columns=80)
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert "main/default" in said.out
+
+
+def test_a_key_is_made_of_a_known_type(command_line: CommandLine) -> None:
+    console = FakeConsole(key__create=ROOT)
+    said = command_line.run(console, "key", "create", "main/default", "--type", "aes-256")
+    assert (said.code, said.out) == (0, "Made main/default, of type aes-256.\n")
+    assert console.asked == [("key.create", {"key": "main/default", "type": "aes-256"})]
+    wrong = command_line.run(console, "key", "create", "main/x", "--type", "des")
+    assert wrong.code == 2 and "rsa-2048, rsa-3072" in " ".join(wrong.err.replace("│", " ").split())
+    assert command_line.run(console, "key", "create", "main/x").code == 2
+    assert len(console.asked) == 1
+
+
+def test_types_are_those_of_the_vaults() -> None:
+    from gateway.cli.key import TYPES
+    from gateway.keys.vault import KeyType
+
+    assert list(KeyType) == list(TYPES)
+
+
+def test_rotation_says_how_many_rows_it_took(command_line: CommandLine) -> None:
+    console = FakeConsole(key__rotate={**ROOT, "rewrapped": 5})
+    said = command_line.run(console, "key", "rotate", "main/default")
+    assert said.out == "main/default has version 2; 5 domain keys were wrapped anew under it. No mail was touched.\n"
+    one = command_line.run(FakeConsole(key__rotate={**ROOT, "rewrapped": 1}), "key", "rotate", "main/default")
+    assert "1 domain key was wrapped anew" in one.out
+
+
+def test_a_rotated_domain_key_says_from_when_on_it_is_used(command_line: CommandLine) -> None:
+    answer = {
+        "key": "domain/spool",
+        "version": 2,
+        "root": "main/default",
+        "root_version": 1,
+        "used_from": "2026-11-26T10:01:00.000Z",
+    }
+    said = command_line.run(FakeConsole(key__rotate=answer), "key", "rotate", "domain/spool")
+    assert "domain/spool has version 2, wrapped by main/default" in said.out
+    assert "from 2026-11-26 10:01:00Z" in said.out
+
+
+@pytest.mark.parametrize("verb", ["disable", "delete"])
+def test_without_a_terminal_nothing_is_done_unasked(command_line: CommandLine, verb: str) -> None:
+    console = FakeConsole(key__consequences=FACTS)
+    said = command_line.run(console, "key", verb, "main/default")
+    assert said.code == 2 and console.asked == []
+    assert f"here is no terminal to ask at; say --yes to {verb} it unasked" in " ".join(
+        said.err.replace("│", " ").split()
+    )
+
+
+def test_yes_names_the_consequences_all_the_same(command_line: CommandLine) -> None:
+    console = FakeConsole(key__consequences=FACTS, key__disable=DISABLED)
+    said = command_line.run(console, "key", "disable", "main/default", "--yes", "--json")
+    assert said.json == DISABLED  # The consequences stand on standard error alone.
+    assert "12 messages (34.2 KiB) in the queue can't be read" in said.err
+    assert [command for command, _ in console.asked] == ["key.consequences", "key.disable"]
+
+
+def test_at_a_terminal_the_answer_no_changes_nothing(command_line: CommandLine) -> None:
+    command_line.terminal = True
+    for typed in ("n\n", "\n"):
+        console = FakeConsole(key__consequences=FACTS)
+        said = command_line.run(console, "key", "disable", "main/default", typed=typed)
+        assert said.code == 1 and "nothing was changed" in said.err
+        assert [command for command, _ in console.asked] == ["key.consequences"]
+
+
+def test_at_a_terminal_the_answer_yes_does_it(command_line: CommandLine) -> None:
+    command_line.terminal = True
+    console = FakeConsole(key__consequences=FACTS, key__disable=DISABLED)
+    said = command_line.run(console, "key", "disable", "main/default", typed="y\n")
+    assert said.code == 0
+    assert said.out.endswith("main/default is disabled. To allow its use again: gateway key enable main/default\n")
+    assert "Disable main/default?" in said.err
+
+
+def test_a_deletion_says_until_when_it_can_be_taken_back(command_line: CommandLine) -> None:
+    console = FakeConsole(key__consequences=FACTS, key__delete=DELETED)
+    said = command_line.run(console, "key", "delete", "main/default", "--after", "10", "--yes")
+    assert said.code == 0
+    assert "destroyed after 2026-12-26 10:00:00Z. Until then: gateway key recover main/default" in said.out
+    assert "nobody can ever read any of that again" in said.err
+    assert console.asked[1] == ("key.delete", {"key": "main/default", "after": 10.0, "force": False})
+    command_line.run(console, "key", "delete", "main/default", "--after", "1", "--force", "--yes")
+    assert console.asked[3] == ("key.delete", {"key": "main/default", "after": 1.0, "force": True})
+
+
+def test_by_default_a_deletion_waits_thirty_days(command_line: CommandLine) -> None:
+    console = FakeConsole(key__consequences=FACTS, key__delete=DELETED)
+    command_line.run(console, "key", "delete", "main/default", "--yes")
+    assert console.asked[1][1]["after"] == 30
+
+
+def test_enable_and_recover_say_what_comes_next(command_line: CommandLine) -> None:
+    said = command_line.run(FakeConsole(key__enable=ROOT), "key", "enable", "main/default")
+    assert said.out == "main/default is enabled.\n"
+    said = command_line.run(FakeConsole(key__recover=DISABLED), "key", "recover", "main/default")
+    assert "is recovered, and disabled" in said.out and "gateway key enable main/default" in said.out
+
+
+def test_domain_keys_find_a_new_home(command_line: CommandLine) -> None:
+    console = FakeConsole(key__rehome={"key": "hsm/root", "from": "main/default", "rewrapped": 5})
+    said = command_line.run(console, "key", "rehome", "--from", "main/default", "--to", "hsm/root")
+    assert said.out.startswith("5 domain keys are wrapped by hsm/root now. Keep main/default")
+    assert console.asked == [("key.rehome", {"source": "main/default", "target": "hsm/root"})]
+
+
+def test_a_fault_is_told_and_ends_with_one(command_line: CommandLine) -> None:
+    console = FakeConsole(fault="vault 'main' holds no key 'x'; it holds default")
+    for arguments in (["enable", "main/x"], ["disable", "main/x", "--yes"], ["list"]):
+        said = command_line.run(console, "key", *arguments)
+        assert (said.code, said.err) == (1, "gateway: vault 'main' holds no key 'x'; it holds default\n")
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def test_words_name_each_thing_that_hangs_on_a_key() -> None:
+    facts = {**FACTS, "holds": [SPOOL, SPOOL_2, TRACE, ACCOUNTS, DKIM, LOG], "accounts": 1}
+    said = " ".join(key_words.consequences(facts, "disable"))
+    assert "main/default wraps the domain keys spool 1, 2; trace 1 and accounts 1." in said
+    assert "whoever brings mail is answered 451" in said
+    assert "the trace of 120 messages, and 1 account, so that nobody logs in" in said
+    assert "Mail of corp.example is no longer signed with the selector s1." in said
+    assert "nobody signs its heads" in said
+    assert "ever read" not in said
+    assert "ever read" in " ".join(key_words.consequences(facts, "delete"))
+
+
+def test_a_key_on_which_nothing_hangs_is_said_to_be_one() -> None:
+    facts = {**FACTS, "holds": [], "queue": None, "traces": None}
+    assert key_words.consequences(facts, "delete") == ["Nothing that this gateway knows of hangs on main/default."]
+
+
+def test_the_last_key_of_dkims_facts_takes_all_signatures() -> None:
+    facts = {**FACTS, "holds": [{**SPOOL, "key": "domain/dkim"}], "queue": None, "traces": None, "signing": True}
+    said = key_words.consequences(facts, "disable")
+    assert said[0] == "main/default wraps the domain keys dkim 1."
+    assert "no mail is signed with DKIM" in said[1] and len(said) == 2
+
+
+def test_names_of_others_cannot_move_the_cursor() -> None:
+    evil = {**FACTS, "holds": [{**DKIM, "domain": "corp\x1b[2J.example"}]}
+    assert "\x1b" not in " ".join(key_words.consequences(evil, "disable"))
