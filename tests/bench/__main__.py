@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench import __doc__ as about
-from tests.bench import greeting, memory, relay
+from tests.bench import greeting, key_log, memory, relay, signing, verify
 from tests.bench.counter import Counter
 from tests.postgres import MISSING, Cluster, programs
 from tests.scenarios.peers.gateway import Gateway
@@ -56,7 +56,7 @@ $STORAGE
 # PostgreSQL as it comes, each commit on disk; tests' servers leave dead rows lying, a server in earnest does not.
 POSTGRESQL = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on")
 STORAGES = ("sqlite", "postgresql")
-FIGURES = (*relay.WORKS, "memory", "greeting")
+FIGURES = (*relay.WORKS, "dkim", "verify", "memory", "greeting", "keylog")
 
 
 def main() -> int:
@@ -130,6 +130,17 @@ def _measure(gateway: Gateway, counter: Counter, wanted: list[str], rounds: int)
         print(
             f"greeting  answered in {median * 1000:.1f} ms (median of {count}), {longest * 1000:.0f} ms at most,"
             " while four sessions send 20 MB each",
+            flush=True,
+        )
+    if "dkim" in wanted:
+        figures |= signing.beside_opendkim(counter, rounds, POSTFIX)
+    if "verify" in wanted:
+        figures["verify"] = verify.beside_plain(counter, rounds)
+    if "keylog" in wanted:
+        use, message = key_log.of_a_use(), key_log.of_a_message(gateway.port, pids, counter)
+        print(
+            f"keylog    a use costs {use * 1e6:.1f} us of CPU, a message {message * 1e6:.0f} us: a log line for each"
+            f" message takes {use / message:.1%} of the rate",
             flush=True,
         )
     return figures

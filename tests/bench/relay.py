@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.bench.counter import Counter
 
@@ -30,8 +31,16 @@ WORKS = {
 }
 
 
-def rate(port: int, work: Work, counter: Counter) -> float:
-    """Messages per second through the relay at `port` into the sink."""
+def rate(
+    port: int,
+    work: Work,
+    counter: Counter,
+    *,
+    sender: str = "ida@corp.example",
+    recipient: str = "otto@partner.example",
+    file: Path | None = None,
+) -> float:
+    """Messages per second through the relay at `port` into the sink. `file`: the message, its lines ending in LF."""
     os.sync()
     before = counter.settled()
     began = time.monotonic()
@@ -39,8 +48,9 @@ def rate(port: int, work: Work, counter: Counter) -> float:
     subprocess.run(
         [
             "smtp-source",
-            *("-s", str(work.sessions), "-m", str(work.messages), "-l", str(work.octets)),
-            *("-f", "ida@corp.example", "-t", "otto@partner.example", f"127.0.0.1:{port}"),
+            *("-s", str(work.sessions), "-m", str(work.messages)),
+            *(("-l", str(work.octets)) if file is None else ("-F", str(file))),
+            *("-f", sender, "-t", recipient, f"127.0.0.1:{port}"),
         ],
         check=True,
     )

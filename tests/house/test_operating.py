@@ -42,7 +42,7 @@ def test_the_unit_gives_up_what_the_gateway_does_not_need() -> None:
     assert said["SystemCallFilter"] == ["@system-service", "~@privileged @resources"]
     assert said["LimitCORE"] == ["0"]
     assert said["Type"] == ["notify"]
-    assert [one.split(":")[0] for one in said["LoadCredential"]] == ["root-keys", "tls.key"]
+    assert [one.split(":")[0] for one in said["LoadCredential"]] == ["gateway-vault", "tls.key"]
 
 
 def test_the_unit_waits_longer_than_the_gateway_drains() -> None:
@@ -133,8 +133,8 @@ def test_what_services_name_is_there(compose: dict[str, Any]) -> None:
             assert secret in compose["secrets"]
         if "build" in service:
             assert (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).exists()
-            assert service["volumes"][0].endswith(":ro")  # Settings; the keys too.
-            assert service["volumes"][1].endswith(":ro")
+            assert service["volumes"][0].endswith(":ro")  # Settings, and the secret that opens the vault.
+            assert service["volumes"][1] == "./vault:/etc/gateway/vault"  # Keys are rotated in it.
 
 
 def test_no_password_stands_in_a_compose_file() -> None:

@@ -161,14 +161,14 @@ def test_a_multi_line_reply_is_read_whole(gateway: Gateway, partner: Hop) -> Non
     gateway.drained()
 
 
-def test_eight_bits_to_a_hop_without_8bitmime_end_with_5_6_3(gateway: Gateway, partner: Hop, home: Hop) -> None:
+def test_eight_bits_that_can_not_be_converted_end_with_5_6_3(gateway: Gateway, partner: Hop, home: Hop) -> None:
     partner.extensions = ["PIPELINING"]
     with Raw(gateway.port) as client:
         client.hello()
         client.ask("MAIL FROM:<ida@corp.example> BODY=8BITMIME")
         client.ask("RCPT TO:<otto@partner.example>")
         client.ask("DATA")
-        client.send("Subject: x\r\n\r\nGr\u00fc\u00dfe\r\n".encode())
+        client.send("Subject: Gr\u00fc\u00dfe\r\n\r\nGr\u00fc\u00dfe\r\n".encode())
         assert client.ask(".").startswith("250")
     assert report(dsn(home))[1]["Status"] == "5.6.3" and partner.taken == []
 

@@ -33,12 +33,13 @@ def server() -> Iterator[Cluster]:
 
 
 def two(make_gateway: Callable[..., Gateway], server: Cluster, hop: Hop) -> tuple[Gateway, Gateway]:
-    """Both gateways, started, with one vault between them."""
+    """Both gateways, started, with one vault between them, and what opens it."""
     url = server.new_database()
     first = make_gateway(HOP=hop.port, DATABASE=url)
     second = make_gateway(HOP=hop.port, DATABASE=url)
     shutil.rmtree(second.folder / "vault")
     shutil.copytree(first.folder / "vault", second.folder / "vault")
+    shutil.copy(first.folder / "service-secret", second.folder / "service-secret")
     return first.start(), second.start()
 
 

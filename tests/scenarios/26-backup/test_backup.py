@@ -121,6 +121,7 @@ def test_without_the_vault_nothing_is_served_until_it_is_back(
     assert gateway.stop() == 0
     kept = tmp_path / "vault"
     shutil.move(gateway.folder / "vault", kept)
+    shutil.move(gateway.folder / "service-secret", kept)
     shutil.rmtree(gateway.folder)
     done = gateway.run("restore", str(backup), "--into", str(gateway.folder), config=False)
     assert done.returncode == 0, done.stderr

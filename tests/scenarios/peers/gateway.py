@@ -80,6 +80,7 @@ class Gateway:
         until(
             lambda: process.poll() is not None or greets(self.port, self.host),
             f"the gateway to greet at {self.host}:{self.port}\n{self.log}",
+            60.0,  # Where much else runs, to load the programs alone takes long.
         )
         assert process.poll() is None, f"the gateway ended with {process.returncode}\n{self.log}"
         # A worker greets a moment before the supervisor answers the command line.
