@@ -37,12 +37,15 @@ _NAMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """A new protector. `shown`: the digits or shares that are shown this once; `sealed`: the vault lay in clear."""
+    """A new protector. `shown`: the digits or shares that are shown this once; `sealed`: the vault lay in clear;
+    `fault`: why the gateway can't start by what the settings name, where it can't.
+    """
 
     name: str
     kind: Kind
     sealed: bool = False
     shown: tuple[str, ...] = field(default=(), repr=False)
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,20 +153,18 @@ class Custodian:
         self._custody(section).remove(name)
         if known is None:  # `remove` has said so already.
             raise Denied(f"vault {vault!r} has no protector {name!r}")
-        means = means_of(self._loaded, section)
-        if not means.is_asked_for:
-            try:
-                means.master_of(vault, self._sealed(section))
-            except KeyFault as fault:
-                return known, str(fault)
-        return known, None
+        return known, self._fault_at_start(section)
 
     # -- recovery -----------------------------------------------------------------------------------------------------
 
-    def asks_for(self, vault: str) -> tuple[Kind, int]:
-        """What a person is to be asked for who recovers the vault, and how many of them."""
+    def asks_for(self, vault: str, typed: str = "") -> tuple[Kind, int]:
+        """What a person is to be asked for who recovers the vault, and how many of them.
+
+        Where there is a recovery key and also shares of another, what was `typed` so far tells: shares are words.
+        """
         found = self._sealed(self._section(vault)).head.protectors
-        for kind in (Kind.RECOVERY_KEY, Kind.SHARES):
+        kinds = [Kind.RECOVERY_KEY, Kind.SHARES]
+        for kind in reversed(kinds) if any(letter.isalpha() for letter in typed) else kinds:
             if of_kind := [one for one in found if one.kind is kind]:
                 return kind, int(of_kind[-1].terms.get("needed", 1))
         if any(one.kind is Kind.CERTIFICATE for one in found):
@@ -221,10 +222,22 @@ class Custodian:
                 )
             as_ = name or _NAMES[kind]
             custody.seal_up(vault, folder, [lambda id_, master: make(id_, as_, master)], chance=self._chance)
-            return Added(name=as_, kind=kind, sealed=True, shown=shown)
+            return Added(name=as_, kind=kind, sealed=True, shown=shown, fault=self._fault_at_start(section))
         as_ = name or _free_name(self._sealed(section).head, _NAMES[kind])
         self._custody(section).add(lambda id_, master: make(id_, as_, master))
-        return Added(name=as_, kind=kind, shown=shown)
+        fault = None if kind.recovers else self._fault_at_start(section)
+        return Added(name=as_, kind=kind, shown=shown, fault=fault)
+
+    def _fault_at_start(self, section: schema.Vault) -> str | None:
+        """Why what the settings name does not open the vault, where it does not."""
+        means, found = means_of(self._loaded, section), self._sealed(section)
+        if means.is_asked_for and any(one.kind is Kind.PASSPHRASE for one in found.head.protectors):
+            return None  # `serve` asks for it.
+        try:
+            means.master_of(section.name, found)
+        except KeyFault as fault:
+            return str(fault)
+        return None
 
     def _timed(self, make: Any, id_: str, name: str, given: bytes, master: bytes) -> Protector:
         made: Protector = make(id_, name, given, master, now=self._clock.now(), chance=self._chance)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,6 +27,11 @@ TYPES: Final = {Algorithm.RSA: KeyType.RSA_2048, Algorithm.ED25519: KeyType.ED25
 LONGEST_NAME: Final = 253  # Of the whole name in the DNS (RFC 1035 2.3.4).
 
 _SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
+_FAULTS: Final = {
+    KeyState.DISABLED: "is disabled",
+    KeyState.DELETED: "is deleted",
+    None: "is not there, or its vault does not answer",
+}
 _BEHIND: Final = "-ed25519"  # Where two keys are made, the second one's selector ends so.
 
 
@@ -79,6 +85,22 @@ class Dkim:
             await self._clock.sleep(LOOK)
             await self.look()
 
+    # -- what the vaults say of them ----------------------------------------------------------------------------------
+
+    async def _states(self, keys: Iterable[DkimKey]) -> list[KeyState | None]:
+        """As what the vault has each of them; None where it does not have it, or does not answer."""
+        keys = list(keys)
+        held: dict[tuple[str, str], KeyState] = {}
+        for name in dict.fromkeys(key.vault for key in keys):
+            if (vault := self._vaults.get(name)) is not None:
+                with suppress(KeyFault):  # Told by those who use its keys.
+                    held |= {(name, one.name): one.state for one in await asyncio.to_thread(vault.keys)}
+        return [held.get((key.vault, key.key)) for key in keys]
+
+    async def _rows(self, keys: Iterable[DkimKey]) -> list[dict[str, Any]]:
+        keys = list(keys)
+        return [_row(key, state) for key, state in zip(keys, await self._states(keys), strict=True)]
+
     # -- asked by the command line ------------------------------------------------------------------------------------
 
     async def answer(self, command: str, arguments: dict[str, Any]) -> Any:
@@ -89,9 +111,9 @@ class Dkim:
                     await self.look()
                     return True
                 case "dkim.list":
-                    return [_row(key) for key in await self._store.all()]
+                    return await self._rows(await self._store.all())
                 case "dkim.show":
-                    return [_row(key) for key in await self._of(arguments["domain"])]
+                    return await self._rows(await self._of(arguments["domain"]))
                 case "dkim.create":
                     return await self._create(**arguments)
                 case "dkim.rotate":
@@ -131,7 +153,7 @@ class Dkim:
         made, warnings = await self._made(name, algorithms, there, selector, vault, Use.ACTIVE)
         if self._accepted().closeness(name) is None:
             warnings.append(f"{name} is none of accepted_domains: is it ours to sign for?")
-        return {"keys": [_row(key) for key in made], "warnings": warnings}
+        return {"keys": await self._rows(made), "warnings": warnings}
 
     async def _rotate(self, domain: str, selector: str | None = None, vault: str | None = None) -> dict[str, Any]:
         """Successors of the keys that sign for a domain; nothing is signed with them until they are activated."""
@@ -146,12 +168,19 @@ class Dkim:
         if not algorithms:
             raise Fault(f"{name} has no key that signs; to make one: gateway dkim key create {name}")
         made, warnings = await self._made(name, algorithms, there, selector, vault, Use.NEXT)
-        return {"keys": [_row(key) for key in made], "warnings": warnings}
+        return {"keys": await self._rows(made), "warnings": warnings}
 
     async def _activate(self, domain: str) -> dict[str, Any]:
         """Let the successors sign instead of the keys before them."""
         name = _domain(domain)
-        await self._of(name)
+        waiting = [key for key in await self._of(name) if key.use is Use.NEXT]
+        # Checked before the keys that sign now are taken out of use: mail would go on unsigned.
+        for key, state in zip(waiting, await self._states(waiting), strict=True):
+            if state is not KeyState.ENABLED:
+                raise Fault(
+                    f"the successor {key.selector} of {name} can't sign: its key {key.vault}/{key.key} "
+                    f"{_FAULTS[state]}; so the keys before it go on"
+                )
 
         def edit(keys: list[DkimKey]) -> list[DkimKey]:
             ready = {key.algorithm for key in keys if key.domain == name and key.use is Use.NEXT}
@@ -167,7 +196,7 @@ class Dkim:
         signing = [key.selector for key in after if key.use is Use.ACTIVE]
         self._tell("info", "dkim_keys_activated", domain=name, selectors=signing)
         await self.look()
-        return {"keys": [_row(key) for key in after], "warnings": []}
+        return {"keys": await self._rows(after), "warnings": []}
 
     async def _made(
         self,
@@ -272,7 +301,7 @@ def _selectors(
     return names
 
 
-def _row(key: DkimKey) -> dict[str, Any]:
+def _row(key: DkimKey, state: KeyState | None) -> dict[str, Any]:
     return {
         "domain": key.domain,
         "selector": key.selector,
@@ -281,6 +310,7 @@ def _row(key: DkimKey) -> dict[str, Any]:
         "state": key.use.value,
         "vault": key.vault,
         "key": key.key,
+        "key_state": None if state is None else state.value,
         "created": rfc3339(key.created),
         "name": record_name(key),
         "record": record_text(key),

@@ -45,7 +45,7 @@ def judge_file_vault(loaded: Loaded, number: int) -> Iterator[Fault]:
     if found.head is None:
         right = (
             "gateway migrate, which seals it under the secret that is named here"
-            if means.sources
+            if means.at_hand
             else f"gateway key protector add {vault.name} --secret-file FILE, which seals it"
         )
         yield loaded.warning(f"vaults[{number}].path", f"{found.path}, whose keys lie in clear", right)
@@ -72,10 +72,10 @@ def unlocked(loaded: Loaded, ask: Callable[[str], bytes] | None) -> dict[str, by
         if vault.provider != "file":
             continue
         means = means_of(loaded, vault)
-        if any(source.kind is Kind.SECRET for source in means.sources):
+        if any(source.kind is Kind.SECRET for source in means.at_hand):
             continue
         if (found := sheet_in(loaded.resolve(vault.path))) is not None:
-            known = bool(means.sources)
+            known = bool(means.at_hand)
             masters[vault.name] = means.master_of(vault.name, found) if known else _asked(vault.name, means, found, ask)
     return masters
 
@@ -101,9 +101,9 @@ def seal_up(loaded: Loaded, chance: Chance, clock: Clock) -> list[str]:
     for vault in loaded.settings.vaults:
         folder = loaded.resolve(vault.path)
         means = means_of(loaded, vault)
-        if vault.provider != "file" or not means.sources or not custody.is_clear(folder):
+        if vault.provider != "file" or not means.at_hand or not custody.is_clear(folder):
             continue
-        makers = [_maker(source.kind, source.read(), means.fips, chance, clock) for source in means.sources[:1]]
+        makers = [_maker(source.kind, source.read(), means.fips, chance, clock) for source in means.at_hand[:1]]
         try:
             custody.seal_up(vault.name, folder, makers, chance=chance)
         except KeyFault as error:

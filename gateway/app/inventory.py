@@ -129,6 +129,7 @@ def dkim(ground: Ground) -> Iterator[Row]:
             _BITS.get(key["type"]),
             f"{key['key']}, {_version(key)}, {key['state']}; the public key stands in the DNS",
             ground.of_vault(key["vault"]),
+            encrypts=False,
         )
 
 

@@ -35,9 +35,9 @@ TOKENS_OWN = Validation(None, "the token's own: see its certificate at NIST's CM
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One technology. `algorithm` None: not encrypted; `length`: of its keys.
+    """One technology. `algorithm` None: neither encrypted nor signed; `length`: of its keys.
 
-    `keys`: who holds the key, where, under which root.
+    `keys`: who holds the key, where, under which root. `encrypts` is False where the algorithm only signs.
     """
 
     technology: str
@@ -47,6 +47,7 @@ class Row:
     length: str | None
     keys: str
     validation: Validation | None
+    encrypts: bool = True
 
     def told(self) -> dict[str, Any]:
         """In the form of `gateway inventory --json`."""
@@ -55,7 +56,7 @@ class Row:
             "technology": self.technology,
             "where": self.where,
             "what": self.what,
-            "encrypted": self.algorithm is not None,
+            "encrypted": self.algorithm is not None and self.encrypts,
             "algorithm": self.algorithm,
             "key_length": self.length,
             "key_management": self.keys,

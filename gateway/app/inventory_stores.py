@@ -9,11 +9,17 @@ from gateway.accounts import passwords as hashing
 from gateway.app.inventory_row import Ground, Row
 from gateway.app.places import Places
 from gateway.keys import domain
+from gateway.keys.access_head import KEY
 from gateway.keys.passphrase import derivation
 from gateway.settings.load import Loaded
 
 GCM: Final = "AES-256-GCM"
 BITS: Final = "256 bits"
+SIGNS: Final = {
+    "ed25519": "Ed25519",
+    "ec-p256": "ECDSA with P-256 and SHA-256",
+    **dict.fromkeys(("rsa-2048", "rsa-3072", "rsa-4096"), "RSA PKCS #1 v1.5 with SHA-256"),
+}
 
 
 def queue(ground: Ground) -> Iterator[Row]:
@@ -91,16 +97,19 @@ def key_log(ground: Ground) -> Iterator[Row]:
     """Who used which key. Chained and signed, so that a change is found; readable, since it holds no content."""
     loaded = ground.loaded
     where = _database(loaded) if loaded.is_shared else str(Places.of(loaded).shared)
-    signing = next((one for one in ground.listed["keys"] if one["name"] == "access-log"), None)
+    signing = next((one for one in ground.listed["keys"] if one["name"] == KEY and one["type"] in SIGNS), None)
     held = "no vault signs its heads" if signing is None else f"{signing['key']} ({signing['type']}) signs its heads"
     yield Row(
         "Key-access log",
         where,
-        "uses of keys: time, process, key, queue ids; in clear, but chained by SHA-256 and signed",
+        "uses of keys: time, process, key, queue ids; in clear, but chained and signed",
+        "a chain of SHA-256"
+        if signing is None
+        else f"a chain of SHA-256, its heads signed by {SIGNS[signing['type']]}",
         None,
-        None,
-        held,
-        None,
+        f"{held}; the newest head lies beside the vault and in the log too",
+        ground.stored if signing is None else ground.of_vault(signing["vault"]),
+        encrypts=False,
     )
 
 

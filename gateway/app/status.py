@@ -146,17 +146,24 @@ def storage_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
 
 def log_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """What the processes say of the key-access log, each thing once."""
-    texts = {
-        "unwritten": "uses of keys wait in memory, since the key-access log can't be written: {}",
-        "unsigned": "the key-access log goes on without a signature over its end: {}",
-        "contradicted": "the key-access log does not fit what is known outside the database: {}",
-    }
     states = [one["key_log"] for one in workers if one.get("key_log")]
-    return [
-        warning(f"key_log_{member}", text.format(why))
-        for member, text in texts.items()
-        for why in sorted({state[member] for state in states if state[member]})
+
+    def each(member: str) -> list[str]:
+        return sorted({state[member] for state in states if state[member]})
+
+    found = [
+        warning("key_log_unwritten", f"uses of keys wait in memory, since the key-access log can't be written: {why}")
+        for why in each("unwritten")
     ]
+    found += [
+        warning("key_log_unsigned", f"the key-access log goes on without a signature over its end: {why}")
+        for why in each("unsigned")
+    ]
+    found += [
+        warning("key_log_contradicted", f"the key-access log does not fit what is known outside the database: {why}")
+        for why in each("contradicted")
+    ]
+    return found
 
 
 def vault_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

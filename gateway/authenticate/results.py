@@ -22,7 +22,7 @@ _FIELD = re.compile(
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 _COMMENT_STEP = re.compile(rb"[^()\\]*(?:\\.)?", re.DOTALL)
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_ID = re.compile(rb"[^\x00-\x20\x7f;()\"]+")
+_NO_PART_OF_NAMES = re.compile(rb'[\x00-\x20\x7f"\\]+')
 # RFC 2045 5.1; what else a value holds (the `/` and `=` of base64) has to be quoted.
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
 
@@ -69,19 +69,39 @@ def without_claims(section: bytes, authserv_id: bytes) -> bytes:
 
 
 def claims(value: bytes, authserv_id: bytes) -> bool:
-    """Whether a field's value says that it is by `authserv_id` (lower case), whatever its version.
+    """Whether a field's value says, to any reader, that it is by `authserv_id` (lower case), whatever its version.
 
-    Where two readers may take different parts of it for the name it claims ours as soon as ours stands there.
+    Readers differ in what ends the name, and in what they make of quotes, comments and blanks inside it; so it claims
+    ours as soon as ours stands as a whole word in what comes before the results, taken either way.
     """
     at = _behind_comments(value, 0)
-    if at is not None:
-        quoted = _QUOTED.match(value, at)
-        said = re.sub(rb"\\(.)", rb"\1", quoted[1], flags=re.DOTALL) if quoted else None
-        if said is None and (word := _ID.match(value, at)) is not None:
-            said = word[0]
-        if said is not None:
-            return said.strip().rstrip(b".").lower() == authserv_id
-    return authserv_id in value.partition(b";")[0].lower()
+    quoted = None if at is None else _QUOTED.match(value, at)
+    if quoted is not None and re.sub(rb"\\(.)", rb"\1", quoted[1], flags=re.DOTALL).strip().lower() == authserv_id:
+        return True
+    ours = _word(authserv_id)
+    if ours.search(value[at or 0 :].lstrip(b"; \t\r\n").partition(b";")[0]):
+        return True
+    bare = _NO_PART_OF_NAMES.sub(b"", _without_comments(value)).lstrip(b";").partition(b";")[0]
+    return ours.search(bare) is not None
+
+
+@lru_cache(maxsize=16)
+def _word(name: bytes) -> re.Pattern[bytes]:
+    inside = rb"A-Za-z0-9_\x80-\xff-"
+    behind = rb"\.?(?![" + inside + rb"]|\.[" + inside + rb"])"
+    return re.compile(rb"(?<![" + inside + rb".])" + re.escape(name) + behind, re.IGNORECASE)
+
+
+def _without_comments(value: bytes) -> bytes:
+    """`value` without what stands in closed comments, however deep."""
+    kept, at = [], 0
+    while (start := value.find(b"(", at)) >= 0:
+        kept.append(value[at:start])
+        end = _behind_comments(value, start)
+        if end is None:
+            return b"".join(kept) + value[start:]
+        at = end
+    return b"".join(kept) + value[at:]
 
 
 def _behind_comments(value: bytes, at: int) -> int | None:

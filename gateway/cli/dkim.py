@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.cli import unbuilt
 from gateway.cli.complaint import complain
 from gateway.cli.output import Config, Json, say, table, value
 from gateway.cli.reach import console, speaking
@@ -31,7 +32,14 @@ Activate = Annotated[
 app = typer.Typer(name="dkim", help="Signing mail in the name of our domains.", no_args_is_help=True)
 key = typer.Typer(name="key", help="Make and change the keys, and show their DNS records.", no_args_is_help=True)
 app.add_typer(key)
+unbuilt.refuse(
+    key,
+    "publish",
+    "publishing records by itself",
+    "to put what gateway dkim key show prints into the DNS by hand",
+)
 
+_DENIED = {"disabled": "its key is disabled", "deleted": "its key is deleted"}
 _STATES = {"active": "signs", "next": "waits to be activated", "retired": "signs no more"}
 
 
@@ -130,10 +138,18 @@ def _row(one: dict[str, Any]) -> list[str]:
         plain(one["domain"]),
         plain(one["selector"]),
         plain(one["type"]),
-        _STATES.get(one["state"], plain(one["state"])),
+        _state(one),
         f"{plain(one['vault'])}/{plain(one['key'])}",
         moment(one["created"]),
     ]
+
+
+def _state(one: dict[str, Any]) -> str:
+    """What a key does; one that should sign may be denied by its vault."""
+    words = _STATES.get(one["state"], plain(one["state"]))
+    if one["state"] == "retired" or one["key_state"] == "enabled":
+        return words
+    return f"{words}, but {_DENIED.get(one['key_state'], 'its vault does not say so')}"
 
 
 def _records(rows: list[dict[str, Any]]) -> None:
@@ -141,7 +157,7 @@ def _records(rows: list[dict[str, Any]]) -> None:
     for place, one in enumerate(rows):
         if place:
             print()
-        print(f"; {plain(one['type'])}, {_STATES.get(one['state'], one['state'])}")
+        print(f"; {plain(one['type'])}, {_state(one)}")
         print(one["zone"])
         print(f";   name   {one['name']}")
         print(f";   value  {one['record']}")

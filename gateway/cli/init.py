@@ -76,23 +76,23 @@ def init(
 
 def _tell(made: Made) -> None:
     say(f"Made {plain(made.folder)}:")
-    line("  gateway.toml", f"the settings; domains of yours: {', '.join(made.domains)}")
-    line("  certs/      ", "a development CA and a server certificate from it, for this machine alone")
-    line("  vault/      ", "the root keys, sealed; in earnest on another disk, and in a backup of their own")
+    line("  gateway.toml  ", f"the settings; domains of yours: {', '.join(made.domains)}")
+    line("  certs/        ", "a development CA and a server certificate from it, for this machine alone")
+    line("  vault/        ", "the root keys, sealed; in earnest on another disk, and in a backup of their own")
     line("  service-secret", "opens the vault at the start; in earnest a credential of systemd")
-    line("  data/       ", "mail on its way, sealed with those keys")
+    line("  data/         ", "mail on its way, sealed with those keys")
     if made.outbox is not None:
-        line("  outbox/     ", "here every message that leaves becomes a file; --next-hop sends it on instead")
-    line("  rules/      ", "for transport rules, which a later version brings")
+        line("  outbox/       ", "here every message that leaves becomes a file; --next-hop sends it on instead")
+    line("  rules/        ", "for transport rules, which a later version brings")
     where = " and ".join(made.listen)
     goes = f"goes on to {made.next_hop}" if made.next_hop else "lands in outbox/"
     say(f"It will take mail from this machine at {where}; what it takes {goes}.")
     if made.recovery_key is not None:
-        _tell_recovery_key(made.recovery_key)
+        _tell_recovery_key(made.recovery_key, made.settings)
     say(f"Next: gateway serve --config {plain(made.settings)}")
 
 
-def _tell_recovery_key(digits: str) -> None:
+def _tell_recovery_key(digits: str, settings: Path) -> None:
     print()
     say("Recovery key of the vault, shown this once:")
     print()
@@ -102,7 +102,7 @@ def _tell_recovery_key(digits: str) -> None:
     print()
     say(
         "It opens the vault on the day when nothing else does; without it and without service-secret all stored mail "
-        "is lost. Write it down, keep it away from this machine, then prove that you hold it: "
-        "gateway key recovery verify main"
+        "is lost. Write it down and keep it away from this machine. Then prove that you hold it: gateway key recovery "
+        f"verify main --config {plain(settings)}"
     )
     print()

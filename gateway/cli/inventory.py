@@ -37,7 +37,7 @@ def _show(row: dict[str, Any]) -> None:
 
 
 def _algorithm(row: dict[str, Any]) -> str:
-    if not row["encrypted"]:
+    if row["algorithm"] is None:
         return CLEAR
     length = "" if row["key_length"] is None else f" ({row['key_length']})"
-    return plain(f"{row['algorithm']}{length}")
+    return plain(f"{'' if row['encrypted'] else f'{CLEAR}, but: '}{row['algorithm']}{length}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import key_log, key_protector, key_recovery, key_words
+from gateway.cli import key_log, key_protector, key_recovery, key_words, unbuilt
 from gateway.cli.complaint import complain
 from gateway.cli.output import Config, Json, say, table, value
 from gateway.cli.reach import console, reach, speaking
@@ -27,6 +27,13 @@ app = typer.Typer(name="key", help="The keys under which everything lies sealed.
 app.add_typer(key_log.app)
 app.add_typer(key_protector.app)
 app.add_typer(key_recovery.app)
+unbuilt.refuse(
+    app,
+    "import",
+    "bringing keys of your own (BYOK)",
+    "a key that is made in the vault (gateway key create), or one of yours in a token, labelled as the administrator's "
+    "guide says",
+)
 
 
 @app.command("list")

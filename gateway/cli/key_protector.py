@@ -68,6 +68,7 @@ def add(
             from_input=passphrase_stdin,
             from_file=passphrase_file,
         )
+        vault_words.warn(added.fault)
         if as_json:
             value({"vault": vault, "name": added.name, "kind": str(added.kind), "sealed": added.sealed})
             return
@@ -88,8 +89,7 @@ def remove(
             complain("nothing was changed")
             raise typer.Exit(1)
         gone, fault = vault_words.custodian(context, config).remove(vault, name)
-        if fault is not None:
-            complain(f"warning: the gateway can't start like this: {fault}")
+        vault_words.warn(fault)
         if as_json:
             value({"vault": vault, "name": gone.name, "kind": str(gone.kind)})
             return

@@ -112,6 +112,7 @@ def open_(
             return added
 
         added = keeper.reopen(vault, given, make)
+        vault_words.warn(added.fault)
         if as_json:
             value({"vault": vault, "name": added.name, "kind": str(added.kind)})
             return
@@ -133,12 +134,14 @@ def _given(context: typer.Context, keeper: Custodian, vault: str, key: Path | No
     terminal = reach(context).terminal()
     if key is not None:
         return given_key(key, (lambda: _prompt("Passphrase of the private key").encode()) if terminal else None)
-    kind, count = keeper.asks_for(vault)
     if not terminal:
-        return given_text(kind, vault_words.read_lines())
-    if kind is Kind.RECOVERY_KEY:
-        return given_text(kind, [_prompt("Recovery key (48 digits)")])
-    return given_text(kind, [_prompt(f"Share {number} of {count}") for number in range(1, count + 1)])
+        lines = vault_words.read_lines()
+        return given_text(keeper.asks_for(vault, " ".join(lines))[0], lines)
+    kind, count = keeper.asks_for(vault)
+    first = _prompt("Recovery key (48 digits)" if kind is Kind.RECOVERY_KEY else f"Share 1 of {count}")
+    kind, count = keeper.asks_for(vault, first)
+    others = range(2, count + 1 if kind is Kind.SHARES else 2)
+    return given_text(kind, [first, *(_prompt(f"Share {number} of {count}") for number in others)])
 
 
 def _prompt(text: str) -> str:

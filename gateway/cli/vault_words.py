@@ -64,10 +64,16 @@ def add(
     if secret_file is not None:
         added, made = keeper.add_secret(vault, secret_file, name)
         where = f"Its secret {'was made: it lies' if made else 'lies'} in {secret_file}."
-        return added, f"{where} gateway.toml names it in [[vaults]]: secret_file, or secret_credential for systemd."
+        return added, f"{where} Name it in [[vaults]] of gateway.toml: secret_file, or secret_credential for systemd."
     passphrase = _passphrase(from_input, from_file)
     words = "gateway serve asks for it at its terminal, where [[vaults]] names neither secret nor passphrase_file."
     return keeper.add_passphrase(vault, passphrase, name), words
+
+
+def warn(fault: str | None) -> None:
+    """Say why the gateway can't start like this, where it can't."""
+    if fault is not None:
+        complain(f"warning: the gateway can't start like this: {fault}")
 
 
 def shown_once(vault: str, added: Added) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.mail.authentication import Authentication
 from gateway.mail.envelope import Client, Envelope
@@ -41,4 +41,14 @@ class Mail:
         else:
             held = octets + held  # Small, and in memory anyway.
             message = Message(held, Held(held), message.hashes)
-        return replace(self, message=message, preface=preface, authentication=authentication or self.authentication)
+        return Mail(  # `replace` takes three times that, for each message.
+            id=self.id,
+            received=self.received,
+            envelope=self.envelope,
+            message=message,
+            client=self.client,
+            connector=self.connector,
+            preface=preface,
+            authentication=authentication or self.authentication,
+            signed=self.signed,
+        )

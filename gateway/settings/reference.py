@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.settings import shape
 from gateway.settings.schema import Section
-from gateway.settings.unbuilt import PARTS, REFUSALS
+from gateway.settings.unbuilt import PARTS, REFUSALS, VALUES
 
 _HEAD = """\
 # Settings: gateway.toml
@@ -100,6 +100,11 @@ def _unbuilt() -> Iterator[str]:
     for refusal in REFUSALS:
         mark = "warning: " if refusal.warning else ""
         yield f"| `{refusal.path}` | {_cell(refusal.values)} | {mark}{_cell(refusal.right)} |"
+    later: dict[tuple[str, str], list[str]] = {}
+    for path, word, part in VALUES:
+        later.setdefault((path, part), []).append(f"`{word.replace('*', '…')}`")
+    for (path, part), words in later.items():
+        yield f"| `{path}` | {', '.join(words)} | another one until then; they belong to {_cell(part)} |"
     for pattern, part in PARTS:
         key = pattern.replace("?*?", "[]").replace("*.", "…").replace("*", "…")
         yield f"| `{key}` | any | to leave it out until then; it belongs to {_cell(part)} |"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,6 +27,14 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("authenticate.spf", "checking SPF"),
     ("authenticate.dmarc", "checking DMARC"),
     ("authenticate.arc", "ARC"),
+    ("authenticate.report*", "reports about authentication"),
+    ("dkim.report*", "reports about authentication"),
+    ("dkim.publish*", "publishing DKIM keys by itself"),
+    ("dkim.overlap*", "publishing DKIM keys by itself"),
+    ("dkim.rotate*", "publishing DKIM keys by itself"),
+    ("reports", "reports about authentication"),
+    ("transit", "vaults behind a transit engine"),
+    ("kmip", "vaults that speak KMIP"),
     ("tlsrpt", "TLS reports"),
     ("*.ef_*", "enhanced filtering"),
     ("*.treat_messages_as_internal", "treating messages as internal"),
@@ -40,11 +49,31 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("*.deliver_decrypted", "S/MIME"),
 )
 
+# Values that a known key takes later, by the key and a pattern of the value. The schema does not have them.
+VALUES: tuple[tuple[str, str, str], ...] = (
+    ("vaults[].provider", "azure*", "vaults in a cloud"),
+    ("vaults[].provider", "aws*", "vaults in a cloud"),
+    ("vaults[].provider", "gcp*", "vaults in a cloud"),
+    ("vaults[].provider", "google*", "vaults in a cloud"),
+    ("vaults[].provider", "vault", "vaults behind a transit engine"),
+    ("vaults[].provider", "hashicorp*", "vaults behind a transit engine"),
+    ("vaults[].provider", "openbao*", "vaults behind a transit engine"),
+    ("vaults[].provider", "transit", "vaults behind a transit engine"),
+    ("vaults[].provider", "kmip", "vaults that speak KMIP"),
+)
+_INDEX = re.compile(r"\[[0-9]+\]")
+
 
 def part_of(key: str) -> str | None:
     """The part that will bring the unknown key `key` (dotted), or None where it is simply unknown."""
     # Square brackets are special to fnmatch, in the pattern alone; there a question mark stands for them.
     return next((part for pattern, part in PARTS if fnmatchcase(key, pattern)), None)
+
+
+def part_of_value(key: str, value: object) -> str | None:
+    """The part that will take `value` for the known key `key` (dotted), or None where it is simply wrong."""
+    place, word = _INDEX.sub("[]", key), str(value).lower()
+    return next((part for one, pattern, part in VALUES if one == place and fnmatchcase(word, pattern)), None)
 
 
 @dataclass(frozen=True, slots=True)

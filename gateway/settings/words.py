@@ -13,7 +13,7 @@ from gateway.settings import shape
 from gateway.settings.fault import Fault, shown
 from gateway.settings.schema import Section, Settings
 from gateway.settings.shape import Place
-from gateway.settings.unbuilt import part_of
+from gateway.settings.unbuilt import part_of, part_of_value
 
 _BOUNDS = {
     "greater_than": ("gt", "more than {}"),
@@ -81,6 +81,8 @@ def _fault(detail: ErrorDetails, place: Place, file: str) -> Fault:
         name, words = _BOUNDS[sort]
         bound = detail["ctx"][name]
         return Fault(file, key, found, words.format(f"{bound:.10g}" if isinstance(bound, float) else bound))
+    if sort == "literal_error" and (part := part_of_value(key, detail["input"])):
+        return Fault(file, key, f"{found}, which is not built yet: {part}", shape.kind(annotation))
     if sort == "literal_error" or sort.endswith("_type") or found == "nan":
         return Fault(file, key, found, shape.kind(annotation))
     return Fault(file, key, found, detail["msg"][:1].lower() + detail["msg"][1:])

@@ -44,11 +44,13 @@ SEVERAL_FROM: Final = "it has several From fields"
 BAD_FROM: Final = "its From field names no author whom all readers would understand alike"
 SEVERAL_DOMAINS: Final = "its authors have addresses in several domains"
 BROKEN_HEADER: Final = "its header section holds a line that is no field"
+ODD_FIELD: Final = "a field has a blank before its colon, which verifiers read differently"
 LONG_HEADER: Final = "its header section is too long"
 MANY_FIELDS: Final = "it has too many fields of one name"
 KEY_DENIED: Final = "the vault denies the key"
 VAULT_AWAY: Final = "the vault does not answer"
 
+_COLON: Final = 0x3A
 _MOST_NAMES: Final = 100  # In h=; where no field stands twice there are forty at most.
 _REMEMBERED: Final = 512  # Octets of a From field that is worth remembering.
 _MAILBOX_LINE = re.compile(rb"(?:\A|(?<=\r\n))From [^\r\n]*\r\n")
@@ -105,6 +107,9 @@ def read(message: Message) -> Letter:
         raise Unsignable(SEVERAL_FROM)
     if not whole:
         raise Unsignable(BROKEN_HEADER)
+    # RFC 6376 3.4.2 takes the blank out, but dkimpy and OpenDKIM do not: a signature over it holds nowhere.
+    if any(raw[len(name)] != _COLON for name, raw in found if name in _COVERED):
+        raise Unsignable(ODD_FIELD)
     # The same programs write the same fields, message after message.
     present = tuple([name for name, _ in found if name in _COVERED])
     names = _known_names(present) if len(present) <= _MOST_NAMES else _names(present)

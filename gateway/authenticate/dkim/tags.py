@@ -13,8 +13,12 @@ _BLANKS: Final = b" \t\r\n"
 # A value holds printable octets and blanks; RFC 8616 3 adds UTF-8, which is judged where it means something.
 _ALLOWED: Final = bytes(range(0x21, 0x3B)) + bytes(range(0x3C, 0x7F)) + bytes(range(0x80, 0x100)) + b" \t"
 _ALLOWED_IN_LIST: Final = _ALLOWED + b";"
-# Those of RFC 6376 3.5 and 3.6.1: nearly all there are.
-_KNOWN: Final = {name.encode(): name for name in "v a b bh c d h i l q s t x z k n p g".split()}
+# Those of RFC 6376 3.5 and 3.6.1, nearly all there are, as they stand behind a semicolon or a fold.
+_KNOWN: Final = {
+    blank + name.encode(): name
+    for name in "v a b bh c d h i l q s t x z k n p g".split()
+    for blank in (b"", b" ", b"\t")
+}
 
 
 class TagFault(ValueError):
@@ -38,16 +42,23 @@ def tags(value: bytes) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for spec in specs:
         name, sign, text = spec.partition(b"=")
-        name = name.strip(b" \t")
-        if not sign or not (name in _KNOWN or _NAME.fullmatch(name)):
+        key = _KNOWN.get(name) or _name(name)
+        if not sign:
             raise TagFault("a part of the list is no tag with a value")
         if odd and text.translate(None, _ALLOWED):
-            raise TagFault(f"the value of {name.decode()[:32]}= holds an octet that may not stand there")
-        if (key := _KNOWN.get(name) or name.decode()) in found:
+            raise TagFault(f"the value of {key[:32]}= holds an octet that may not stand there")
+        if key in found:
             # RFC 6376 3.2: the whole list is then invalid.
             raise TagFault(f"the tag {key[:32]}= stands there twice")
         found[key] = text.strip(b" \t")
     return found
+
+
+def _name(octets: bytes) -> str:
+    name = octets.strip(b" \t")
+    if not _NAME.fullmatch(name):
+        raise TagFault("a part of the list is no tag with a value")
+    return name.decode()
 
 
 def unspaced(value: bytes) -> bytes:

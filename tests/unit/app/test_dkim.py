@@ -241,3 +241,26 @@ async def test_keys_that_cant_be_read_go_on_and_are_told_once(house: House) -> N
 
 async def test_an_unknown_command_is_refused(house: House) -> None:
     assert "no command" in await house.refused("publish")
+
+
+async def test_a_key_that_its_vault_denies_is_listed_so(house: House) -> None:
+    await house.ask("create", domain="corp.example", selector="s1")
+    house.vault.disable("dkim.corp.example.s1")
+    assert [(one["state"], one["key_state"]) for one in await house.ask("list")] == [
+        ("active", "disabled"),
+        ("active", "enabled"),
+    ]
+    house.vault.away = True
+    assert [one["key_state"] for one in await house.ask("show", domain="corp.example")] == [None, None]
+
+
+async def test_a_successor_that_its_vault_denies_is_not_activated(house: House) -> None:
+    await house.ask("create", domain="corp.example", selector="s1", type="ed25519")
+    await house.ask("rotate", domain="corp.example", selector="s2")
+    house.vault.disable("dkim.corp.example.s2")
+    said = await house.refused("activate", domain="corp.example")
+    assert "s2 of corp.example can't sign: its key main/dkim.corp.example.s2 is disabled" in said
+    assert house.signs() == ["s1"], "the key before it goes on"
+    house.vault.enable("dkim.corp.example.s2")
+    await house.ask("activate", domain="corp.example")
+    assert house.signs() == ["s2"]

@@ -82,10 +82,10 @@ def test_each_row_has_every_member(tmp_path: Path) -> None:
     found = inventory(ground(settings_in(tmp_path)))
     assert all(set(one) == MEMBERS for one in found)
     for one in found:
-        assert one["encrypted"] is (one["algorithm"] is not None)
+        assert one["algorithm"] is not None or not one["encrypted"]
         assert one["where"] and one["what"] and one["key_management"]
         # What is encrypted says by which module; what is not says so where an auditor reads it.
-        assert (one["module"] is not None) is one["encrypted"], one
+        assert (one["module"] is not None) is (one["algorithm"] is not None), one
         assert one["encrypted"] or "not encrypted" in one["what"] or "clear" in one["what"] + one["key_management"], one
 
 
@@ -163,7 +163,16 @@ def test_dkim_signs_and_does_not_encrypt(tmp_path: Path) -> None:
     keys = [key("main", f"dkim.corp.example.{kind}", kind) for kind in ("ed25519", "rsa-2048")]
     first, second = rows(settings_in(tmp_path), "DKIM", *keys)
     assert (first["algorithm"], second["key_length"]) == ("Ed25519 (RFC 8463)", "2048 bits")
-    assert "signed, not encrypted" in first["what"]
+    assert "signed, not encrypted" in first["what"] and not first["encrypted"]
+
+
+def test_the_key_access_log_is_signed_and_not_encrypted(tmp_path: Path) -> None:
+    (unsigned,) = rows(settings_in(tmp_path), "Key-access log")
+    assert unsigned["algorithm"] == "a chain of SHA-256" and "no vault signs" in unsigned["key_management"]
+    (signed,) = rows(settings_in(tmp_path), "Key-access log", key("main", "access-log", "ec-p256"))
+    assert signed["algorithm"].endswith("signed by ECDSA with P-256 and SHA-256") and not signed["encrypted"]
+    assert signed["key_management"].startswith("main/access-log (ec-p256) signs its heads")
+    assert signed["where"] == str(tmp_path / "data/gateway.db") and signed["fips_approved"] is True
 
 
 def test_listeners_and_connectors_tell_their_tls(tmp_path: Path) -> None:

@@ -81,6 +81,21 @@ def test_no_line_is_long() -> None:
         b' "not closed mx.corp.example; dkim=pass',
         b" ) mx.corp.example; dkim=pass",
         b" ; mx.corp.example".replace(b" ;", b" \x00"),
+        # What no grammar has, and a reader that takes the first token would believe (RFC 2045 5.1).
+        b" mx.corp.example/1; dkim=pass",
+        b" mx.corp.example, x; dkim=pass",
+        b" mx.corp.example=x; dkim=pass",
+        b" mx.corp.example:25; dkim=pass",
+        b" mx.corp.example[x]; dkim=pass",
+        b" mx.corp.example@x; dkim=pass",
+        b" <mx.corp.example>; dkim=pass",
+        b" mx.corp.example\\; dkim=pass",
+        b" ;mx.corp.example; dkim=pass",
+        b" x mx.corp.example; dkim=pass",
+        b' "mx".corp.example; dkim=pass',
+        b" mx(x).corp.example; dkim=pass",
+        b" mx .corp.example; dkim=pass",
+        b" mx.\r\n\tcorp.example; dkim=pass",
     ],
 )
 def test_a_field_in_our_name_is_recognised(value: bytes) -> None:
@@ -99,6 +114,8 @@ def test_a_field_in_our_name_is_recognised(value: bytes) -> None:
         b"",
         b" ;",
         b" mx; mx.corp.example",
+        b" a.mx.corp.example; dkim=pass",
+        b" mx.corp.example-two; dkim=pass",
     ],
 )
 def test_a_field_of_another_is_left(value: bytes) -> None:

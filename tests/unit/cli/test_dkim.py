@@ -15,6 +15,7 @@ KEY: dict[str, Any] = {
     "state": "active",
     "vault": "main",
     "key": "dkim.corp.example.s1",
+    "key_state": "enabled",
     "created": "2026-11-03T08:00:00.000Z",
     "name": "s1._domainkey.corp.example",
     "record": "v=DKIM1; k=ed25519; p=AAAA",
@@ -83,3 +84,11 @@ def test_a_fault_is_told_and_ends_with_1(command_line: CommandLine) -> None:
     said = command_line.run(FakeConsole(fault="corp.example has no DKIM key"), "dkim", "key", "show", "corp.example")
     assert said.code == 1
     assert "corp.example has no DKIM key" in said.err
+
+
+def test_a_key_that_should_sign_and_is_denied_is_listed_as_denied(command_line: CommandLine) -> None:
+    rows = [{**KEY, "key_state": state} for state in ("disabled", "deleted", None)]
+    said = command_line.run(FakeConsole(dkim__list=[*rows, {**OLD, "key_state": None}]), "dkim", "key", "list").out
+    for words in ("its key is disabled", "its key is deleted", "its vault does not say so"):
+        assert f"signs, but {words}" in said
+    assert said.count("but") == 3

@@ -15,6 +15,7 @@ def test_it_tells_what_was_made_and_what_comes_next(tmp_path: Path) -> None:
     assert ended.exit_code == 0, ended.output
     assert "domains of yours: a.example, b.example" in ended.stdout
     assert f"gateway serve --config {tmp_path}/var/gateway.toml" in ended.stdout
+    assert f"gateway key recovery verify main --config {tmp_path}/var/gateway.toml" in " ".join(ended.stdout.split())
     assert "outbox/" in ended.stdout
     assert ended.stderr == ""
 

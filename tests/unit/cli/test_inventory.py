@@ -33,6 +33,12 @@ def test_each_row_is_a_paragraph(command_line: CommandLine) -> None:
     assert "  encrypted:   not encrypted" in log and "validation" not in log
 
 
+def test_what_is_only_signed_is_not_said_to_be_encrypted(command_line: CommandLine) -> None:
+    signed = {**QUEUE, "technology": "DKIM", "encrypted": False, "algorithm": "Ed25519"}
+    said = command_line.run(FakeConsole(inventory=[signed]), "inventory")
+    assert "  encrypted:   not encrypted, but: Ed25519 (256 bits)" in said.out
+
+
 def test_it_fits_eighty_columns(command_line: CommandLine) -> None:
     said = command_line.run(FakeConsole(inventory=[QUEUE, LOG]), "inventory", columns=80)
     assert max(map(len, said.out.splitlines())) <= 80

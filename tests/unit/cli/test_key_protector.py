@@ -190,8 +190,18 @@ def test_a_vault_in_clear_is_sealed_by_its_first_protector(command_line: Command
     assert "gateway key protector add main --secret-file" in said.err
     said = vault.run("protector", "add", "main", "--secret-file", str(vault.secret))
     assert "is sealed now" in said.out
+    assert "can't start" not in said.err
     assert vault.protectors == {"service": Kind.SECRET}
     assert vault.opens()
+
+
+def test_a_secret_that_the_settings_do_not_name_is_warned_of(command_line: CommandLine, tmp_path: Path) -> None:
+    vault = Vault(command_line)
+    vault.secret.unlink()
+    clear_vault.create(vault.folder, ("default",), FakeChance())
+    said = vault.run("protector", "add", "main", "--secret-file", str(tmp_path / "elsewhere"))
+    assert said.code == 0
+    assert "warning: the gateway can't start like this: vault 'main' is sealed" in said.err
 
 
 # -- recovery ----------------------------------------------------------------------------------------------------------
@@ -223,7 +233,8 @@ def test_a_wrong_or_mistyped_recovery_key_proves_nothing(vault: Vault) -> None:
         (DIGITS[:-1] + ("0" if DIGITS[-1] != "0" else "1"), "group 8 of 8 is mistyped"),
         (digits.written(b"another key.....")[:-7], "42 digits"),
         (digits.written(b"another key....."), "this recovery key is not the one of vault 'main'"),
-        ("", "something else than digits"),
+        ("", "nothing was given; right would be the 48 digits"),
+        ("not digits", "something else than digits"),
     ):
         said = vault.run("recovery", "verify", "main", typed=typed)
         assert (said.code, said.out) == (1, "")
@@ -255,6 +266,16 @@ def test_shares_prove_together_what_one_alone_can_t(vault: Vault) -> None:
     vault.line.terminal = True
     assert vault.run("recovery", "verify", "main", typed=f"{shares[1]}\n{shares[2]}\n").code == 0
     assert vault.proved("shares") == 1_793_700_000.0
+
+
+def test_shares_beside_a_recovery_key_in_one_piece_are_told_from_it_by_what_is_typed(vault: Vault) -> None:
+    shares = shares_of(vault.run("recovery", "create", "main", "--shares", "2/3"))
+    assert vault.run("recovery", "verify", "main", typed=f"{shares[0]}\n{shares[1]}\n").code == 0
+    assert (vault.proved("shares"), vault.proved("recovery")) == (1_793_700_000.0, None)
+    vault.line.terminal = True
+    said = vault.run("recovery", "verify", "main", "--json", typed=f"{shares[2]}\n{shares[0]}\n")
+    assert said.json["name"] == "shares"
+    assert vault.run("recovery", "verify", "main", "--json", typed=DIGITS + "\n").json["name"] == "recovery"
 
 
 @pytest.mark.parametrize("shares", ["2", "3/2", "1/3", "2/17", "a/b", "2/3/4", "", "99999999/99999999"])

@@ -19,13 +19,14 @@ ROOT = Path(__file__).parents[3]
 
 
 def commands() -> set[str]:
-    """Every command by its words, whatever group it is in."""
+    """Every command by its words, whatever group it is in. Those that are only refused are not among them."""
 
     def below(command: object, words: str) -> set[str]:
         inner = getattr(command, "commands", None)
         if not inner:
             return {words.strip()}
-        return {name for word, one in inner.items() for name in below(one, f"{words} {word}")}
+        shown = {word: one for word, one in inner.items() if not one.hidden}
+        return {name for word, one in shown.items() for name in below(one, f"{words} {word}")}
 
     return below(get_command(app), "")
 
@@ -51,6 +52,21 @@ def test_the_manual_has_a_section_for_each_command() -> None:
         for name in {one for one in known if one == section or one.startswith(f"{section} ")} or {section}
     }
     assert told == known
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["key", "import", "main/own", "--file", "key.pem"], "bringing keys of your own (BYOK)"),
+        (["dkim", "key", "publish", "corp.example"], "publishing records by itself"),
+    ],
+)
+def test_a_command_of_a_later_part_is_refused_by_name(
+    command_line: CommandLine, arguments: list[str], part: str
+) -> None:
+    said = command_line.run(FakeConsole(), *arguments)
+    assert said.code == 2 and said.out == ""
+    assert f"{part} is not built yet; right would be" in said.err
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["queue", "list"], ["trace", "Q1"], ["reload"], ["send"]])

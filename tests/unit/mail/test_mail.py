@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 
+from gateway.mail.authentication import Authentication
 from gateway.mail.body_hash import HashTerms
+from gateway.mail.envelope import Client
+from gateway.mail.mail import Mail
 from gateway.mail.message import Held, Message
+from gateway.mail.signing import Signed
 from tests.fakes.spool import mail_of
 
 HASHES = {HashTerms(): b"h"}
@@ -29,6 +33,25 @@ def test_a_small_message_becomes_another_with_the_fields_in_front() -> None:
     assert topped.message.hashes is HASHES
     assert topped.preface == b""
     assert replace(topped, message=mail.message) == mail
+
+
+def test_nothing_that_a_mail_has_is_lost_on_the_way() -> None:
+    mail = replace(
+        mail_of("Q1", Message(b"x", Held(b"x"))),
+        client=Client(address="192.0.2.7", port=1, helo="x", esmtp=True, listener="l", tls=None),
+        connector="partner",
+        preface=b"P: 1\r\n",
+        authentication=Authentication(dkim=()),
+        signed=Signed(domain="corp.example"),
+    )
+    plain = mail_of("Q2", mail.message)
+    for field in fields(Mail):
+        if field.default is not MISSING:  # So that a new one is thought of here too.
+            assert getattr(mail, field.name) != getattr(plain, field.name), field.name
+    topped = mail.topped(b"A: 1\r\n")
+    assert replace(topped, message=mail.message) == mail
+    found = Authentication(dkim=(), skipped=1)
+    assert replace(mail.topped(b"A: 1\r\n", found), message=mail.message) == replace(mail, authentication=found)
 
 
 def test_a_large_one_keeps_its_octets_and_gets_a_preface() -> None:

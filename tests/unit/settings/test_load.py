@@ -155,6 +155,30 @@ TABLE = {
             "right would be to leave it out until that part exists",
         ],
     ),
+    "SPF, reports, and keys that publish themselves": (
+        "[authenticate]\nspf = true\n[dkim]\npublish = 'dns'\n[reports]\n",
+        [
+            "authenticate.spf: found a key for what is not built yet: checking SPF; "
+            "right would be to leave it out until that part exists",
+            "dkim.publish: found a key for what is not built yet: publishing DKIM keys by itself; "
+            "right would be to leave it out until that part exists",
+            "reports: found a key for what is not built yet: reports about authentication; "
+            "right would be to leave it out until that part exists",
+        ],
+    ),
+    "vaults of later parts": (
+        "[[vaults]]\nprovider = 'azure-key-vault'\n[[vaults]]\nprovider = 'transit'\n[[vaults]]\nprovider = 'KMIP'\n"
+        "[[vaults]]\nprovider = 'flie'\n",
+        [
+            'vaults[0].provider: found "azure-key-vault", which is not built yet: vaults in a cloud; '
+            'right would be one of "file", "pkcs11"',
+            'vaults[1].provider: found "transit", which is not built yet: vaults behind a transit engine; '
+            'right would be one of "file", "pkcs11"',
+            'vaults[2].provider: found "KMIP", which is not built yet: vaults that speak KMIP; '
+            'right would be one of "file", "pkcs11"',
+            'vaults[3].provider: found "flie"; right would be one of "file", "pkcs11"',
+        ],
+    ),
     "mailboxes, DANE, MTA-STS": (
         "[[connectors.outbound]]\nname = 'm'\nrecipient_domains = ['*']\ndeliver = 'mailbox'\n"
         "dane = 'mandatory'\nmta_sts = 'mandatory'\n",
@@ -168,7 +192,8 @@ TABLE = {
     "another vault": (
         "[[vaults]]\nname = 'cloud'\nprovider = 'transit'\nmodule = 5\npin_credential = 'no/name'\n",
         [
-            'vaults[0].provider: found "transit"; right would be one of "file", "pkcs11"',
+            'vaults[0].provider: found "transit", which is not built yet: vaults behind a transit engine; '
+            'right would be one of "file", "pkcs11"',
             "vaults[0].module: found 5; right would be text",
             'vaults[0].pin_credential: found "no/name"; right would be text of the form ^[A-Za-z0-9._-]+$',
         ],

@@ -34,6 +34,8 @@ def read(text: str) -> bytes:
     if len(text) > LONGEST:
         raise Mistyped(f"it is longer than {LONGEST} characters; right would be {GROUPS * DIGITS} digits")
     bare = re.sub(r"[\s\u2010-\u2015-]", "", text)
+    if not bare:
+        raise Mistyped(f"nothing was given; right would be the {GROUPS * DIGITS} digits of the recovery key")
     if not (bare.isascii() and bare.isdigit()):
         raise Mistyped("it holds something else than digits, hyphens and spaces")
     if len(bare) != GROUPS * DIGITS:

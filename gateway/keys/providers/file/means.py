@@ -37,9 +37,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """`master`: the master key, where another process opened the vault for us; `fips`: without Argon2id."""
+    """`sources`: what the settings name; `places`: where a secret may lie if they name none, looked at each time, since
+    one may be made while we run; `master`: the master key, where another process opened the vault for us; `fips`:
+    without Argon2id.
+    """
 
     sources: tuple[Source, ...] = ()
+    places: tuple[Path, ...] = ()
     master: bytes | None = field(default=None, repr=False)
     fips: bool = False
 
@@ -49,7 +53,7 @@ class Means:
             return self.master
         tried: list[str] = []
         away = False
-        for source in self.sources:
+        for source in self.at_hand:
             try:
                 given = source.read()
             except KeyFault as error:
@@ -73,12 +77,17 @@ class Means:
     def with_passphrase(self, passphrase: bytes) -> Means:
         """The same, and a passphrase that somebody typed."""
         typed = Source(Kind.PASSPHRASE, "the passphrase", lambda: passphrase)
-        return Means(sources=(*self.sources, typed), master=self.master, fips=self.fips)
+        return Means(sources=(*self.sources, typed), places=self.places, master=self.master, fips=self.fips)
+
+    @property
+    def at_hand(self) -> tuple[Source, ...]:
+        """All that can be tried now."""
+        return (*self.sources, *(_secret_file(place) for place in self.places if place.exists()))
 
     @property
     def is_asked_for(self) -> bool:
         """Whether nothing is at hand, so that a person must be asked for a passphrase."""
-        return not self.sources and self.master is None
+        return not self.at_hand and self.master is None
 
 
 NOTHING: Final = Means()
@@ -98,25 +107,27 @@ def from_settings(
         sources.append(
             Source(Kind.SECRET, f"secret_credential {credential!r}", lambda: _credential(credential, environment))
         )
-    for path in [resolve(vault.secret_file)] if vault.secret_file is not None else by_default(vault, resolve):
-        sources.append(Source(Kind.SECRET, f"secret_file {path}", partial(secret_in, path)))
+    if vault.secret_file is not None:
+        sources.append(_secret_file(resolve(vault.secret_file)))
     if (variable := vault.secret_environment) is not None:
         sources.append(Source(Kind.SECRET, f"secret_environment {variable}", lambda: _variable(variable, environment)))
     if vault.passphrase_file is not None:
         file = resolve(vault.passphrase_file)
         sources.append(Source(Kind.PASSPHRASE, f"passphrase_file {file}", lambda: passphrase_in(file)))
-    return Means(sources=tuple(sources), master=master, fips=fips)
+    places = () if sources else _by_default(vault, resolve)
+    return Means(sources=tuple(sources), places=places, master=master, fips=fips)
 
 
-def by_default(vault: schema.Vault, resolve: Callable[[str], Path]) -> list[Path]:
-    """Where nothing is named: the secret that `gateway init` made, beside gateway.toml, or beside or in a vault that
-    lies elsewhere by now.
+def _by_default(vault: schema.Vault, resolve: Callable[[str], Path]) -> tuple[Path, ...]:
+    """Where the secret that `gateway init` made lies: beside gateway.toml, or beside or in a vault that lies elsewhere
+    by now.
     """
-    if vault.secret_credential or vault.secret_environment or vault.passphrase_file:
-        return []
     folder = resolve(vault.path)
-    places = dict.fromkeys((resolve(DEFAULT), folder.parent / DEFAULT, folder / DEFAULT))
-    return [place for place in places if place.exists()]
+    return tuple(dict.fromkeys((resolve(DEFAULT), folder.parent / DEFAULT, folder / DEFAULT)))
+
+
+def _secret_file(path: Path) -> Source:
+    return Source(Kind.SECRET, f"secret_file {path}", partial(secret_in, path))
 
 
 def secret_in(path: Path) -> bytes:

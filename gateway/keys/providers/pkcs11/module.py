@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 import pkcs11
 from pkcs11 import PKCS11Error, Session, TokenFlag
 
-from gateway.keys.providers.pkcs11.faults import is_lost, named, pin_refused, told, where
+from gateway.keys.providers.pkcs11.faults import LOST, is_lost, named, pin_refused, told, where
 from gateway.keys.providers.pkcs11.terms import TokenTerms
 from gateway.keys.vault import Denied, Unavailable
 
@@ -145,6 +145,11 @@ class Module:
                 self._library = self._load(self._path)
             self._library.initialize()  # Does nothing where it is.
         except PKCS11Error as error:
+            if isinstance(error, LOST):
+                raise Unavailable(
+                    f"vault {terms.vault!r} has the module {self._path}, which does not start ({named(error)}); look "
+                    "whether what it needs is there: its own settings, its tokens, its service"
+                ) from error
             raise Denied(
                 f"vault {terms.vault!r} has the module {self._path}, which can't be used ({named(error)}); "
                 "right would be a PKCS#11 library for this machine, with its own settings in order"

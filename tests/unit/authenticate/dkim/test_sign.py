@@ -160,6 +160,8 @@ def test_what_several_readers_would_read_apart_is_not_signed() -> None:
     assert reason(b"From: nobody:;\r\n\r\n") == sign.BAD_FROM
     assert reason(b"From: a@corp.example, b@y.example\r\n\r\n") == sign.SEVERAL_DOMAINS
     assert reason(b"no field\r\nFrom: ida@corp.example\r\n\r\n") == sign.BROKEN_HEADER
+    assert reason(b"From : ida@corp.example\r\n\r\n") == sign.ODD_FIELD
+    assert reason(b"From: ida@corp.example\r\nSubject\t: x\r\n\r\n") == sign.ODD_FIELD
     assert reason(b"From a\r\nFrom b\r\nFrom: ida@corp.example\r\n\r\n") == sign.BROKEN_HEADER
     assert reason(b"From: ida@corp.example\r\n" + b"To: x\r\n" * 100 + b"\r\n") == sign.MANY_FIELDS
 

@@ -64,7 +64,7 @@ def test_a_group_beyond_sixteen_bits_is_mistyped() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "something else than digits"),
+        ("", "nothing was given"),
         (WRITTEN[:-1], "47 digits"),
         (WRITTEN + "0", "49 digits"),
         (WRITTEN.replace("0", "O"), "something else than digits"),

@@ -55,6 +55,16 @@ def open_(place: Path, environment: dict[str, str] | None = None, *, fips: bool 
     return FileVault("main", place / section.path, given)
 
 
+def test_a_secret_that_is_made_while_we_run_is_found_where_it_lies_by_default(place: Path) -> None:
+    given = from_settings(Vault(), lambda text: place / text, {})
+    assert given.is_asked_for
+    with pytest.raises(NotOpened, match="names none of them"):
+        FileVault("main", place / "vault", given)
+    put(place / "service-secret", SECRET)
+    assert not given.is_asked_for
+    assert FileVault("main", place / "vault", given).keys()
+
+
 def test_a_secret_comes_from_a_file_a_credential_or_the_environment(place: Path) -> None:
     put(place / "secret", SECRET + b"\n")
     put(place / "credentials/gateway-vault", SECRET)

@@ -246,6 +246,28 @@ class CountingToken:
         return self._token.open(rw=rw, user_pin=user_pin)
 
 
+class Stopped(Counting):
+    """A library that starts when what it needs is there."""
+
+    fault: Exception | None = None
+
+    def initialize(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self._library.initialize()
+
+
+@pytest.mark.parametrize("fault", [pkcs11.GeneralError(), pkcs11.DeviceError(), pkcs11.FunctionFailed()])
+def test_a_module_that_does_not_start_is_away_until_it_does(terms: TokenTerms, fault: Exception) -> None:
+    library = Stopped(str(terms.module))
+    vault = Pkcs11Vault(terms, module=Module(str(terms.module), lambda path: library))
+    library.fault = fault
+    with pytest.raises(Unavailable, match="which does not start"):
+        vault.health()
+    library.fault = None
+    vault.health()
+
+
 @pytest.fixture
 def counting(terms: TokenTerms) -> Counting:
     return Counting(str(terms.module))
