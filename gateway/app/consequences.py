@@ -1,22 +1,25 @@
 """What hangs on a key: which keys it wraps, how much lies sealed under them, whose mail it signs.
 
-Told before a key is disabled or deleted, so that whoever says yes knows to what. Counted without any key.
+Told before a key is disabled or deleted, so that whoever says yes knows to what. Counted without any key; what a key
+that signs mail is for is read where that opens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gateway.keys import domain
 from gateway.keys.vault import VaultKey
+from gateway.storage.dkim_keys import DkimKey
 from gateway.storage.keyrows import KeyRow
 from gateway.storage.weight import Kept, Weight
 
 DOMAIN: Final = "domain"  # Stands for the vault in the names of domain keys: domain/PURPOSE.
 DKIM_PREFIX: Final = "dkim."  # Before DOMAIN.SELECTOR in the name of a key that signs a domain's mail.
 LOG_KEY: Final = "access-log"  # The key that signs heads of the key-access log.
+UNUSED: Final = "unused"  # Instead of a use: the key is named like one that signs mail, and is none that is known.
 DKIM: Final = "dkim"  # The purpose of the domain key under which it is kept which keys sign.
 
 
@@ -27,6 +30,7 @@ class Hangs:
     rows: tuple[KeyRow, ...] = field(repr=False)
     dkim: tuple[str, str] | None = None  # Domain and selector.
     signs_log: bool = False
+    use: str | None = None  # Of a DKIM key: a `Use`, or UNUSED; None: it was not asked, or could not be read.
 
     @property
     def purposes(self) -> tuple[str, ...]:
@@ -45,7 +49,8 @@ class Hangs:
             for row in self.rows
         ]
         if self.dkim is not None:
-            found.append({"kind": "dkim", "domain": self.dkim[0], "selector": self.dkim[1]})
+            use = {} if self.use is None else {"use": self.use}
+            found.append({"kind": "dkim", "domain": self.dkim[0], "selector": self.dkim[1], **use})
         if self.signs_log:
             found.append({"kind": "key_log"})
         return found
@@ -56,7 +61,15 @@ def hangs_on(key: VaultKey, rows: Iterable[KeyRow], domains: Iterable[str] = ())
     root = (domain.ORGANISATION, key.vault, key.name)
     mine = [row for row in rows if (row.organisation, row.vault, row.root) == root]
     mine.sort(key=lambda row: (row.purpose, row.version))
-    return Hangs(tuple(mine), dkim_names(key.name, domains), signs_log=key.name == LOG_KEY)
+    return Hangs(tuple(mine), dkim_names(key.name, domains), signs_log=key.name == LOG_KEY and key.type.signs)
+
+
+def with_use(hangs: Hangs, key: VaultKey, known: Iterable[DkimKey]) -> Hangs:
+    """With what a DKIM key is for, by the rows of all that are known: they are right where its name is ambiguous."""
+    for one in known:
+        if (one.vault, one.key) == (key.vault, key.name):
+            return replace(hangs, dkim=(one.domain, one.selector), use=one.use.value)
+    return hangs if hangs.dkim is None else replace(hangs, use=UNUSED)
 
 
 def dkim_names(key: str, domains: Iterable[str] = ()) -> tuple[str, str] | None:

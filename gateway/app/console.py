@@ -14,11 +14,11 @@ from gateway.app.commands import Commands
 from gateway.app.database import database
 from gateway.app.dkim import Dkim
 from gateway.app.file_vaults import unlocked
-from gateway.app.key_log import person, recorded
+from gateway.app.key_log import open_log, person, recorded
 from gateway.app.key_log_reader import COMMANDS as KEY_LOG_COMMANDS
 from gateway.app.key_log_reader import LogReader
 from gateway.app.key_watch import protection_warnings
-from gateway.app.keyring import vaults
+from gateway.app.keyring import Keyring, vaults
 from gateway.app.keys import COMMANDS as KEY_COMMANDS
 from gateway.app.keys import Keys, open_each
 from gateway.app.lock import FileLock, InUse
@@ -29,11 +29,13 @@ from gateway.app.people import People
 from gateway.app.places import Places
 from gateway.app.queue_counts import queue_counts
 from gateway.app.selftest import tested
-from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings
+from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings, vault_warnings
 from gateway.connectors.patterns import accepted
+from gateway.keys.access_writer import AccessLog
 from gateway.keys.vault import KeyFault
 from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded, loaded, read
+from gateway.storage.sharing import SharedStore
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.account import account_name
 from gateway.world.chance import SystemChance
@@ -159,14 +161,12 @@ class Console:
 
     async def _ask_locked(self, command: str, arguments: dict[str, Any]) -> Any:
         clock = SystemClock()
-        stores = await open_stores(
-            self._settings,
-            [] if self._settings.is_shared else self._places.spools(),
-            clock=clock,
-            chance=SystemChance(),
-            tell=lambda *_, **__: None,
-            observe=lambda *_: None,
-        )
+        try:
+            stores = await self._open_stores(clock)
+        except KeyFault as fault:
+            if command != "status":
+                raise
+            return await self._status_without_keys(clock, fault)
         try:
             async with asyncio.TaskGroup() as tasks:
                 mover = tasks.create_task(stores.mover.run())
@@ -197,6 +197,49 @@ class Console:
             raise group.exceptions[0] from None
         finally:
             await asyncio.to_thread(stores.close)
+        return answer
+
+    async def _open_stores(self, clock: Clock, ring: Keyring | None = None) -> Stores:
+        return await open_stores(
+            self._settings,
+            [] if self._settings.is_shared else self._places.spools(),
+            clock=clock,
+            chance=SystemChance(),
+            tell=lambda *_, **__: None,
+            observe=lambda *_: None,
+            keyring=ring,
+        )
+
+    async def _status_without_keys(self, clock: Clock, fault: KeyFault) -> dict[str, Any]:
+        """Where a vault does not open: as a process that serves would start then, since rows are counted sealed.
+
+        Raises `fault` where no vault is to blame.
+        """
+        logs: list[AccessLog] = []
+
+        def recorder(shared: SharedStore) -> AccessLog:
+            logs.append(open_log(self._settings, shared, process=person(), clock=clock, tell=lambda *_, **__: None))
+            return logs[-1]
+
+        ring = Keyring(
+            self._settings,
+            clock=clock,
+            chance=SystemChance(),
+            tell=lambda *_, **__: None,
+            who=person(),
+            alone=not self._settings.is_shared,
+            recorder=recorder,
+        )
+        stores = await self._open_stores(clock, ring)
+        try:
+            answer = await self._status(stores.spools, clock.now())
+        finally:
+            for log in logs:
+                await asyncio.to_thread(log.close)
+            await asyncio.to_thread(stores.close)
+        if not (away := vault_warnings([{"keys": {"vaults": ring.keeper.facts["vaults"]}}])):
+            raise fault
+        answer["warnings"] += away
         return answer
 
     async def _ask_people(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:

@@ -32,6 +32,7 @@ _FAULTS: Final = {
     KeyState.DELETED: "is deleted",
     None: "is not there, or its vault does not answer",
 }
+_DENIED: Final = _FAULTS | {None: "is not there"}
 _BEHIND: Final = "-ed25519"  # Where two keys are made, the second one's selector ends so.
 
 
@@ -96,6 +97,34 @@ class Dkim:
                 with suppress(KeyFault):  # Told by those who use its keys.
                     held |= {(name, one.name): one.state for one in await asyncio.to_thread(vault.keys)}
         return [held.get((key.vault, key.key)) for key in keys]
+
+    async def denied(self) -> dict[str, list[str]]:
+        """The domains of which no key may sign at present, and of each key in words why. One whose vault does not
+        answer counts as one that may: mail waits for it, or that vault's own warning tells.
+        """
+        found: dict[str, list[str]] = {}
+        signing: set[str] = set()
+        held: dict[str, dict[str, KeyState] | None] = {}
+        for key in [one for one in self._known if one.use is Use.ACTIVE]:
+            if key.vault not in held:
+                held[key.vault] = await self._held(key.vault)
+            states = held[key.vault]
+            state = None if states is None else states.get(key.key)
+            if states is None or state is KeyState.ENABLED:
+                signing.add(key.domain)
+            else:
+                found.setdefault(key.domain, []).append(f"{key.vault}/{key.key} {_DENIED[state]}")
+        return {domain: keys for domain, keys in found.items() if domain not in signing}
+
+    async def _held(self, vault: str) -> dict[str, KeyState] | None:
+        """The keys of a vault; none of one that the settings do not name, None where it does not answer."""
+        place = self._vaults.get(vault)
+        if place is None:
+            return {}
+        try:
+            return {one.name: one.state for one in await asyncio.to_thread(place.keys)}
+        except KeyFault:
+            return None
 
     async def _rows(self, keys: Iterable[DkimKey]) -> list[dict[str, Any]]:
         keys = list(keys)

@@ -17,6 +17,13 @@ from gateway.settings.load import Loaded
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
+_CLEAR: Final = ", whose keys lie in clear"  # So ends what is found where a vault is not sealed.
+
+
+def is_about_sealing(fault: Fault) -> bool:
+    """Whether it came of a vault in clear: `protection_warnings` tells that anew whenever somebody asks."""
+    return fault.found.endswith(_CLEAR)
+
 
 def means_of(loaded: Loaded, vault: schema.Vault, masters: Mapping[str, bytes] | None = None) -> Means:
     """What may open it. `masters`: the master keys that another process of ours has opened, by vaults' names."""
@@ -48,7 +55,7 @@ def judge_file_vault(loaded: Loaded, number: int) -> Iterator[Fault]:
             if means.at_hand
             else f"gateway key protector add {vault.name} --secret-file FILE, which seals it"
         )
-        yield loaded.warning(f"vaults[{number}].path", f"{found.path}, whose keys lie in clear", right)
+        yield loaded.warning(f"vaults[{number}].path", f"{found.path}{_CLEAR}", right)
         return
     if means.is_asked_for and any(one.kind is Kind.PASSPHRASE for one in found.head.protectors):
         return  # `serve` will ask for it; whether it is right is known then.

@@ -6,7 +6,7 @@ The running gateway is not asked: who judges the log should not have to believe 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -18,7 +18,7 @@ from gateway.app.key_log import head_place, person
 from gateway.app.key_log_known import Known, PublicKeys, known
 from gateway.app.keys import opened
 from gateway.app.places import Places
-from gateway.keys.access_head import BadHead, Head, Kind, fingerprint, head_of
+from gateway.keys.access_head import KEY, BadHead, Head, Kind, fingerprint, head_of
 from gateway.keys.access_log import (
     GENESIS,
     USE,
@@ -97,7 +97,8 @@ class LogReader:
     def _verify(self, head: str | None = None) -> dict[str, Any]:
         """`head`: a file with heads that were kept elsewhere."""
         outside = known(self._loaded, head)
-        keys = PublicKeys(self._vaults(), outside)
+        vaults = self._vaults()
+        keys = PublicKeys(vaults, outside)
         with self._store() as store:
             rows = [] if store is None else store.heads()
             verifier = Verifier(rows, keys)
@@ -110,6 +111,8 @@ class LogReader:
         report.findings[:0] = outside.findings
         report.notes += keys.notes
         self._note(report, outside)
+        if not report.last and not report.findings:
+            self._judge_empty(report, vaults)
         return {
             "whole": not report.findings,
             "first": report.first,
@@ -138,6 +141,23 @@ class LogReader:
                     "cut off at the end; --head names a file with one that was kept elsewhere",
                 )
             )
+
+    def _judge_empty(self, report: Report, vaults: Mapping[str, Vault]) -> None:
+        """An empty log is whole only where nothing was ever made whose making would stand in it."""
+        if self._has_domain_keys():
+            why = "there are domain keys, and making them is a use of a key"
+        elif (name := _holder(vaults)) is not None:
+            why = f"vault {name} holds the key {KEY}, which signs it; before the first start that is as it should be"
+        else:
+            return
+        text = f"no line is there, though {why}. Nothing says that lines were not removed"
+        report.findings.append(Finding(What.UNPROVEN, 0, 0, text))
+
+    def _has_domain_keys(self) -> bool:
+        if not self._loaded.is_shared and not Places.of(self._loaded).shared.exists():
+            return False
+        with closing(open_shared(self._loaded)) as shared:
+            return bool(shared.keys())
 
     # -- export -------------------------------------------------------------------------------------------------------
 
@@ -237,6 +257,15 @@ class LogReader:
 
     def _vaults(self) -> Mapping[str, Vault]:
         return opened(self._loaded, keyring.vaults).vaults
+
+
+def _holder(vaults: Mapping[str, Vault]) -> str | None:
+    """The first vault that holds the key for heads, in whatever state."""
+    for name, vault in vaults.items():
+        with suppress(KeyFault):  # One that is away can't tell.
+            if any(key.name == KEY for key in vault.keys()):
+                return name
+    return None
 
 
 def _forth(store: KeyLogStore, after: int) -> Iterator[Batch]:

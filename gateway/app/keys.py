@@ -15,19 +15,22 @@ from typing import Any, Final
 
 from gateway.app import keyring
 from gateway.app.channel import Fault
-from gateway.app.consequences import DOMAIN, Hangs, consequences, dkim_names, hangs_on
+from gateway.app.consequences import DOMAIN, LOG_KEY, Hangs, consequences, dkim_names, hangs_on, with_use
 from gateway.app.database import open_shared
 from gateway.app.inventory import inventory
 from gateway.app.inventory_row import Ground
 from gateway.app.key_log import person, recorded
 from gateway.app.places import Places
 from gateway.keys import rotation
-from gateway.keys.domain import LEARNING, ORGANISATION
+from gateway.keys.domain import LEARNING, ORGANISATION, TOKEN, DomainKeys, unwrap_all
 from gateway.keys.fips import modules
 from gateway.keys.rotation import RootName
+from gateway.keys.sealer import KeySealer
 from gateway.keys.vault import Denied, KeyFault, KeyType, Unavailable, Vault, VaultBroken, VaultKey
 from gateway.settings.load import Loaded
+from gateway.storage.dkim_keys import PURPOSE, DkimKey, DkimKeyStore
 from gateway.storage.keyrows import KeyRow
+from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.storage.sharing import SharedStore
 from gateway.storage.weight import Weight, kept, queue_weight, spools_weight
 from gateway.storage.writer import StorageBroken, StorageFull
@@ -37,6 +40,7 @@ from gateway.world.clock import Clock, rfc3339
 WAIT: Final = 30.0  # Days from deletion to destruction, where nobody says otherwise.
 LEAST_WAIT: Final = 7.0  # Days; less takes --force. Whoever took the wrong key finds out within a week.
 DAY: Final = 86400.0
+LONGEST_NAME: Final = 64  # Characters of a name that people choose. Keys for DKIM are named after their domains.
 _CHANGES: Final = frozenset({"create", "rotate", "disable", "enable", "delete", "recover", "rehome"})
 COMMANDS: Final = frozenset({"inventory", *(f"key.{verb}" for verb in (*_CHANGES, "list", "consequences"))})
 _LOUD: Final = frozenset({"disable", "delete", "rehome"})
@@ -223,7 +227,21 @@ class _Work:
             else:
                 places = Places.of(self._loaded)
                 weight = spools_weight(places.spool(number) for number in places.spools())
-        return consequences(found, hangs_on(found, self._rows(), self._domains()), weight, stored)
+        hangs = hangs_on(found, self._rows(), self._domains())
+        if hangs.dkim is not None and (known := self._dkim_keys()) is not None:
+            hangs = with_use(hangs, found, known)
+        return consequences(found, hangs, weight, stored)
+
+    def _dkim_keys(self) -> list[DkimKey] | None:
+        """All keys that sign mail; None where they can't be read: what they lie under is closed, or damaged."""
+        if self._shared is None:
+            return []
+        rows = [row for row in self._rows() if row.purpose in (PURPOSE, TOKEN)]
+        sealer = KeySealer(DomainKeys(unwrap_all(rows, self._opened.vaults).secrets), self._chance)
+        try:
+            return self._shared.run(DkimKeyStore(self._shared, sealer).read, read=True)
+        except (KeyFault, KeysClosed, SealBroken, StorageBroken):
+            return None
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
@@ -233,6 +251,15 @@ class _Work:
             kind = KeyType(type)
         except ValueError:
             raise Fault(f"there is no type {type!r}; right would be one of {', '.join(KeyType)}") from None
+        if len(name.key) > LONGEST_NAME:
+            raise Fault(
+                f"{name.key[:20]!r}... is a name of {len(name.key)} characters; right would be at most {LONGEST_NAME}"
+            )
+        if name.key == LOG_KEY and not kind.signs:
+            right = ", ".join(one for one in KeyType if one.signs)
+            raise Fault(
+                f"{name} is the key that signs the key-access log, and {kind} can't sign; right would be one of {right}"
+            )
         return told(self._vault(name.vault).create(name.key, kind))
 
     def _rotate(self, key: str) -> dict[str, Any]:
@@ -251,7 +278,8 @@ class _Work:
             vault.rotate(found.name)
         else:
             rewrapped = rotation.rotate_root(self._shared, self._opened.vaults, root)
-        return told(self._found(key)) | {"rewrapped": rewrapped}
+        after = self._found(key)
+        return self._row(after, hangs_on(after, self._rows())) | {"rewrapped": rewrapped}
 
     def _rotate_domain(self, purpose: str) -> dict[str, Any]:
         if self._shared is None:

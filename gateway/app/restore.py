@@ -10,13 +10,16 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from gateway.app.key_log import head_place
 from gateway.app.vault_copy import VaultCopy, parsed, reopen
 from gateway.keys import domain
 from gateway.keys import passphrase as phrase
+from gateway.keys.access_head import BadHead, Head, Kind
 from gateway.keys.providers.file.means import DEFAULT as SECRET
 from gateway.keys.providers.file.means import Means
 from gateway.keys.providers.file.store import FILE as VAULT_FILE
@@ -28,6 +31,7 @@ from gateway.storage import manifest as form
 from gateway.storage import snapshot
 from gateway.storage.archive import BadArchive, Entry, Member, members
 from gateway.storage.content import sync_folder
+from gateway.storage.key_log import KeyLogStore
 from gateway.storage.manifest import Manifest, SealedVault
 from gateway.storage.owner import OWNER
 from gateway.storage.shared import Shared
@@ -213,6 +217,7 @@ class _Writing:
             self._draft.rmdir()
             sync_folder(self._into)
             sync_folder(self._into.parent)
+            self._judge_log()
         except BaseException:  # A Ctrl-C too leaves nothing.
             for path in (self._draft, *placed):
                 _remove(path)
@@ -333,8 +338,54 @@ class _Writing:
             finally:
                 there.close()
 
+    def _judge_log(self) -> None:
+        """Note what `gateway key log verify` will find, where the newest head is not beside the log as it was."""
+        settings = replace(self._found.settings, path=self._into / NAME, folder=self._into)
+        place = head_place(settings)
+        try:
+            head = place.read()
+            fits, signed = _judged(self._into / self._data / "gateway.db", head)
+        except (BadHead, OSError, StorageBroken):  # As `verify` will say.
+            return
+        answer = f"gateway key log accept --config {settings.path} --reason WORDS answers for it"
+        if head is not None and not fits:
+            self._notes.append(
+                f"gateway key log verify will find the log shorter than the head in {place.name} (line {head.line}), "
+                f"and nothing is signed until then: {answer}"
+            )
+        elif head is None and self._is_vault_elsewhere(settings):
+            self._notes.append(
+                f"where {place.name} comes back with the vault, gateway key log verify will find the log shorter than "
+                f"the head in it: {answer}"
+            )
+        elif head is None and signed:
+            self._notes.append(
+                f"{place.name} is in no backup, so gateway key log verify calls the log unproven until the gateway "
+                "serves, which puts the newest head there"
+            )
+
+    def _is_vault_elsewhere(self, settings: Loaded) -> bool:
+        """Whether the vault beside which the head lies has yet to be put back."""
+        for section, vault in zip(settings.settings.vaults, self._found.manifest.vaults, strict=False):
+            if section.provider == "file":
+                return vault.member not in self._found.vaults
+        return False
+
     def _is_open(self, member: str, place: PurePosixPath) -> bool:
         return self._found.vaults[member].master is not None or sheet_in(self._draft / place) is None
+
+
+def _judged(database: Path, head: Head | None) -> tuple[bool, bool]:
+    """Whether the restored log leads to `head`, and whether any head stands in it. Raises StorageBroken."""
+    if not database.exists():
+        return False, False
+    with closing(Shared(database)) as shared:
+        log = KeyLogStore(shared)
+        start = log.newest_head(Kind.START)
+        fits = head is not None and (
+            log.end_of_batch(head.line) == head.hash or (start is not None and head.line < start.line)
+        )
+        return fits, log.newest_head() is not None
 
 
 def _inside(text: str) -> PurePosixPath | None:

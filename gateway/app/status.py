@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import __version__
+from gateway.app.file_vaults import is_about_sealing
 from gateway.app.own_certificates import is_about_dates
 from gateway.app.places import Places
 from gateway.app.renewal import renewal_warnings
@@ -113,6 +114,7 @@ class Status:
             + recipient_warnings(workers)
             + storage_warnings(workers)
             + vault_warnings(workers)
+            + dkim_warnings(workers)
             + log_warnings(workers),
         }
 
@@ -122,7 +124,11 @@ class Status:
     def _warnings(
         self, settings: Loaded, now: float, queue: dict[str, int], oldest: float | None, trace_failing: bool
     ) -> list[dict[str, str]]:
-        found = [warning("settings", str(fault)) for fault in self._faults if not is_about_dates(fault)]
+        found = [
+            warning("settings", str(fault))
+            for fault in self._faults
+            if not (is_about_dates(fault) or is_about_sealing(fault))  # Judged anew by others.
+        ]
         if restarts := sum(at > now - RECENT for at in self._restarts):
             found.append(
                 warning(
@@ -193,6 +199,20 @@ def vault_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
             warning("keys_closed", f"the keys for {', '.join(purposes)} are closed since {since}, so {waits}: {reason}")
         )
     return told
+
+
+def dkim_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Domains whose mail leaves unsigned since no key of theirs may sign, each once."""
+    unsigned: dict[str, list[str]] = {}
+    for one in workers:
+        unsigned |= one.get("unsigned") or {}
+    return [
+        warning(
+            "dkim_key_denied",
+            f"mail of {domain} leaves without a DKIM signature, since no key of it may sign: {', '.join(keys)}",
+        )
+        for domain, keys in sorted(unsigned.items())
+    ]
 
 
 def recipient_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

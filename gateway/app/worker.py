@@ -491,6 +491,7 @@ class Worker:
             "unrenewed": self._renewal.failing,
             "unverifying": self._recipients.absences(),
             "keys": self._keyring.keeper.facts,
+            "unsigned": await self._dkim.denied() if self._signing.is_on else {},
             "key_log": None if self._key_log is None else self._key_log.state(),
             "logins": self._attempts.logins_refused(self._policy.outbounds),
         }

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from gateway.authenticate.dkim import sign as dkim
-from gateway.authenticate.dkim.body import BodyHash, body_at
+from gateway.authenticate.dkim.body import BodyHash, body_at, body_hash
 from gateway.authenticate.dkim.sign import KEY_DENIED, VAULT_AWAY, Draft, Unsignable
 from gateway.keys.vault import Denied, KeyFault, Vault
 from gateway.mail.envelope import Client
@@ -139,8 +139,8 @@ class Signing:
         keys = self.keys.of(letter.domain)
         if not keys:
             return b"", None
-        body_hash = await self._body_hash(message)
-        made = dkim.drafts(letter, keys, body_hash, self._clock.now())
+        hashed = await self._body_hash(message)
+        made = dkim.drafts(letter, keys, hashed, self._clock.now())
         # Those that take a thread are begun first, and the quick ones are made meanwhile.
         begun = [self._begin(key, draft, id_) for key, draft in zip(keys, made, strict=True)]
         found: list[bytes] = []
@@ -177,16 +177,14 @@ class Signing:
     async def _body_hash(self, message: Message) -> bytes:
         if message.hashes is not None and (ready := message.hashes.get(dkim.BODY)) is not None:
             return ready
-        body = BodyHash(dkim.BODY)
         at = body_at(message.head)
         held = message.content.inline
         loop = asyncio.get_running_loop()
         if held is not None:
             if len(held) - at <= BODY_ON_LOOP:
-                body.update(held[at:])
-                return body.digest()
-            await loop.run_in_executor(self._executor, body.update, held[at:])
-            return body.digest()
+                return body_hash(held[at:], dkim.BODY)
+            return await loop.run_in_executor(self._executor, body_hash, held[at:], dkim.BODY)
+        body = BodyHash(dkim.BODY)
         blocks = message.content.blocks()
         try:
             async for block in blocks:

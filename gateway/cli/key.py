@@ -84,10 +84,7 @@ def rotate(context: typer.Context, key: Rotated, config: Config = None, as_json:
             )
         else:
             newest = max(int(one["version"]) for one in answer["versions"])
-            moved = count(answer["rewrapped"], "domain key was", "domain keys were")
-            sentence = (
-                f"{plain(answer['key'])} has version {newest}; {moved} wrapped anew under it. No mail was touched."
-            )
+            sentence = f"{plain(answer['key'])} has version {newest}; {key_words.rotated(answer)}"
         _tell(answer, as_json, sentence)
 
 
@@ -162,14 +159,14 @@ def rehome(
 
 def _ask_first(context: typer.Context, key: str, verb: str, yes: bool, config: Path | None) -> None:
     """Name the consequences; on a terminal ask. Exits with 2 where nobody can be asked and nobody said yes, and with 1
-    where the answer is no.
+    where the answer is no, or there is no such key.
     """
-    if not yes and not reach(context).terminal():
-        raise typer.BadParameter(f"this asks first, and here is no terminal to ask at; say --yes to {verb} it unasked")
     facts = console(context, config).ask("key.consequences", key=key)
     for sentence in key_words.consequences(facts, verb):
         # On standard error: standard output is for the answer, which may be JSON.
         typer.echo(sentence, err=True)
+    if not yes and not reach(context).terminal():
+        raise typer.BadParameter(f"this asks first, and here is no terminal to ask at; say --yes to {verb} it unasked")
     if not yes and not typer.confirm(f"{verb.capitalize()} {plain(facts['key'])}?", err=True):
         complain("nothing was changed")
         raise typer.Exit(1)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from gateway.cli import output
 from gateway.cli.words import count, moment, octets, plain
+
+SIGNS_ALONE = ("ed25519", "ec-p256")  # The types that can't wrap.
+NAME = 40  # Columns that a name may have on any terminal.
 
 
 def holds(found: Iterable[dict[str, Any]]) -> list[str]:
@@ -40,9 +44,7 @@ def consequences(facts: dict[str, Any], verb: str) -> list[str]:
         said += _sealed(facts, verb)
     for one in found:
         if one["kind"] == "dkim":
-            said.append(
-                f"Mail of {plain(one['domain'])} is no longer signed with the selector {plain(one['selector'])}."
-            )
+            said.append(_signing(one))
         elif one["kind"] == "key_log":
             said.append(
                 "The key-access log goes on, but nobody signs its heads, so a log cut off at its end looks whole."
@@ -50,6 +52,43 @@ def consequences(facts: dict[str, Any], verb: str) -> list[str]:
     if not found:
         said.append(f"Nothing that this gateway knows of hangs on {key}.")
     return said
+
+
+def _signing(one: dict[str, Any]) -> str:
+    """What comes of it for a key that signs mail, by what it is for. Without a word on that nobody could read it."""
+    domain, selector = plain(one["domain"]), plain(one["selector"])
+    match one.get("use"):
+        case "active":
+            return f"Mail of {domain} is no longer signed with the selector {selector}."
+        case "retired":
+            return (
+                f"It signed mail of {domain} with the selector {selector}, and was retired: nothing is signed with it "
+                "any more."
+            )
+        case "next":
+            return (
+                f"It signs nothing yet: it waits to be activated for mail of {domain}, with the selector {selector}, "
+                "which can't be done without it."
+            )
+        case "unused":
+            return (
+                f"It is named for mail of {domain} and the selector {selector}, but is none of the keys of "
+                "gateway dkim key list: nothing is signed with it."
+            )
+    return (
+        f"Mail of {domain} may be signed with the selector {selector}, and is no longer then; which keys sign can't be "
+        "read now."
+    )
+
+
+def rotated(key: dict[str, Any]) -> str:
+    """What came of the rotation of a key of a vault."""
+    if any(one["kind"] == "key_log" for one in key["holds"]):
+        return "it signs the key-access log from now on, and what the older ones signed can still be verified."
+    if not key["rewrapped"] and key["type"] in SIGNS_ALONE:
+        return "it signs from now on, and what the older ones signed can still be verified."
+    moved = count(key["rewrapped"], "domain key was", "domain keys were")
+    return f"{moved} wrapped anew under it. No mail was touched."
 
 
 def _sealed(facts: dict[str, Any], verb: str) -> list[str]:
@@ -84,13 +123,24 @@ def row(key: dict[str, Any]) -> list[str]:
     newest = max(key["versions"], key=lambda one: int(one["version"]))
     created = moment(newest["created"])
     return [
-        plain(key["key"]),
+        shortened(plain(key["key"])),
         plain(key["type"]),
         state(key),
         str(newest["version"]),
         created if created == "-" else created[:10],
-        "; ".join(holds(key["holds"])) or "-",
+        "; ".join(map(shortened, holds(key["holds"]))) or "-",
     ]
+
+
+def shortened(text: str) -> str:
+    """`text` with its middle left out where it would take more than half of the terminal: a domain has up to 253
+    characters, and is named twice. Whole where there is no terminal.
+    """
+    columns = output.width()
+    room = max(NAME, 0 if columns is None else columns // 2)
+    if columns is None or len(text) <= room:
+        return text
+    return f"{text[: room // 2]}…{text[len(text) - (room - room // 2 - 1) :]}"
 
 
 def domain_row(key: dict[str, Any]) -> list[str]:

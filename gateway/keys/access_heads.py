@@ -7,6 +7,7 @@ old one proves. Somebody has to look then and answer for it (`gateway key log ac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
@@ -15,7 +16,7 @@ from gateway.keys.access_head import KEY, BadHead, Head, Kind, check, head_of, s
 from gateway.keys.access_log import milliseconds
 from gateway.keys.access_verify import Verifier
 from gateway.keys.head_place import HeadPlace
-from gateway.keys.vault import Denied, KeyFault, KeyState, KeyType, Vault
+from gateway.keys.vault import Denied, KeyFault, KeyState, KeyType, Unavailable, Vault, VaultBroken
 from gateway.storage.key_log import FRONT
 from gateway.storage.key_log_rows import Batch, HeadRow
 from gateway.world.clock import Clock
@@ -52,21 +53,29 @@ def signer(vaults: Iterable[Vault]) -> Vault | None:
 def ensure_signer(vaults: Iterable[Vault]) -> Vault | None:
     """As `signer`, but the key is made in the first vault that can sign where none holds it, in whatever state.
 
-    None where none can. Raises KeyFault where a vault does not answer.
+    None where none can. Raises KeyFault where a vault does not say what it holds: it may have the key.
     """
     held = tuple(vaults)
     if any(key.name == KEY for vault in held for key in vault.keys()):
         return signer(held)
     for vault in held:
-        for type_ in _TYPES:
-            try:
-                vault.create(KEY, type_)
-            except Denied:  # It has no such type, or is read-only; or another process was first, and it is there.
-                if (found := signer((vault,))) is not None:
-                    return found
-            else:
+        with suppress(Unavailable, VaultBroken):  # As of a token that can't be written; the next one may.
+            if _is_made(vault):
                 return vault
     return None
+
+
+def _is_made(vault: Vault) -> bool:
+    """Make the key in that vault; whether it is there then. Raises Unavailable, VaultBroken."""
+    for type_ in _TYPES:
+        try:
+            vault.create(KEY, type_)
+        except Denied:  # It has no such type, or is read-only; or another process was first, and it is there.
+            if signer((vault,)) is not None:
+                return True
+        else:
+            return True
+    return False
 
 
 class Heads:
@@ -209,7 +218,8 @@ class Heads:
     def _signed(self, kind: Kind, line: int, hash_: bytes) -> Head | None:
         vault = signer(self._vaults.values())
         if vault is None:
-            self._failed(f"no vault holds a key {KEY!r} that may sign; gateway key create VAULT/{KEY} makes one")
+            words = f"gateway key create VAULT/{KEY} --type {_TYPES[0]} makes one"
+            self._failed(f"no vault holds a key {KEY!r} that may sign; {words}")
             return None
         octets = statement(kind, line, hash_, self._clock.now())
         words = f"key log up to line {line}" if kind is Kind.HEAD else f"key log without lines up to {line}"

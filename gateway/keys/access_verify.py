@@ -42,12 +42,12 @@ class What(StrEnum):
     SWAPPED = "swapped"
     CUT_OFF = "cut_off"
     FORGED = "forged"  # A head or a start that nobody signed whom we know.
-    UNPROVEN = "unproven"  # A signature that can't be judged: its key is not to be had.
+    UNPROVEN = "unproven"  # What nothing vouches for: its key or its head is not to be had, or no line is there.
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not fit: the lines it concerns, and a sentence."""
+    """One thing that does not fit: the lines it concerns (0: all of the log), and a sentence."""
 
     what: What
     first: int
@@ -58,6 +58,7 @@ class Finding:
     def sentence(self) -> str:
         """For people."""
         where = f"line {self.first}" if self.first == self.last else f"lines {self.first} to {self.last}"
+        where = where if self.last else "the log"
         return f"{where}: {self.what.replace('_', ' ')}; {self.text}"
 
     def told(self) -> dict[str, Any]:

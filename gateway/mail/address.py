@@ -52,6 +52,8 @@ class Address:
 @lru_cache(maxsize=4096)
 def normal_domain(text: str) -> str:
     """`text` as domains are compared: lower case, A-labels, no trailing dot. Literals stay. Raises BadAddress."""
+    if len(text) > 4 * MAX_DOMAIN:  # In U-labels it may be longer than in A-labels, but what is remembered is bounded.
+        raise BadAddress("the domain is too long")
     if text.startswith("["):
         return text.lower()
     text = text.removesuffix(".").lower()

@@ -73,6 +73,10 @@ class DkimKeyStore:
         """Every key, by domain, the oldest first."""
         return await self._shared.call(self._all, read=True)
 
+    def read(self, connection: Connection) -> list[DkimKey]:
+        """Every key, as `all` has them, for whoever has a connection and no loop. Blocks."""
+        return self._all(connection)
+
     async def add(self, keys: Sequence[DkimKey]) -> DkimKey | None:
         """Keep new keys, all or none: the first of them whose domain and selector are taken, or None."""
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.app.consequences import consequences, dkim_names, hangs_on
+from gateway.app.consequences import UNUSED, consequences, dkim_names, hangs_on, with_use
 from gateway.keys.vault import KeyState, KeyType, KeyVersion, VaultKey
+from gateway.storage.dkim_keys import Algorithm, DkimKey, Use
 from gateway.storage.keyrows import KeyRow
 from gateway.storage.weight import Kept, Weight
 
 
-def key(name: str = "default", vault: str = "main") -> VaultKey:
-    return VaultKey(
-        vault=vault, name=name, type=KeyType.AES_256, state=KeyState.ENABLED, versions=(KeyVersion(1, None),)
-    )
+def key(name: str = "default", vault: str = "main", type_: KeyType = KeyType.AES_256) -> VaultKey:
+    return VaultKey(vault=vault, name=name, type=type_, state=KeyState.ENABLED, versions=(KeyVersion(1, None),))
 
 
 def row(purpose: str, version: int = 1, *, vault: str = "main", root: str = "default", org: str = "default") -> KeyRow:
@@ -64,5 +63,33 @@ def test_numbers_are_told_only_of_what_hangs_on_the_key() -> None:
     both = consequences(key(), hangs_on(key(), [row("spool"), row("accounts"), row("dkim")]), weight, kept)
     assert both["queue"] == {"messages": 3, "octets": 99}
     assert (both["traces"], both["accounts"], both["signing"]) == (None, 2, True)
-    signer = key("access-log")
+    signer = key("access-log", type_=KeyType.ED25519)
     assert consequences(signer, hangs_on(signer, []), None, None)["holds"] == [{"kind": "key_log"}]
+
+
+def test_a_key_that_cannot_sign_holds_no_log_whatever_its_name() -> None:
+    assert hangs_on(key("access-log"), []).told() == []
+
+
+@pytest.mark.parametrize("use", Use)
+def test_what_a_dkim_key_is_for_stands_in_its_row_and_not_in_its_name(use: Use) -> None:
+    signer = key("dkim.corp.example.s1.2026", type_=KeyType.ED25519)
+    known = DkimKey(
+        id="1",
+        domain="corp.example",
+        selector="s1.2026",
+        algorithm=Algorithm.ED25519,
+        vault="main",
+        key=signer.name,
+        version=1,
+        public=b"",
+        use=use,
+        created=0,
+    )
+    told = {"kind": "dkim", "domain": "corp.example", "selector": "s1.2026"}
+    assert with_use(hangs_on(signer, []), signer, [known]).told() == [told | {"use": use.value}]
+    other = key(signer.name, vault="second", type_=KeyType.ED25519)
+    by_name = hangs_on(other, [], ["corp.example"])
+    assert with_use(by_name, other, [known]).told() == [told | {"use": UNUSED}]
+    assert by_name.told() == [told]
+    assert with_use(hangs_on(key(), []), key(), [known]).told() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -10,13 +11,19 @@ import pytest
 from gateway.app import console as module
 from gateway.app.console import Console, ConsoleFault
 from gateway.app.init import init
+from gateway.app.migrate import migrate
+from gateway.app.parts import open_stores
 from gateway.keys import passphrase
 from gateway.keys.providers.file import protectors
 from gateway.keys.providers.file.custody import Custody
 from gateway.keys.providers.file.means import Means, Source, secret_in
 from gateway.keys.providers.file.sheet import Kind
+from gateway.settings.load import loaded
+from gateway.world.chance import SystemChance
+from gateway.world.clock import SystemClock
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.spool import put
 
 PHRASE = b"correct horse battery"
 
@@ -77,6 +84,37 @@ def test_at_a_terminal_a_passphrase_is_asked_for(by_passphrase: Path, monkeypatc
     assert asked == ["main"]
     assert answer["vaults"][0]["health"] == "answers"
     assert "main/default" in {one["key"] for one in answer["keys"]}
+
+
+def test_status_tells_of_a_vault_that_does_not_open(path: Path) -> None:
+    migrate(path)
+    asyncio.run(_put(path))
+    (path.parent / "service-secret").rename(path.parent / "secret")
+    answer = Console.open(path).ask("status")
+    assert answer["queue"]["ready"] == 1 and answer["oldest_waiting"] is not None
+    warnings = {one["code"]: one["text"] for one in answer["warnings"]}
+    assert "not_running" in warnings and "service-secret is missing" in warnings["vault_denied"]
+    with pytest.raises(ConsoleFault, match="does not open"):  # What needs keys says no, as before.
+        Console.open(path).ask("queue.list")
+    (path.parent / "secret").rename(path.parent / "service-secret")
+    Console.open(path).ask("key.disable", key="main/default")
+    warnings = {one["code"]: one["text"] for one in Console.open(path).ask("status")["warnings"]}
+    assert "gateway key enable" in warnings["vault_denied"]
+    (line,) = Console.open(path).ask("key.log.list", limit=1)
+    assert (line["operation"], line["outcome"]) == ("unwrap", "denied")
+
+
+async def _put(path: Path) -> None:
+    stores = await open_stores(
+        loaded(path),
+        [0],
+        clock=SystemClock(),
+        chance=SystemChance(),
+        tell=lambda *_, **__: None,
+        observe=lambda *_: None,
+    )
+    await put(stores.spools[0], "Q1", b"Subject: x\r\n\r\nx\r\n")
+    await asyncio.to_thread(stores.close)
 
 
 def test_without_a_terminal_the_list_says_what_is_missing(by_passphrase: Path) -> None:

@@ -264,3 +264,24 @@ async def test_a_successor_that_its_vault_denies_is_not_activated(house: House) 
     house.vault.enable("dkim.corp.example.s2")
     await house.ask("activate", domain="corp.example")
     assert house.signs() == ["s2"]
+
+
+async def test_a_domain_is_denied_once_none_of_its_keys_may_sign(house: House) -> None:
+    await house.ask("create", domain="corp.example", selector="s1")
+    await house.ask("create", domain="other.example", selector="s1", type="ed25519")
+    await house.ask("rotate", domain="corp.example", selector="s2")  # Successors sign nothing, so they help nobody.
+    assert await house.dkim.denied() == {}
+    house.vault.disable("dkim.corp.example.s1")
+    assert await house.dkim.denied() == {}  # The other one still signs.
+    house.vault.delete("dkim.corp.example.s1-ed25519", house.clock.now() + 1)
+    found = {"corp.example": ["main/dkim.corp.example.s1 is disabled", "main/dkim.corp.example.s1-ed25519 is deleted"]}
+    assert await house.dkim.denied() == found
+    await house.clock.advance(2)
+    house.vault.purge(house.clock.now())
+    found["corp.example"][1] = "main/dkim.corp.example.s1-ed25519 is not there"
+    assert await house.dkim.denied() == found
+    house.vault.away = True  # That is another warning's, and mail waits for it.
+    assert await house.dkim.denied() == {}
+    house.vault.away = False
+    await house.ask("activate", domain="corp.example")
+    assert await house.dkim.denied() == {}

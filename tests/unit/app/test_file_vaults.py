@@ -9,12 +9,15 @@ import pytest
 
 from gateway.app.check import check
 from gateway.app.file_vaults import open_file_vault, seal_up, unlocked
+from gateway.app.key_watch import protection_warnings
+from gateway.app.status import Status
 from gateway.keys import passphrase
 from gateway.keys.providers.file import custody, protectors, store
 from gateway.keys.providers.file.means import NotOpened
 from gateway.keys.providers.file.sheet import Protector
 from gateway.keys.providers.file.vault import facts
 from gateway.keys.vault import Unavailable
+from gateway.observe.metrics import Metrics
 from gateway.settings.fault import errors
 from gateway.settings.load import Loaded
 from tests.fakes import clear_vault
@@ -140,6 +143,18 @@ def test_check_says_of_a_clear_vault_what_seals_it(tmp_path: Path) -> None:
     put(tmp_path / "secret", SECRET)
     ((_, _, right),) = told(settings(tmp_path, 'secret_file = "secret"'))
     assert right.startswith("gateway migrate")
+
+
+def test_status_does_not_remember_that_a_vault_lay_in_clear(tmp_path: Path) -> None:
+    clear_vault.create(tmp_path / "vault", ("default",), FakeChance())
+    loaded = settings(tmp_path)
+    in_force = Status(FakeClock(), Metrics())
+    in_force.settings(loaded, [one for one in check(loaded.path, FakeClock(), ask=False) if "vaults" in one.key])
+    assert [one["code"] for one in protection_warnings(loaded)] == ["vault_unsealed"]  # Which is told anew each time.
+    assert not [one for one in in_force.told([])["warnings"] if "in clear" in one["text"]]
+    other = loaded.warning("vaults[0].path", "a folder that others may read", "mode 0700")
+    in_force.settings(loaded, [other])
+    assert "settings" in {one["code"] for one in in_force.told([])["warnings"]}
 
 
 def test_check_says_of_a_vault_that_does_not_open_what_was_tried(tmp_path: Path) -> None:

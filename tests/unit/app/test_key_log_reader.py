@@ -166,7 +166,26 @@ def test_without_a_database_there_is_nothing(made: Made) -> None:
     shutil.rmtree(made.folder / "data")
     assert made.ask("list") == []
     assert made.ask("export") == {"records": [], "next": None}
+    (finding,) = made.ask("verify")["findings"]
+    assert finding["what"] == "unproven" and "vault main holds the key access-log" in finding["sentence"]
+    shutil.rmtree(made.folder / "vault")  # Nothing says that there was ever a log.
     assert made.ask("verify")["whole"]
+
+
+@pytest.mark.parametrize("vault", ["there", "away"])
+def test_a_log_that_was_emptied_with_all_its_heads_is_unproven(made: Made, vault: str) -> None:
+    made.uses("one")
+    made.change("DELETE FROM key_log")
+    made.change("DELETE FROM key_log_heads")
+    assert [one["what"] for one in made.ask("verify")["findings"]] == ["cut_off"]
+    made.place.unlink()
+    if vault == "away":
+        (made.folder / "service-secret").unlink()
+    report = made.ask("verify")
+    assert not report["whole"]
+    (finding,) = report["findings"]
+    assert finding["what"] == "unproven"
+    assert finding["sentence"].startswith("the log: unproven; no line is there, though there are domain keys")
 
 
 # -- verify ------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from gateway.app.keys import COMMANDS, DAY, Keys, Opened, opened
 from gateway.app.places import Places
 from gateway.keys import domain
 from gateway.keys.access_log import opened as kept_lines
+from gateway.keys.sealer import KeySealer
 from gateway.keys.vault import Denied, KeyType, Unavailable, Vault
 from gateway.settings.load import Loaded
+from gateway.storage.dkim_keys import Algorithm, DkimKey, DkimKeyStore, Use
 from gateway.storage.migrate import migrate_shared, migrate_spool
 from gateway.storage.shared import Shared
 from gateway.storage.spool import DATABASE
@@ -170,6 +172,29 @@ async def test_a_new_key_is_of_the_type_that_was_asked_for(house: House) -> None
     assert house.told == [("info", "key_changed", {"operation": "create", "key": "second/signer", "state": "enabled"})]
 
 
+async def test_the_key_of_the_access_log_is_one_that_can_sign(house: House) -> None:
+    words = await house.fault("create", key="second/access-log", type="aes-256")
+    assert words == (
+        "second/access-log is the key that signs the key-access log, and aes-256 can't sign; right would be one of "
+        "rsa-2048, rsa-3072, rsa-4096, ed25519, ec-p256"
+    )
+    assert [key.name for key in house.second.keys()] == ["default"]
+    assert (await house.ask("create", key="second/access-log", type="ed25519"))["state"] == "enabled"
+
+
+async def test_a_name_that_people_choose_has_at_most_64_characters(house: House) -> None:
+    assert (await house.ask("create", key=f"second/{'k' * 64}", type="aes-256"))["name"] == "k" * 64
+    words = await house.fault("create", key=f"second/{'k' * 65}", type="aes-256")
+    assert words == "'kkkkkkkkkkkkkkkkkkkk'... is a name of 65 characters; right would be at most 64"
+    assert len(house.second.keys()) == 2
+
+
+async def test_a_rotated_signing_key_says_what_it_signs(house: House) -> None:
+    house.main.create("access-log", KeyType.ED25519)
+    answer = await house.ask("rotate", key="main/access-log")
+    assert (answer["rewrapped"], answer["holds"]) == (0, [{"kind": "key_log"}])
+
+
 async def test_a_rotated_root_takes_its_domain_keys_along(house: House) -> None:
     answer = await house.ask("rotate", key="main/default")
     assert (answer["rewrapped"], [one["version"] for one in answer["versions"]]) == (len(domain.PURPOSES), [1, 2])
@@ -195,6 +220,42 @@ async def test_a_dkim_key_is_rotated_by_its_own_command(house: House) -> None:
     house.main.create("dkim.corp.example.s1", KeyType.ED25519)
     assert "gateway dkim key rotate corp.example" in await house.fault("rotate", key="main/dkim.corp.example.s1")
     assert [len(key.versions) for key in house.main.keys() if key.name.startswith("dkim")] == [1]
+
+
+def signer(selector: str, use: Use) -> DkimKey:
+    return DkimKey(
+        id=selector,
+        domain="corp.example",
+        selector=selector,
+        algorithm=Algorithm.ED25519,
+        vault="main",
+        key=f"dkim.corp.example.{selector}",
+        version=1,
+        public=b"",
+        use=use,
+        created=0,
+    )
+
+
+async def test_consequences_say_what_a_dkim_key_is_for_where_that_can_be_read(house: House) -> None:
+    uses = {"s1": Use.RETIRED, "s2": Use.ACTIVE, "s3": Use.NEXT}
+    for selector in (*uses, "left"):
+        house.main.create(f"dkim.corp.example.{selector}", KeyType.ED25519)
+    shared = Shared(house.places.shared)
+    try:
+        sealer = KeySealer(domain.load(shared, {"main": house.main}), FakeChance("rows"))
+        await DkimKeyStore(shared, sealer).add([signer(selector, use) for selector, use in uses.items()])
+    finally:
+        shared.close()
+
+    async def use(selector: str) -> str | None:
+        (held,) = (await house.ask("consequences", key=f"main/dkim.corp.example.{selector}"))["holds"]
+        assert (held["domain"], held["selector"]) == ("corp.example", selector)
+        return held.get("use")  # type: ignore[no-any-return]
+
+    assert [await use(selector) for selector in (*uses, "left")] == ["retired", "active", "next", "unused"]
+    house.main.disable("default")
+    assert [await use(selector) for selector in (*uses, "left")] == [None] * 4
 
 
 async def test_states_go_their_way(house: House) -> None:

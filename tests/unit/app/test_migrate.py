@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.app.keyring import vaults
 from gateway.app.migrate import migrate
+from gateway.keys.providers.file.protectors import new_secret
+from gateway.settings.load import loaded
 from gateway.storage.migrate import MigrationFault
 from gateway.storage.writer import open_database
 from gateway.world.chance import SystemChance
@@ -32,6 +35,18 @@ def config(tmp_path: Path) -> Path:
 def test_what_is_missing_is_made_and_a_second_time_changes_nothing(config: Path) -> None:
     assert migrate(config)[-1] == "domain keys: ready"
     assert all("up to date" in line for line in migrate(config)[:-1])
+
+
+def test_an_installation_of_before_gets_the_key_that_signs_the_log(config: Path) -> None:
+    """Once its vault is sealed: one in clear is read only, and migrating goes on without."""
+    migrate(config)
+    assert [key.name for key in vaults(loaded(config))["main"].keys()] == ["default"]
+    secret = config.parent / "service-secret"
+    secret.write_bytes(new_secret(SystemChance()))
+    secret.chmod(0o600)
+    config.write_text(f'{SETTINGS}[[vaults]]\nname = "main"\nprovider = "file"\nsecret_file = "service-secret"\n')
+    assert migrate(config)[0] == "vault main: sealed"
+    assert [key.name for key in vaults(loaded(config))["main"].keys()] == ["access-log", "default"]
 
 
 def test_no_keys_are_made_beside_mail_that_is_sealed_under_others(config: Path) -> None:

@@ -183,6 +183,16 @@ async def test_commands_reach_what_lies_in_the_database(node: Node) -> None:
     await asyncio.to_thread(ask)
 
 
+async def test_status_counts_the_queue_where_a_vault_is_missing(node: Node) -> None:
+    await asyncio.to_thread(migrate, node.path)
+    await node.put("Q1")
+    (node.path.parent / "vault").rename(node.path.parent / "elsewhere")
+    status = await asyncio.to_thread(node.ask, "status")
+    assert isinstance(status, dict)
+    assert status["queue"]["ready"] == 1
+    assert [one["code"] for one in status["warnings"]] == ["not_running", "vault_denied"]
+
+
 def test_a_database_that_is_away_or_not_ours_is_told_in_words(node: Node, tmp_path: Path, empty_postgres: str) -> None:
     away = Node(tmp_path / "b", "postgresql://127.0.0.1:1/mail")
     with pytest.raises(ConsoleFault, match="can't be reached"):

@@ -80,6 +80,19 @@ def test_closed_keys_are_told_by_their_reason_with_what_waits_for_them(settings:
     assert set(codes(answer)) == {"keys_closed"}
 
 
+def test_domains_whose_keys_may_not_sign_are_told_once(settings: Loaded) -> None:
+    unsigned = {"corp.example": ["main/dkim.corp.example.s1 is disabled", "hsm/dkim.corp.example.s1-e is deleted"]}
+    answer = status(settings).told([worker(0, unsigned=unsigned), worker(1, unsigned=unsigned)])
+    assert answer["warnings"] == [
+        {
+            "code": "dkim_key_denied",
+            "text": "mail of corp.example leaves without a DKIM signature, since no key of it may sign: "
+            "main/dkim.corp.example.s1 is disabled, hsm/dkim.corp.example.s1-e is deleted",
+        }
+    ]
+    assert status(settings).told([worker(0, unsigned={})])["warnings"] == []
+
+
 def test_processes_listeners_and_queue_are_those_of_all_workers(settings: Loaded) -> None:
     answer = status(settings).told([worker(0, oldest=NOW - 5), worker(1, oldest=NOW - 9)])
     assert [one["name"] for one in answer["processes"]] == ["supervisor", "worker 0", "worker 1"]

@@ -78,6 +78,18 @@ def test_the_list_fits_eighty_columns(command_line: CommandLine) -> None:
     assert "main/default" in said.out
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_the_longest_names_fit_the_terminal(command_line: CommandLine, columns: int) -> None:
+    domain = ".".join(["d" * 60] * 4)
+    long = {**ROOT, "key": f"main/dkim.{domain}.gw2026", "holds": [{**DKIM, "domain": domain, "selector": "gw2026"}]}
+    listed = {**LISTED, "keys": [ROOT, long]}
+    said = command_line.run(FakeConsole(key__list=listed), "key", "list", columns=columns)
+    assert max(map(len, said.out.splitlines())) <= columns
+    assert "main/dkim.ddd" in said.out and "ddd.gw2026" in said.out and "…" in said.out
+    whole = command_line.run(FakeConsole(key__list=listed), "key", "list").out  # For scripts, nothing is cut.
+    assert f"main/dkim.{domain}.gw2026" in whole and "…" not in whole
+
+
 def test_a_key_is_made_of_a_known_type(command_line: CommandLine) -> None:
     console = FakeConsole(key__create=ROOT)
     said = command_line.run(console, "key", "create", "main/default", "--type", "aes-256")
@@ -104,6 +116,18 @@ def test_rotation_says_how_many_rows_it_took(command_line: CommandLine) -> None:
     assert "1 domain key was wrapped anew" in one.out
 
 
+def test_a_rotated_signing_key_is_said_to_sign(command_line: CommandLine) -> None:
+    log_key = {**ROOT, "key": "main/access-log", "name": "access-log", "type": "rsa-2048", "holds": [LOG]}
+    said = command_line.run(FakeConsole(key__rotate={**log_key, "rewrapped": 0}), "key", "rotate", "main/access-log")
+    assert said.out == (
+        "main/access-log has version 2; it signs the key-access log from now on, and what the older ones signed can "
+        "still be verified.\n"
+    )
+    other = {**ROOT, "key": "main/signer", "type": "ed25519", "holds": [], "rewrapped": 0}
+    said = command_line.run(FakeConsole(key__rotate=other), "key", "rotate", "main/signer")
+    assert "main/signer has version 2; it signs from now on" in said.out and "wrapped" not in said.out
+
+
 def test_a_rotated_domain_key_says_from_when_on_it_is_used(command_line: CommandLine) -> None:
     answer = {
         "key": "domain/spool",
@@ -121,10 +145,19 @@ def test_a_rotated_domain_key_says_from_when_on_it_is_used(command_line: Command
 def test_without_a_terminal_nothing_is_done_unasked(command_line: CommandLine, verb: str) -> None:
     console = FakeConsole(key__consequences=FACTS)
     said = command_line.run(console, "key", verb, "main/default")
-    assert said.code == 2 and console.asked == []
+    assert said.code == 2 and [command for command, _ in console.asked] == ["key.consequences"]
+    assert "main/default wraps the domain keys spool 1 and trace 1." in said.err and said.out == ""
     assert f"here is no terminal to ask at; say --yes to {verb} it unasked" in " ".join(
         said.err.replace("│", " ").split()
     )
+
+
+@pytest.mark.parametrize("verb", ["disable", "delete"])
+def test_a_key_that_is_not_there_is_told_before_anything_is_asked(command_line: CommandLine, verb: str) -> None:
+    words = "vault 'main' holds no key 'x'; it holds default"
+    for command_line.terminal in (False, True):
+        said = command_line.run(FakeConsole(fault=words), "key", verb, "main/x")
+        assert (said.code, said.err) == (1, f"gateway: {words}\n")
 
 
 def test_yes_names_the_consequences_all_the_same(command_line: CommandLine) -> None:
@@ -195,7 +228,7 @@ def test_a_fault_is_told_and_ends_with_one(command_line: CommandLine) -> None:
 
 
 def test_words_name_each_thing_that_hangs_on_a_key() -> None:
-    facts = {**FACTS, "holds": [SPOOL, SPOOL_2, TRACE, ACCOUNTS, DKIM, LOG], "accounts": 1}
+    facts = {**FACTS, "holds": [SPOOL, SPOOL_2, TRACE, ACCOUNTS, {**DKIM, "use": "active"}, LOG], "accounts": 1}
     said = " ".join(key_words.consequences(facts, "disable"))
     assert "main/default wraps the domain keys spool 1, 2; trace 1 and accounts 1." in said
     assert "whoever brings mail is answered 451" in said
@@ -204,6 +237,23 @@ def test_words_name_each_thing_that_hangs_on_a_key() -> None:
     assert "nobody signs its heads" in said
     assert "ever read" not in said
     assert "ever read" in " ".join(key_words.consequences(facts, "delete"))
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        ("active", "Mail of corp.example is no longer signed with the selector s1."),
+        ("retired", "was retired: nothing is signed with it any more"),
+        ("next", "signs nothing yet: it waits to be activated for mail of corp.example, with the selector s1"),
+        ("unused", "is none of the keys of gateway dkim key list"),
+        (None, "Mail of corp.example may be signed with the selector s1"),
+    ],
+)
+def test_words_on_a_dkim_key_say_whether_it_signs(use: str | None, words: str) -> None:
+    held = DKIM if use is None else {**DKIM, "use": use}
+    (said,) = key_words.consequences({**FACTS, "holds": [held]}, "disable")
+    assert words in said
+    assert ("no longer signed" in said) is (use == "active")
 
 
 def test_a_key_on_which_nothing_hangs_is_said_to_be_one() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert
 from gateway.keys.access_head import BadHead, Kind, check, from_told, head_of, statement
 from gateway.keys.access_heads import EVERY_LINES, EVERY_SECONDS, ensure_signer, public_key, signer
 from gateway.keys.head_place import FILE, HeadFile, read_head
-from gateway.keys.vault import KeyType
+from gateway.keys.vault import Denied, KeyFault, KeyType, Unavailable, VaultBroken, VaultKey
 from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
 from gateway.storage.tables import key_log, key_log_heads
@@ -121,6 +121,25 @@ def test_the_key_is_made_in_the_first_vault_that_can_sign_and_once() -> None:
     assert signer([one, other]) is None and ensure_signer([one, other]) is None
     assert public_key({"one": one}, "one", "access-log", 2) is None
     assert public_key({"one": one}, "two", "access-log", 1) is None
+
+
+@pytest.mark.parametrize("fault", [Unavailable, VaultBroken, Denied])
+def test_a_vault_that_can_not_make_the_key_leaves_it_to_the_next(fault: type[KeyFault]) -> None:
+    class Token(FakeVault):
+        def create(self, key: str, type_: KeyType) -> VaultKey:
+            raise fault("the token is write-protected")
+
+    token, other = Token("token"), FakeVault("other")
+    assert ensure_signer([token]) is None
+    assert ensure_signer([token, other]) is other
+    assert [key.name for key in other.keys()] == ["access-log", "default"]
+
+
+def test_what_can_not_be_signed_names_the_whole_command(log: KeyLog) -> None:
+    log.vault.disable("access-log")
+    log.write(1)
+    log.sign()
+    assert "gateway key create VAULT/access-log --type ec-p256 makes one" in str(log.heads.unsigned)
 
 
 async def test_a_vault_that_is_away_is_told_and_signs_later(log: KeyLog) -> None:
