@@ -157,9 +157,12 @@ def test_a_server_that_chooses_chacha20_is_left(own: Certificate) -> None:
     assert raised.value.reason == "UNAPPROVED_CIPHER"
 
 
-def test_x25519_is_neither_offered_nor_taken(own: Certificate) -> None:
+def test_no_curve_but_p256_is_offered_or_taken(own: Certificate) -> None:
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        client = any_client(version, "DEFAULT", "X25519")
+        try:
+            client = any_client(version, "DEFAULT", "X25519")
+        except ssl.SSLError:  # Python before 3.11.4 knows no such curve by name; another one has to stand for it.
+            client = any_client(version, "DEFAULT", "secp521r1")
         for server in doors(own):
             with pytest.raises(ssl.SSLError):
                 handshake(server, client)
