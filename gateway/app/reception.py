@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from gateway.app.bundle import bundled
+from gateway.app.stages import Stages
 from gateway.app.terms import Policy
 from gateway.authenticate.stage import facts as authentication_facts
 from gateway.connectors.authenticated import AUTHENTICATED, is_complete
@@ -18,17 +21,20 @@ from gateway.delivery.route import reachable, route
 from gateway.mail import reply as say
 from gateway.mail.address import Address
 from gateway.mail.authentication import Authentication
-from gateway.mail.delivery import Delivery
+from gateway.mail.delivery import Delivery, State
 from gateway.mail.envelope import Client, PeerCertificate
 from gateway.mail.mail import Mail
-from gateway.mail.message import Content, prefaced
+from gateway.mail.message import Content, prefaced, sliced
+from gateway.mail.plan import Plan
 from gateway.mail.reply import Refused
 from gateway.mail.signing import Signed
+from gateway.mail.terms import PLAIN
 from gateway.observe import events
 from gateway.observe.events import Event, Found
 from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
+from gateway.protect.opening import facts as opened_facts
 from gateway.storage.moving import Moving
 from gateway.storage.record import Prepared
 from gateway.storage.spooling import Spooling
@@ -38,7 +44,7 @@ MAX_MESSAGE_ID = 998  # RFC 5322 2.1.1: a longer one is no Message-ID but a line
 
 
 class Reception:
-    """Takes responsibility for mail. `policy` is replaced by a reload."""
+    """Takes responsibility for mail. `take` is told of a reload."""
 
     def __init__(
         self,
@@ -50,9 +56,9 @@ class Reception:
         clock: Clock,
         log: Log,
         metrics: Metrics,
-        authenticate: Callable[[Mail], Awaitable[Mail]] | None = None,
-        sign: Callable[[Mail], Awaitable[Mail]] | None = None,
+        stages: Stages | None = None,
     ) -> None:
+        """`stages` are those that judge and change mail; None: there are none."""
         self.policy = policy
         self._spool = spool
         self._mover = mover
@@ -60,9 +66,27 @@ class Reception:
         self._clock = clock
         self._log = log
         self._metrics = metrics
-        self.pipeline = Pipeline(
-            admit=self._admit_message, authenticate=authenticate, sign=sign, route=self._route, spool=self._store
+        self._returning: set[asyncio.Task[None]] = set()
+        self._stages = stages
+        self.pipeline = self._pipeline()
+
+    def _pipeline(self) -> Pipeline:
+        stages = self._stages
+        return Pipeline(
+            admit=self._admit_message,
+            authenticate=None if stages is None else stages.authenticating,
+            open=None if stages is None else stages.open,
+            rules=None if stages is None else stages.rules,
+            protect=None if stages is None else stages.protect,
+            sign=None if stages is None else stages.signing.sign,
+            route=self._route,
+            spool=self._store,
         )
+
+    def take(self, policy: Policy) -> None:
+        """Go by this policy from now on; stages may have come or gone with it."""
+        self.policy = policy
+        self.pipeline = self._pipeline()
 
     # -- asked by sessions --------------------------------------------------------------------------------------------
 
@@ -138,12 +162,46 @@ class Reception:
             raise Refused(say.LOOP)
         return mail
 
-    def _route(self, mail: Mail) -> tuple[Delivery, ...]:
+    def _route(self, plan: Plan) -> tuple[Delivery, ...]:
         policy = self.policy
-        return route(mail, policy.outbounds, home=policy.home, now=mail.received)
+        now = plan.mails[0].received if plan.mails else 0.0
+        if plan.touched:
+            plan = replace(plan, copies=tuple([self._marked(copy) for copy in plan.copies]))
+        return route(plan, policy.outbounds, home=policy.home, now=now, again=policy.retry.first)
 
-    async def _store(self, mail: Mail, deliveries: tuple[Delivery, ...]) -> None:
+    def _marked(self, copy: Mail) -> Mail:
+        """What waits here remembers whether it may be signed when it leaves; who handed it in is not kept."""
+        terms, stages = copy.terms, self._stages
+        if copy.client is None or stages is None or (terms.wanted is None and terms.quarantine is None):
+            return copy
+        return replace(copy, terms=replace(terms, sign=stages.signing.may_sign(copy.client, copy.connector)))
+
+    async def _store(self, mail: Mail, plan: Plan, deliveries: tuple[Delivery, ...]) -> None:
         spool = self._spool
+        told, found, tls = self._told(mail, plan, deliveries)
+        record = spool.new_record(mail.id, told, found=found)
+        if deliveries:
+            stored = await self._bundled(mail, plan)
+            await spool.accept(stored, deliveries, [record])
+        else:  # Rules have deleted it: nothing leaves, and only the trace knows of it.
+            await spool.note([record])
+            if mail.message.content.inline is None:
+                await spool.forget_content(mail.id)
+            stored = mail
+        # The client's reply goes out first: it waits, and nothing below can fail it any more.
+        asyncio.get_running_loop().call_soon(self._taken, stored, plan, deliveries, record, tls)
+
+    async def _bundled(self, mail: Mail, plan: Plan) -> Mail:
+        """The mail with what is to be stored of it."""
+        if not plan.touched and plan.copies[0].message.content is mail.message.content:
+            return mail
+        message = await bundled(mail, plan, self._spool)
+        return mail if message is mail.message else replace(mail, message=message)
+
+    def _told(
+        self, mail: Mail, plan: Plan, deliveries: tuple[Delivery, ...]
+    ) -> tuple[list[Event], Found, dict[str, str] | None]:
+        """What the trace is told, by what it is found, and the TLS under which it came."""
         envelope, client = mail.envelope, mail.client
         sender = "" if envelope.sender is None else envelope.sender.text
         recipients = [recipient.address.text for recipient in envelope.recipients]
@@ -174,15 +232,19 @@ class Reception:
         if mail.authentication is not None:
             seen = authentication_facts(mail.authentication)
             told.append(Event(message=mail.id, time=mail.received, event=events.AUTHENTICATED, facts=seen))
-        if mail.signed is not None:
-            told.append(_signing(mail, mail.signed))
-        told += [_routed(mail, delivery, alone=len(deliveries) == 1) for delivery in deliveries]
-        record = spool.new_record(
-            mail.id, told, found=Found(sender=sender.lower(), recipients=tuple(recipients), message_id=message_id)
-        )
-        await spool.accept(mail, deliveries, [record])
-        # The client's reply goes out first: it waits, and nothing below can fail it any more.
-        asyncio.get_running_loop().call_soon(self._taken, mail, deliveries, record, tls)
+        if mail.opened is not None:
+            told.append(Event(message=mail.id, time=mail.received, event=events.OPENED, facts=opened_facts(mail.opened)))
+        if plan.decided is not None:
+            told.append(Event(message=mail.id, time=mail.received, event=events.RULED, facts=plan.decided))
+        told += [Event(message=mail.id, time=mail.received, event=event, facts=more) for event, more in plan.told]
+        told += _signings(mail, plan)
+        alone = len(deliveries) == 1 and not plan.touched
+        told += [_routed(mail, delivery, alone=alone) for delivery in deliveries]
+        everybody = recipients
+        if plan.touched:  # Whoever a rule has added is to be found too.
+            named = [target.address.text for delivery in deliveries for target in delivery.targets]
+            everybody = list(dict.fromkeys(recipients + named))
+        return told, Found(sender=sender.lower(), recipients=tuple(everybody), message_id=message_id), tls
 
     def _certificate(self, shown: PeerCertificate, connector: str | None) -> dict[str, object]:
         """What the trace tells of it. Terms that did not hold would have been answered at MAIL."""
@@ -191,12 +253,18 @@ class Reception:
         return {"name": shown.name, "issuer": shown.issuer, "trusted": trusted}
 
     def _taken(
-        self, mail: Mail, deliveries: tuple[Delivery, ...], record: Prepared, tls: dict[str, str] | None
+        self,
+        mail: Mail,
+        plan: Plan,
+        deliveries: tuple[Delivery, ...],
+        record: Prepared,
+        tls: dict[str, str] | None,
     ) -> None:
         """The message is ours: have its record moved, then let it go."""
         spool = self._spool
         self._mover.move(spool, [record], partial(self._release, spool, deliveries, mail.message.content))
         client = mail.client
+        signed = plan.copies[0].signed if plan.copies else None
         self._log.tell(
             "info",
             "received",
@@ -208,33 +276,64 @@ class Reception:
             connector=mail.connector,
             tls=None if tls is None else f"{tls['version']} {tls['cipher']}",
             **({} if client is None or client.user is None else {"user": client.user}),
-            **({} if mail.signed is None or not mail.signed.signatures else {"signed": mail.signed.domain}),
+            **({} if signed is None or not signed.signatures else {"signed": signed.domain}),
             **({} if mail.authentication is None else {"dkim": _verdicts(mail.authentication)}),
         )
 
     def _release(self, spool: Spooling, deliveries: tuple[Delivery, ...], content: Content) -> None:
-        """The trace is written: they may leave."""
+        """The trace is written: they may leave, but for those that wait or are held."""
         for delivery in deliveries:
-            self._offer(spool, delivery, prefaced(delivery.preface, content) if delivery.preface else content)
+            if delivery.terms is PLAIN and delivery.slice is None:
+                self._offer(spool, delivery, prefaced(delivery.preface, content) if delivery.preface else content)
+            elif delivery.state is State.READY:
+                self._offer(spool, delivery, prefaced(delivery.preface, sliced(content, delivery.slice)))
+            else:
+                self._give_back(spool, delivery)
+
+    def _give_back(self, spool: Spooling, delivery: Delivery) -> None:
+        task = asyncio.get_running_loop().create_task(spool.unlease(delivery))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
 
 
 def _routed(mail: Mail, delivery: Delivery, *, alone: bool) -> Event:
-    facts: dict[str, object] = {
-        "delivery": delivery.id,
-        "connector": delivery.connector,
-        "destination": delivery.destination,
-    }
+    terms = delivery.terms
+    facts: dict[str, object] = {"delivery": delivery.id}
+    kind = events.ROUTED
+    if terms.quarantine is not None:
+        kind = events.QUARANTINED
+        facts["rules"] = list(terms.quarantine.rules)
+    elif terms.wanted is not None:
+        kind = events.UNPROTECTED
+        facts |= {"rule": terms.wanted.rule, "reason": terms.reason}
+    else:
+        facts |= {"connector": delivery.connector, "destination": delivery.destination}
+        if terms.require_tls:
+            facts["require_tls"] = True
     if not alone:  # Else they are those of the message.
         facts["recipients"] = [target.address.text for target in delivery.targets]
-    return Event(message=mail.id, time=mail.received, event=events.ROUTED, facts=facts)
+    return Event(message=mail.id, time=mail.received, event=kind, facts=facts)
 
 
-def _signing(mail: Mail, signed: Signed) -> Event:
+def _signings(mail: Mail, plan: Plan) -> list[Event]:
+    """One for each message that was to be signed; where there are several, with whose copy it is."""
+    told, seen = [], set()
+    for one in plan.copies:
+        if one.signed is None or id(one.message) in seen:
+            continue
+        seen.add(id(one.message))
+        told.append(_signing(mail, one.signed, one if len(plan.copies) > 1 else None))
+    return told
+
+
+def _signing(mail: Mail, signed: Signed, copy: Mail | None) -> Event:
     facts: dict[str, object] = {"domain": signed.domain}
     if signed.signatures:
         facts["signatures"] = [{"selector": selector, "algorithm": how} for selector, how in signed.signatures]
     if signed.reason is not None:
         facts["reason"] = signed.reason
+    if copy is not None:
+        facts["recipients"] = [recipient.address.text for recipient in copy.envelope.recipients]
     kind = events.SIGNED if signed.signatures else events.UNSIGNED
     return Event(message=mail.id, time=mail.received, event=kind, facts=facts)
 

@@ -13,7 +13,6 @@ from gateway.app.blobs import keep_clear
 from gateway.app.channel import Channel
 from gateway.app.commands import Commands
 from gateway.app.conversion import Conversions
-from gateway.app.dkim import Dkim
 from gateway.app.doors import Doors
 from gateway.app.handover import TakenOver, taken_over
 from gateway.app.key_log import open_log, who
@@ -28,18 +27,14 @@ from gateway.app.queue_counts import queue_counts
 from gateway.app.reception import Reception
 from gateway.app.recipients import Recipients
 from gateway.app.renewal import LOOK, Renewal
+from gateway.app.resuming import Resuming
+from gateway.app.stages import Stages
 from gateway.app.terms import Policy, policy
-from gateway.authenticate.arriving import Arrivals
-from gateway.authenticate.dkim.verify import Verifier
-from gateway.authenticate.signing import Signing
-from gateway.authenticate.signing import Terms as SigningTerms
-from gateway.authenticate.stage import Authenticating
 from gateway.delivery.attempt import Attempts
 from gateway.delivery.probe import Probes
 from gateway.delivery.runner import Runner
 from gateway.keys.access_writer import AccessLog
-from gateway.keys.vault import KeyFault, Vault
-from gateway.mail.envelope import Client
+from gateway.keys.vault import KeyFault
 from gateway.mail.queue_id import CHANCE, queue_id
 from gateway.observe.log import Level, Log
 from gateway.observe.metrics import Metrics
@@ -89,6 +84,7 @@ class Worker:
         self._keys_changed = asyncio.Event()
         self._drawn = b""
         self._people: People | None = None
+        self._stages: Stages | None = None
         self._key_log: AccessLog | None = None
         self._started = self._clock.now()
 
@@ -114,7 +110,8 @@ class Worker:
         finally:
             if self._people is not None:
                 await loop.run_in_executor(None, self._people.close)
-                await loop.run_in_executor(None, self._signing.close)
+            if self._stages is not None:
+                await loop.run_in_executor(None, self._stages.close)
             if self._key_log is not None:  # After the last use of a key, while the database is there.
                 await loop.run_in_executor(None, self._key_log.close)
             await loop.run_in_executor(None, stores.close)
@@ -150,8 +147,8 @@ class Worker:
 
     async def _serve(self, stores: Stores, control: int, loop: asyncio.AbstractEventLoop) -> None:
         self._people = self._open_people(stores)
-        self._open_signing(stores, self._keyring.vaults)
-        self._parts(stores)
+        stages = self._stages = self._open_stages(stores)
+        self._parts(stores, stages)
         probes = Probes(names=self._names, clock=self._clock, chance=self._chance, hostname=self._policy.hostname)
         self._recipients = Recipients(probes=probes, clock=self._clock, log=self._log, metrics=self._metrics)
         await self._know_recipients(self._policy)
@@ -167,8 +164,8 @@ class Worker:
                 steady.append(tasks.create_task(self._key_log.run()))
             if self._gate.is_open:
                 await leftovers
-            await self._dkim.look()
-            steady += [tasks.create_task(self._dkim.watch()), tasks.create_task(self._follow_keys())]
+            await stages.look()
+            steady += [tasks.create_task(stages.watch()), tasks.create_task(self._follow_keys(stages))]
             self._doors = Doors(self._desk, loop, tasks)
             await self._doors.arrange(self._policy.listeners, self._listening)
             steady.append(tasks.create_task(self._renew()))
@@ -187,17 +184,32 @@ class Worker:
                 task.cancel()
             channel.close()
 
-    def _parts(self, stores: Stores) -> None:
-        self._stores = stores
-        terms = self._policy
+    def _open_stages(self, stores: Stores) -> Stages:
         dns = self._settings.settings.dns
         self._names = SystemNames(list(dns.resolvers), dns.timeout, self._clock)
+        return Stages(
+            stores,
+            self._keyring.vaults,
+            self._names,
+            settings=lambda: self._settings,
+            policy=lambda: self._policy,
+            clock=self._clock,
+            chance=self._chance,
+            log=self._log,
+            metrics=self._metrics,
+            ids=self._new_id,
+            submit=lambda mail: self._reception.pipeline.accept(mail),
+        )
+
+    def _parts(self, stores: Stores, stages: Stages) -> None:
+        self._stores = stores
+        terms = self._policy
         self._attempts = Attempts(
             names=self._names,
             clock=self._clock,
             chance=self._chance,
             hostname=terms.hostname,
-            convert=Conversions(self._signing, self._metrics.count),
+            convert=Conversions(stages.signing, self._metrics.count),
         )
         self._runner = Runner(
             queues=stores.spools,
@@ -212,6 +224,12 @@ class Worker:
             contact=terms.contact,
             hostname=terms.hostname,
             ids=self._new_id,
+            resume=Resuming(
+                protect=stages.again,
+                leave=lambda mail, plan, sign: self._reception.pipeline.leave(mail, plan, sign),
+                ids=self._new_id,
+                clock=self._clock,
+            ),
         )
         hands = Hands(
             sending=lambda: self._runner.in_hand()["sending"],
@@ -221,18 +239,11 @@ class Worker:
         )
         for spool in stores.spools:
             spool.attend(hands)
-        self._receiving(stores)
+        self._receiving(stores, stages)
 
-    def _receiving(self, stores: Stores) -> None:
+    def _receiving(self, stores: Stores, stages: Stages) -> None:
         """What sessions ask, and what stops them while keys are closed."""
         terms = self._policy
-        self._arrivals = Arrivals(terms.authenticate, stores.executor, signs=self._signing.may_sign)
-        self._authenticating = Authenticating(
-            terms.authenticate,
-            Verifier(self._names, self._clock, stores.executor),
-            is_ours=self._is_ours,
-            count=self._metrics.count,
-        )
         self._reception = Reception(
             terms,
             spool=stores.spools[0],
@@ -241,8 +252,7 @@ class Worker:
             clock=self._clock,
             log=self._log,
             metrics=self._metrics,
-            authenticate=self._authenticating,
-            sign=self._signing.sign,
+            stages=stages,
         )
         self._desk = Desk(
             clock=self._clock,
@@ -257,7 +267,7 @@ class Worker:
             count=self._metrics.count,
             contact=terms.contact,
             accounts=None if self._people is None else self._people.log_ins,
-            arriving=self._arrivals,
+            arriving=stages.arrivals,
         )
         self._gate = MailGate(self._desk, self._runner)
         self._keyring.keeper.changed = self._heed_keys
@@ -272,47 +282,17 @@ class Worker:
             wake=self._runner.wake,
         )
 
-    def _open_signing(self, stores: Stores, held: Mapping[str, Vault]) -> None:
-        """Have what leaves in our name signed."""
-        section = self._settings.settings.dkim
-        self._signing = Signing(
-            SigningTerms.from_settings(section),
-            vaults=held,
-            is_ours=self._is_ours,
-            clock=self._clock,
-            tell=self._log.tell,
-            count=self._metrics.count,
-        )
-        self._dkim = Dkim(
-            stores.shared,
-            stores.sealer,
-            held,
-            vault=lambda: self._settings.settings.dkim.vault,
-            clock=self._clock,
-            chance=self._chance,
-            tell=self._log.tell,
-            accepted=lambda: self._policy.accepted,
-            changed=self._signing.use,
-        )
-
-    def _is_ours(self, client: Client | None, connector: str | None) -> bool:
-        """Whether mail comes from our side: the gateway itself (no client), people who logged in, servers of ours."""
-        if client is None or client.user is not None:
-            return True
-        inbound = self._policy.inbounds.named(connector)
-        return inbound is not None and inbound.on_premises
-
     def _heed_keys(self) -> None:
         """Keys were closed or opened."""
         self._gate.turn(self._keyring.is_mail_open)
         self._keys_changed.set()
 
-    async def _follow_keys(self) -> None:
+    async def _follow_keys(self, stages: Stages) -> None:
         """What was read with keys that were closed meanwhile, or could not be read, is read again."""
         while True:
             await self._keys_changed.wait()
             self._keys_changed.clear()
-            await self._dkim.look()
+            await stages.look()
 
     async def _know_recipients(self, terms: Policy) -> None:
         """Have recipients verified as the policy says; where it does not, sessions need not ask."""
@@ -423,8 +403,8 @@ class Worker:
                 return self._keyring.keeper.facts
         if command.startswith("user.") and self._people is not None:
             return await self._people.answer(command, arguments)
-        if command.startswith("dkim."):
-            return await self._dkim.answer(command, arguments)
+        if self._stages is not None and self._stages.answers(command):
+            return await self._stages.answer(command, arguments)
         return await self._commands.answer(command, arguments)
 
     async def _reload(self) -> bool:
@@ -432,8 +412,11 @@ class Worker:
         new, sockets = taken.settings, taken.listening
         renewal = Renewal(new)
         terms = policy(new)
+        stages = self._stages
+        rules = None if stages is None else await asyncio.to_thread(stages.transport.compiled, new, terms)
         self._settings, self._renewal = new, renewal
-        self._signing.terms = SigningTerms.from_settings(new.settings.dkim)
+        if stages is not None and rules is not None:
+            stages.transport.use(rules)
         await self._take(terms, sockets)
         self._log.set_level(new.settings.log.level)
         return True
@@ -442,8 +425,9 @@ class Worker:
         """Go by these terms from now on; what is under way ends under the old."""
         await self._know_recipients(terms)
         self._policy = terms
-        self._reception.policy = terms
-        self._arrivals.terms = self._authenticating.terms = terms.authenticate
+        if self._stages is not None:
+            self._stages.take(self._settings, terms)
+        self._reception.take(terms)
         self._desk.contact = terms.contact
         self._runner.reconfigure(terms.outbounds, terms.retry, hostname=terms.hostname, contact=terms.contact)
         await self._doors.arrange(terms.listeners, sockets)
@@ -491,7 +475,7 @@ class Worker:
             "unrenewed": self._renewal.failing,
             "unverifying": self._recipients.absences(),
             "keys": self._keyring.keeper.facts,
-            "unsigned": await self._dkim.denied() if self._signing.is_on else {},
+            **({} if self._stages is None else await self._stages.status()),
             "key_log": None if self._key_log is None else self._key_log.state(),
             "logins": self._attempts.logins_refused(self._policy.outbounds),
         }

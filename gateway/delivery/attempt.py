@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gateway.connectors.model import Deliver, Outbound
+from gateway.connectors.model import Deliver, Outbound, TlsLevel
 from gateway.connectors.tls import TlsFault
 from gateway.delivery.client import HostRefused, Timeouts, Transaction
 from gateway.delivery.demands import wording
@@ -76,6 +76,7 @@ class Attempts:
         self._pool = Pool(clock, idle)
         self._convert = convert
         self._logins: dict[str, tuple[Outbound, str]] = {}
+        self._raised: dict[str, tuple[Outbound, Outbound]] = {}
 
     async def attempt(self, delivery: Delivery, outbound: Outbound, content: Content) -> Outcome:
         """Try once to deliver to those recipients who still wait.
@@ -86,11 +87,24 @@ class Attempts:
         if outbound.deliver is Deliver.FOLDER:
             return await self._drop(delivery, targets, outbound, content)
         key = (outbound.name, delivery.destination)
+        if delivery.terms.require_tls and outbound.tls.level < TlsLevel.ENCRYPTION_ONLY:
+            outbound = self._over_tls(outbound)
+            key = (outbound.name, f"{delivery.destination}\0tls")  # Connections of their own: others may be in clear.
         await self._pool.enter(key, outbound.concurrency)
         try:
             return await self._send(key, delivery, targets, outbound, content)
         finally:
             self._pool.leave(key)
+
+    def _over_tls(self, outbound: Outbound) -> Outbound:
+        """The connector as it is for what leaves over TLS or not at all. The same one each time: connections are kept
+        by it.
+        """
+        raised = self._raised.get(outbound.name)
+        if raised is None or raised[0] is not outbound:
+            terms = replace(outbound.tls, level=TlsLevel.ENCRYPTION_ONLY)
+            raised = self._raised[outbound.name] = (outbound, replace(outbound, tls=terms))
+        return raised[1]
 
     def logins_refused(self, outbounds: Sequence[Outbound]) -> dict[str, str]:
         """Those of `outbounds` whose login was refused when it was last tried, by name, and in which words.

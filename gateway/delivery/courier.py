@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import PurePath
 from traceback import extract_tb
@@ -13,13 +13,17 @@ from gateway.delivery.lane import Item, Way
 from gateway.delivery.outcome import Outcome
 from gateway.delivery.route import regroup, uses_mx
 from gateway.delivery.settle import fault, merged
-from gateway.mail.delivery import Delivery
+from gateway.mail.delivery import HERE, PROTECT, Delivery
 from gateway.mail.message import Content
 from gateway.storage.sealer import KeysClosed, SealBroken
 
 Tell = Callable[[str, str, dict[str, Any]], None]  # level, event, facts
 
+Resume = Callable[[Delivery, Content], Awaitable[Outcome]]  # Has what waits for its protection protected now.
+
 NO_CONNECTOR = "no connector leads to this domain"
+CHOSEN_GONE = "the connector that a rule chose is no longer in the settings"
+OVER_TLS = "\0tls"  # Behind a destination: the lane of those that leave over TLS or not at all.
 
 
 class Attempts(Protocol):
@@ -32,9 +36,10 @@ class Attempts(Protocol):
 class Courier:
     """Knows the connectors of the moment."""
 
-    def __init__(self, *, attempts: Attempts, outbounds: tuple[Outbound, ...], tell: Tell) -> None:
+    def __init__(self, *, attempts: Attempts, outbounds: tuple[Outbound, ...], tell: Tell, resume: Resume) -> None:
         self._attempts = attempts
         self._tell = tell
+        self._resume = resume
         self.reconfigure(outbounds)
 
     def reconfigure(self, outbounds: tuple[Outbound, ...]) -> None:
@@ -48,11 +53,15 @@ class Courier:
 
     def way(self, delivery: Delivery) -> Way:
         """The lane in which `delivery` travels now."""
+        terms = delivery.terms
+        if terms.wanted is not None or delivery.connector == HERE:
+            return HERE, PROTECT
         outbound = self._stored(delivery)
-        if outbound is None:
+        if outbound is None and terms.connector is None:
             for _, part in regroup(delivery, self._outbounds):
                 return part.connector, part.destination
-        return delivery.connector, delivery.destination
+        # What fails for want of TLS alone holds nothing up that may leave without.
+        return delivery.connector, delivery.destination + OVER_TLS if terms.require_tls else delivery.destination
 
     async def carry(self, item: Item) -> Outcome:
         """One attempt. Raises SealBroken where the octets don't open, KeysClosed where they don't open now, and nothing
@@ -64,9 +73,13 @@ class Courier:
         try:
             if item.content is None:
                 item.content = await item.queue.content(delivery)
+            if delivery.terms.wanted is not None or delivery.connector == HERE:  # Never as it is.
+                return await self._resume(delivery, item.content)
             outbound = self._stored(delivery)
             if outbound is not None:
                 return await self._attempts.attempt(delivery, outbound, item.content)
+            if delivery.terms.connector is not None:
+                return fault(delivery, f"4.3.5 {CHOSEN_GONE}", "4.3.5", CHOSEN_GONE)
             return await self._carry_anew(item, item.content)
         except (SealBroken, KeysClosed):
             raise

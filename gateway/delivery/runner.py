@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from gateway.connectors.model import Outbound
-from gateway.delivery.courier import Attempts, Courier, Tell, told
+from gateway.delivery.courier import Attempts, Courier, Resume, Tell, told
 from gateway.delivery.lane import AHEAD, MAX_BACKLOG, Item, Lane, Lanes, Way
 from gateway.delivery.ledger import Count, Ledger
 from gateway.delivery.lookout import POLL, Lookout
@@ -18,7 +18,7 @@ from gateway.delivery.notice import Notices
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.queue import Queue
 from gateway.delivery.schedule import RetryTerms
-from gateway.delivery.settle import Settled, later
+from gateway.delivery.settle import Settled, fault, later
 from gateway.mail.delivery import Delivery
 from gateway.mail.mail import Mail
 from gateway.mail.message import Content
@@ -51,12 +51,15 @@ class Runner:
         contact: str | None,
         hostname: str,
         ids: Callable[[], str],
+        resume: Resume | None = None,
         limit: int = MAX_IN_HAND,
     ) -> None:
-        """`submit` takes a notice in as any mail; `tell` writes a log line, `count` a metric; `ids` makes queue ids."""
+        """`submit` takes a notice in as any mail; `tell` writes a log line, `count` a metric; `ids` makes queue ids;
+        `resume` sees to a delivery that waits for its protection.
+        """
         self._notices = Notices(submit=submit, ids=ids, hostname=hostname, contact=contact)
         self._ledger = Ledger(notices=self._notices, retry=retry, clock=clock, chance=chance, tell=tell, count=count)
-        self._courier = Courier(attempts=attempts, outbounds=outbounds, tell=tell)
+        self._courier = Courier(attempts=attempts, outbounds=outbounds, tell=tell, resume=resume or _unprotected)
         self._clock = clock
         self._tell = tell
         self._limit = limit
@@ -344,3 +347,8 @@ class Runner:
         finally:
             item.task = None
             await self._return(item)
+
+
+async def _unprotected(delivery: Delivery, content: Content) -> Outcome:
+    """Where nothing protects, what has to be protected waits."""
+    return fault(delivery, "4.7.0 Nothing here protects mail", "4.7.0", "nothing here protects mail")

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from gateway.mail.address import Address
 from gateway.mail.envelope import Body
+from gateway.mail.terms import PLAIN, Terms
+
+# Connector and destination of what does not leave: it waits for its protection, or for an officer.
+HERE: Final = ""
+PROTECT: Final = "protect"
+QUARANTINE: Final = "quarantine"
 
 
 class State(StrEnum):
@@ -68,7 +75,9 @@ class Delivery:
 
     `connector` names the outbound connector, `destination` what is asked there: a domain (MX), or "" (smart hosts,
     folder). Times are seconds since 1970. `attempts` counts those that failed. `delay_told`: the sender was told once
-    that it is late. `preface`: header fields that stand in front of the stored octets; `size` counts them.
+    that it is late. `preface`: header fields that stand in front of the stored octets; `size` counts them. `slice`:
+    where its octets begin in the stored content of the message, and how many they are, where other copies lie there
+    too. `terms`: what it needs before it may leave, and leaves under.
     """
 
     id: str
@@ -88,6 +97,8 @@ class Delivery:
     envid: str | None = None
     delay_told: bool = False
     preface: bytes = b""
+    slice: tuple[int, int] | None = None
+    terms: Terms = PLAIN
 
     @property
     def waiting(self) -> tuple[Target, ...]:

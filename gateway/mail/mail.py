@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from gateway.mail.authentication import Authentication
 from gateway.mail.envelope import Client, Envelope
 from gateway.mail.message import Held, Message
+from gateway.mail.opened import Opened
 from gateway.mail.signing import Signed
+from gateway.mail.terms import PLAIN, Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,8 @@ class Mail:
     `client` and `connector` (the inbound one's name) are None for mail that the gateway makes itself. `preface`: header
     fields of ours that stand in front of a message which is too large to be copied; each delivery carries them.
     `authentication`: what was found out about mail from elsewhere.
-    `signed`: what was done about signing, None where nothing was to be signed.
+    `signed`: what was done about signing, None where nothing was to be signed. `opened`: what was found inside, where
+    it was signed or encrypted. `terms`: what this copy needs, and leaves under.
     """
 
     id: str
@@ -29,6 +32,8 @@ class Mail:
     preface: bytes = b""
     authentication: Authentication | None = None
     signed: Signed | None = None
+    opened: Opened | None = None
+    terms: Terms = PLAIN
 
     def topped(self, octets: bytes, authentication: Authentication | None = None) -> Mail:
         """The same mail with whole header fields, each with its CR LF, in front of all that it has; with what was found
@@ -51,4 +56,6 @@ class Mail:
             preface=preface,
             authentication=authentication or self.authentication,
             signed=self.signed,
+            opened=self.opened,
+            terms=self.terms,
         )

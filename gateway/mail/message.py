@@ -84,6 +84,43 @@ class Prefaced:
             yield front
 
 
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """`size` octets of a content from `start` on, read where they lie. Made by `sliced`."""
+
+    behind: Content
+    start: int
+    size: int
+
+    @property
+    def inline(self) -> bytes | None:
+        return None
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        at, end = 0, self.start + self.size
+        blocks = self.behind.blocks()
+        try:
+            async for block in blocks:
+                some = block[max(0, self.start - at) : end - at]
+                at += len(block)
+                if some:
+                    yield some
+                if at >= end:
+                    return
+        finally:
+            if isinstance(blocks, AsyncGenerator):  # Left half read, it would keep its file open.
+                await blocks.aclose()
+
+
+def sliced(content: Content, place: tuple[int, int] | None) -> Content:
+    """The octets at `place` (start, length) of `content`, in memory where it is; None: all of it."""
+    if place is None:
+        return content
+    start, length = place
+    held = content.inline
+    return Sliced(content, start, length) if held is None else Held(held[start : start + length])
+
+
 def prefaced(preface: bytes, content: Content) -> Content:
     """`content` with `preface` in front of it, in one piece where the content is small and at hand."""
     if not preface:

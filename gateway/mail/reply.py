@@ -123,6 +123,8 @@ LOOP = Reply(554, "5.4.6", "Mail loop: too many Received lines")
 STORAGE_FULL = Reply(452, "4.3.1", "Storage is full; please try again later")
 # Nothing can be sealed: what the reason is, the vault's owner knows and the log says.
 KEYS_CLOSED = Reply(451, "4.3.0", "Mail cannot be taken now; please try again later")
+# A transport rule that must not be passed over could not be judged: its name and the reason stand in the log.
+RULE_FAILED = Reply(451, "4.3.0", "The message cannot be judged now; please try again later")
 SIGNING_AWAY = Reply(451, "4.3.0", "The message cannot be signed now; please try again later")
 
 # Terms
@@ -157,3 +159,12 @@ SENDER_NOT_ALLOWED = Reply(550, "5.7.1", "Mail from you is not taken here")
 NO_SUCH_RECIPIENT = Reply(550, "5.1.1", "No such recipient here")
 RECIPIENT_UNSURE = Reply(451, "4.4.3", "The recipient can't be verified now; please try again later")
 NO_ROUTE = Reply(550, "5.4.4", "No connector leads to this domain")
+PROTECTION_AWAY = Reply(451, "4.7.5", "The message cannot be protected now; please try again later")
+OPENING_AWAY = Reply(451, "4.7.5", "The message cannot be opened now; please try again later")
+CONNECTOR_GONE = Reply(451, "4.3.5", "The way for this message is not there now; please try again later")
+
+
+def unprotectable(rule: str) -> Reply:
+    """To a message that the rule of that name lets leave with S/MIME only, where nobody can have that (RFC 3463 3.8)."""
+    name = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in rule)
+    return Reply(550, "5.7.5", f'The rule "{name}" lets this message leave encrypted or signed only; that cannot be done')

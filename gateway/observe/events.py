@@ -13,19 +13,26 @@ RECEIVED: Final = (
     "received"
 )
 AUTHENTICATED: Final = "authenticated"  # dkim [{result, domain, selector, reason, algorithm, bits}], skipped
+OPENED: Final = "opened"  # layers, as `gateway smime open` prints them
+RULED: Final = "ruled"  # rules and outcomes, as `gateway rule test` prints them; of the rules those that matched
+PROTECTED: Final = "protected"  # recipients, by what, why
 SIGNED: Final = "signed"  # domain, signatures [{selector, algorithm}], reason (why there is one fewer than keys)
 UNSIGNED: Final = "unsigned"  # domain, reason
-ROUTED: Final = "routed"  # delivery, connector, destination, recipients
+ROUTED: Final = "routed"  # delivery, connector, destination, require_tls, recipients
+QUARANTINED: Final = "quarantined"  # delivery, rules, recipients
+UNPROTECTED: Final = "unprotected"  # delivery, rule, reason, recipients: it waits until it can be protected
 ATTEMPT: Final = "attempt"  # delivery, host, address, tls {version, cipher, authenticated, fallback}, outcome, seconds
 CONVERTED: Final = "converted"  # delivery, host, encodings, taken_off, signed, unsigned, broken_signatures
 RECIPIENT: Final = "recipient"  # delivery, address, status, reply, reason, enhanced
 DEFERRED: Final = "deferred"  # delivery, next_attempt, attempts
 DONE: Final = "done"  # delivery
+HANDED_ON: Final = "handed_on"  # delivery, to (the queue id under which it goes on), recipients
 NOTIFIED: Final = "notified"  # delivery, notice (the DSN's queue id), to, action (as in the DSN), recipients
 HELD: Final = "held"
 RELEASED: Final = "released"
 DELETED: Final = "deleted"
 RETRIED: Final = "retried"
+VIEWED: Final = "viewed"  # delivery, by: somebody has read what is in quarantine
 CLIENT_GONE: Final = "client_gone"  # the 250 could not be sent: the client may send again
 
 

@@ -47,6 +47,19 @@ class Alone:
                 gone.append(delivery.id)
         return gone
 
+    async def amend(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
+        """Store all that may change of those that nobody has in hand; the ids of these."""
+        done = []
+        for delivery in deliveries:
+            if self.lease(delivery):
+                try:
+                    await self.postpone(delivery, [events(delivery)])
+                except BaseException:
+                    await self.unlease(delivery)
+                    raise
+                done.append(delivery.id)
+        return done
+
     # -- what the spool itself has ------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -57,6 +70,9 @@ class Alone:
 
     @abstractmethod
     async def done(self, delivery: Delivery, events: Sequence[Event]) -> None: ...
+
+    @abstractmethod
+    async def postpone(self, delivery: Delivery, events: Sequence[Event]) -> None: ...
 
     @abstractmethod
     async def unlease(self, delivery: Delivery) -> None: ...

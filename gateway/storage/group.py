@@ -73,6 +73,10 @@ class Group(ABC, Generic[W]):
     def _shut(self) -> None:
         """The last thing."""
 
+    def _take_along(self) -> bool:
+        """Whether works without haste share the commit that begins now, rather than wait for more of their kind."""
+        return True
+
     def _recover(self) -> None:
         """`_commit` has raised after all: what it held may be in any state."""
 
@@ -184,8 +188,9 @@ class Group(ABC, Generic[W]):
             except queue.Empty:
                 break
         self._company = len(works) > 1
-        while self._unhurried and (len(works) < MAX_BATCH or not goes_on):
-            works.append(self._unhurried.popleft())
+        if not goes_on or self._take_along():
+            while self._unhurried and (len(works) < MAX_BATCH or not goes_on):
+                works.append(self._unhurried.popleft())
         if works:
             began = self._monotonic()
             try:

@@ -31,7 +31,7 @@ _CONTENT: Final = (2 << 30) + (1 << 20)
 PLACES: Final = (
     (re.compile(re.escape(MARK_NAME)), 64),
     (re.compile(re.escape(SETTINGS)), 4 << 20),
-    (re.compile(r"rules/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"), 4 << 20),
+    (re.compile(r"rules/(?:types/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99}"), 4 << 20),
     (re.compile(r"vaults/[0-9]{1,3}\.sealed"), 5 << 20),
     (re.compile(re.escape(SHARED)), _DATABASE),
     (re.compile(r"data/spool/[0-9]{1,4}/spool\.db"), _DATABASE),

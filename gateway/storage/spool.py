@@ -16,16 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gateway.mail.delivery import Delivery, State
+from gateway.mail.delivery import HERE, QUARANTINE, Delivery, State
 from gateway.mail.mail import Mail
-from gateway.mail.message import MAX_HEAD, Content, Held, prefaced
+from gateway.mail.message import MAX_HEAD, Content, Held, prefaced, sliced
 from gateway.observe.events import Event, Found
 from gateway.storage import spool_sql
 from gateway.storage.alone import Alone
 from gateway.storage.content import PURPOSE, Incoming
 from gateway.storage.front import Front
 from gateway.storage.record import TRACE, Keeper, Prepared, Record
-from gateway.storage.sealer import SealBroken, Sealer
+from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
 from gateway.storage.shelf import FileShelf, Shelf
 from gateway.storage.spool_rows import decode_delivery, encode_delivery, unreadable
 from gateway.storage.spooling import Hands
@@ -148,6 +148,10 @@ class Spool(Alone):
     def begin(self, id_: str) -> Incoming:
         """Room for the octets of message `id_`."""
         return self._shelf.begin(id_)
+
+    async def forget_content(self, id_: str) -> None:
+        """See Spooling."""
+        await self._shelf.forget(id_)
 
     def check_room(self, size: int) -> None:
         """Raises StorageFull where `size` octets more would leave less than min_free on the disk."""
@@ -301,9 +305,12 @@ class Spool(Alone):
     async def content(self, delivery: Delivery) -> Content:
         """See Queue."""
         size, sealed = await self._stored(delivery.message)
-        if sealed is None:
-            return prefaced(delivery.preface, self._shelf.content(delivery.message, size))
-        return prefaced(delivery.preface, Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed)))
+        stored: Content = (
+            self._shelf.content(delivery.message, size)
+            if sealed is None
+            else Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed))
+        )
+        return prefaced(delivery.preface, sliced(stored, delivery.slice))
 
     async def done(self, delivery: Delivery, events: Sequence[Event]) -> None:
         """See Queue."""
@@ -330,6 +337,7 @@ class Spool(Alone):
             delivery.state.value,
             int(delivery.next_attempt * 1000),
             delivery.attempts,
+            int(delivery.created * 1000),
             self._sealer.seal(PURPOSE, f"delivery {delivery.id}", encode_delivery(delivery)),
             delivery.id,
         )
@@ -427,8 +435,12 @@ class Spool(Alone):
         return row
 
     async def counts(self) -> tuple[dict[str, int], float | None]:
-        """Deliveries by state, and when the oldest of them was taken (seconds since 1970)."""
-        states, oldest = await self._writer.do(spool_sql.counts)
+        """See Spooling."""
+        try:
+            quarantine = self._destination(HERE, QUARANTINE)
+        except KeysClosed:  # How many there are can be told all the same; these are `held` then.
+            quarantine = None
+        states, oldest = await self._writer.do(lambda db: spool_sql.counts(db, quarantine))
         fresh, oldest_fresh = self._front.counts()
         if fresh:
             states[State.READY.value] = states.get(State.READY.value, 0) + fresh

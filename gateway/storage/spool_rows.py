@@ -10,14 +10,17 @@ import orjson
 from gateway.mail.address import Address
 from gateway.mail.delivery import Delivery, State, Status, Success, Target
 from gateway.mail.envelope import Body
+from gateway.mail.terms import PLAIN, Otherwise, Protection, Quarantine, Smime, Terms, Wanted
 from gateway.observe.events import Event, Found
 from gateway.storage.record import Record
 from gateway.storage.sealer import SealBroken
 
 VERSION = 1
-# A delivery that has what an older gateway does not read: a notice of it was sent or is owed; a preface.
+# A delivery that has what an older gateway does not read: a notice of it was sent or is owed; a preface; terms, or a
+# place among other copies.
 OF_NOTICES = 2
 OF_PREFACES = 3
+OF_TERMS = 4
 
 
 def _dump(value: list[Any]) -> bytes:
@@ -52,7 +55,7 @@ def encode_delivery(delivery: Delivery) -> bytes:
         ]
         for t in delivery.targets
     ]
-    row = [
+    row: list[Any] = [
         VERSION,
         _address(delivery.sender),
         targets,
@@ -65,12 +68,48 @@ def encode_delivery(delivery: Delivery) -> bytes:
     if delivery.delay_told or any(t.owed is not None for t in delivery.targets):
         row[0] = OF_NOTICES
         row.append(delivery.delay_told)
-    if delivery.preface:
+    if delivery.preface or delivery.slice is not None or delivery.terms is not PLAIN:
         if row[0] == VERSION:
             row.append(delivery.delay_told)
         row[0] = OF_PREFACES
         row.append(delivery.preface.decode("latin-1"))  # Each octet is a letter of JSON.
+    if delivery.slice is not None or delivery.terms is not PLAIN:
+        row[0] = OF_TERMS
+        row += [delivery.slice, _terms(delivery.terms)]
     return _dump(row)
+
+
+def _terms(terms: Terms) -> list[Any]:
+    wanted, held = terms.wanted, terms.quarantine
+    return [
+        terms.require_tls,
+        terms.connector,
+        terms.protection.value,
+        None if wanted is None else [wanted.rule, wanted.smime, wanted.otherwise, wanted.template],
+        terms.reason,
+        None if held is None else [list(held.rules), held.severity],
+        terms.sign,
+    ]
+
+
+def _read_terms(row: list[Any]) -> Terms:
+    require_tls, connector, protection, wanted, reason, held, sign = row
+    return Terms(
+        require_tls=require_tls,
+        connector=connector,
+        protection=Protection(protection),
+        wanted=None
+        if wanted is None
+        else Wanted(
+            rule=wanted[0],
+            smime=None if wanted[1] is None else Smime(wanted[1]),
+            otherwise=Otherwise(wanted[2]),
+            template=wanted[3],
+        ),
+        reason=reason,
+        quarantine=None if held is None else Quarantine(rules=tuple(held[0]), severity=held[1]),
+        sign=sign,
+    )
 
 
 def _target(fields: list[Any]) -> Target:
@@ -108,9 +147,13 @@ def decode_delivery(
         version, *fields = orjson.loads(plain) if b"\\ud" not in plain else json.loads(plain)
         if version == VERSION:
             fields.append(False)
-        elif version not in (OF_NOTICES, OF_PREFACES):
+        elif version not in (OF_NOTICES, OF_PREFACES, OF_TERMS):
             raise SealBroken(f"delivery {id_} was written by a newer gateway (version {version})")
-        preface = fields.pop().encode("latin-1") if version == OF_PREFACES else b""
+        terms, place = PLAIN, None
+        if version == OF_TERMS:
+            terms = _read_terms(fields.pop())
+            place = fields.pop()
+        preface = fields.pop().encode("latin-1") if version in (OF_PREFACES, OF_TERMS) else b""
         sender, targets, destination, body, smtputf8, ret, envid, delay_told = fields
         return Delivery(
             id=id_,
@@ -130,6 +173,8 @@ def decode_delivery(
             envid=envid,
             delay_told=delay_told,
             preface=preface,
+            slice=None if place is None else (int(place[0]), int(place[1])),
+            terms=terms,
         )
     except (ValueError, TypeError, IndexError, AttributeError) as error:
         raise SealBroken(f"delivery {id_} is damaged") from error

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.mail.delivery import State
+from gateway.storage.spooling import QUARANTINED
 
 Row = tuple[Any, ...]
 
@@ -26,7 +27,10 @@ _DELIVERY = (
 )
 _RECORD = "INSERT OR IGNORE INTO records(seq, message, kind, sealed) VALUES (?, ?, ?, ?)"
 _COLUMNS = "id, message, connector, state, next_attempt, attempts, created, size, sealed"
-_POSTPONE = "UPDATE deliveries SET connector=?, destination=?, state=?, next_attempt=?, attempts=?, sealed=? WHERE id=?"
+_POSTPONE = (
+    "UPDATE deliveries SET connector=?, destination=?, state=?, next_attempt=?, attempts=?, created=?, sealed=?"
+    " WHERE id=?"
+)
 _QUEUED = (
     "state <> 'new' AND state IN ('ready', 'waiting')"  # The first half is how SQLite knows the partial index again.
 )
@@ -113,7 +117,7 @@ def forget(db: sqlite3.Connection, delivery: str, message: str, records: Sequenc
 
 
 def postpone(db: sqlite3.Connection, row: Row, records: Sequence[Row]) -> None:
-    """Store a delivery as it is now: connector, destination, state, next_attempt, attempts, sealed; its id last."""
+    """Store a delivery as it is now: connector, destination, state, next_attempt, attempts, created, sealed; its id."""
     db.execute(_POSTPONE, row)
     store_records(db, records)
 
@@ -129,12 +133,16 @@ def hold(db: sqlite3.Connection, ids: Iterable[str]) -> None:
     db.executemany("UPDATE deliveries SET state='held' WHERE id=?", [(id_,) for id_ in ids])
 
 
-def counts(db: sqlite3.Connection) -> tuple[dict[str, int], int | None]:
-    """Deliveries by state, and when the oldest of them was taken (milliseconds since 1970)."""
-    states: dict[str, int] = dict(db.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())
+def counts(db: sqlite3.Connection, quarantine: int | None) -> tuple[dict[str, int], int | None]:
+    """Deliveries by state, and when the oldest of them was taken (milliseconds since 1970). Those that are held for the
+    destination `quarantine` count apart.
+    """
+    query = "SELECT CASE WHEN state='held' AND destination=? THEN ? ELSE state END AS now, count(*), min(created)"
+    rows = db.execute(f"{query} FROM deliveries GROUP BY now", (quarantine, QUARANTINED)).fetchall()
+    states: dict[str, int] = {state: number for state, number, _ in rows}
     if unseen := states.pop(NEW, 0):
         states[State.READY.value] = states.get(State.READY.value, 0) + unseen
-    return states, db.execute("SELECT min(created) FROM deliveries").fetchone()[0]
+    return states, min((first for state, _, first in rows if state != QUARANTINED), default=None)
 
 
 def selected(row: Row) -> Row:

@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.mail.delivery import Delivery
 from gateway.mail.mail import Mail
 from gateway.mail.message import Content, Message
 from gateway.observe.events import Event, Found
 from gateway.storage.record import Prepared
+
+# A state that only `counts` knows: what an officer has to release is nothing that waits to leave.
+QUARANTINED: Final = "quarantined"
 
 
 class Receiving(Protocol):
@@ -74,6 +77,9 @@ class Spooling(Protocol):
 
     def begin(self, id_: str) -> Receiving:
         """Room for the octets of message `id_`."""
+
+    async def forget_content(self, id_: str) -> None:
+        """Forget the octets of a message that were finished and are not to be accepted. Raises OSError."""
 
     def check_room(self, size: int) -> None:
         """Raises StorageFull, StorageBroken where `size` octets more are not to be taken now."""
@@ -145,6 +151,9 @@ class Spooling(Protocol):
     async def change(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
         """Store state and next_attempt of those that nobody has in hand; the ids of these."""
 
+    async def amend(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
+        """Like `change`, for all that may change of a delivery: its destination, created, attempts and terms too."""
+
     async def drop(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
         """Forget those that nobody has in hand; the ids of these."""
 
@@ -157,7 +166,8 @@ class Spooling(Protocol):
         """The beginning of a message's octets, long enough to hold its header section. Raises SealBroken, OSError."""
 
     async def counts(self) -> tuple[dict[str, int], float | None]:
-        """Deliveries by state, and when the oldest of them was taken (seconds since 1970).
+        """Deliveries by state, and when the oldest of them was taken (seconds since 1970). What is in quarantine has a
+        state of its own here, QUARANTINED, and makes nothing old.
 
         Where the spool is shared, what any process has on the wire counts as `sending`; else as `ready`.
         """

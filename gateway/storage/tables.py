@@ -122,6 +122,28 @@ dkim_keys = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+# Certificates for S/MIME, and the private keys of those that are ours. Found by a blind token of the fingerprint; all
+# else is sealed, bound to that token, the private key apart from the rest. `edition` changes with every writing.
+certificates = Table(
+    "certificates",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("token", _Long, primary_key=True, autoincrement=False),
+    Column("edition", _Long, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("private", LargeBinary, nullable=True),
+)
+
+# For whom a certificate is used: blind tokens of addresses and domains. `certificate` is its token above.
+certificate_names = Table(
+    "certificate_names",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("name", _Long, primary_key=True, autoincrement=False),
+    Column("certificate", _Long, primary_key=True, autoincrement=False),
+    Index("certificate_names_certificate", "organisation", "certificate"),
+)
+
 # `content` is null where the octets lie in a file beside the database.
 messages = Table(
     "messages",

@@ -17,6 +17,7 @@ from gateway.storage.postgres.rows import Rows
 from gateway.storage.postgres.segments import rows_of
 from gateway.storage.postgres.writer import Writer
 from gateway.storage.record import Prepared
+from gateway.storage.spooling import QUARANTINED
 
 COLUMNS: Final = "id, message, connector, state, next_attempt, attempts, created, size, sealed"
 _ALL: Final = f"SELECT {COLUMNS} FROM deliveries ORDER BY id LIMIT %s"  # noqa: S608
@@ -33,7 +34,8 @@ _CHANGE: Final = (
     " WHERE d.id = c.id AND (d.node IS NULL OR (d.node = %s AND d.id = ANY(%s::text[]))) RETURNING d.id"
 )
 _STATES: Final = (
-    "SELECT CASE WHEN id = ANY(%s::text[]) THEN 'sending' ELSE state END AS now, count(*), min(created)"
+    "SELECT CASE WHEN id = ANY(%s::text[]) THEN 'sending'"
+    " WHEN state = 'held' AND destination = %s::bigint THEN %s::text ELSE state END AS now, count(*), min(created)"
     " FROM deliveries GROUP BY now"
 )
 _SENDING: Final = "SELECT sending FROM nodes WHERE id <> %s"
@@ -103,6 +105,16 @@ class Administration:
             self._recalled.pop(id_, None)
         return changed
 
+    async def amend(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
+        """Store all that may change of those that nobody has in hand; the ids of these."""
+        done = []
+        async with self.recalled([one for one in deliveries if one.id not in self._recalled]):
+            for delivery in deliveries:
+                if self._recalled.pop(delivery.id, None) is not None:
+                    await self.postpone(delivery, [events(delivery)])
+                    done.append(delivery.id)
+        return done
+
     async def drop(self, deliveries: Sequence[Delivery], events: Callable[[Delivery], Event]) -> list[str]:
         """Forget those that nobody has in hand; the ids of these."""
         async with self.recalled([one for one in deliveries if one.id not in self._recalled]):
@@ -124,16 +136,24 @@ class Administration:
         self._writer.last(run)
 
     async def counts(self) -> tuple[dict[str, int], float | None]:
-        """Deliveries by state, what any process has on the wire apart, and when the oldest of them was taken."""
+        """See Spooling."""
         sending = await self.sending_elsewhere()
         sending.update(self._node.sending())
-        rows = await self._writer.do(rows_of(_STATES, (sorted(sending),)))
-        return {state: number for state, number, _ in rows}, min((row[2] / 1000 for row in rows), default=None)
+        apart = self._quarantine(), QUARANTINED
+        rows = await self._writer.do(rows_of(_STATES, (sorted(sending), *apart)))
+        oldest = min((first / 1000 for state, _, first in rows if state != QUARANTINED), default=None)
+        return {state: number for state, number, _ in rows}, oldest
 
     # -- what the spool itself has ------------------------------------------------------------------------------------
 
     @abstractmethod
     def new_record(self, message: str, events: Sequence[Event], found: Found | None = None) -> Prepared: ...
+
+    @abstractmethod
+    def _quarantine(self) -> int | None: ...
+
+    @abstractmethod
+    async def postpone(self, delivery: Delivery, events: Sequence[Event]) -> None: ...
 
     @abstractmethod
     async def unlease(self, delivery: Delivery) -> None: ...

@@ -6,9 +6,10 @@ Leaves out: arrays of several dimensions, and reading any.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from struct import Struct
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import psycopg
 from psycopg.adapt import Buffer, Dumper
@@ -17,55 +18,86 @@ from psycopg.pq import Format
 _HEAD: Final = Struct(">iiIii")  # Dimensions, whether there are NULLs, the elements' type, length, first index.
 _LENGTH: Final = Struct(">i")
 _LONG: Final = Struct(">iq")
+_ONE: Final = Struct(">iiIiii")  # An array of one element, up to that element's octets.
+_ONE_LONG: Final = Struct(">iiIiiiq")
 _NULL: Final = _LENGTH.pack(-1)
 _BYTEA, _INT8, _TEXT = 17, 20, 25  # The elements' types, as pg_type has them on every server.
 
 
-class Array:
+class Array(ABC):
     """The values of one column, in the order of the rows; None is NULL."""
 
     __slots__ = ("values",)
+    oid: ClassVar[int]  # As pg_type has it.
 
     def __init__(self, values: Iterable[Any]) -> None:
         self.values = tuple(values)
+
+    @abstractmethod
+    def octets(self) -> bytes:
+        """As the server reads it."""
 
 
 class Texts(Array):
     """A `text[]` of strings."""
 
+    __slots__ = ()
+    oid = 1009
+
+    def octets(self) -> bytes:
+        values = self.values
+        if len(values) == 1 and values[0] is not None:  # As for most messages.
+            octets = values[0].encode()
+            return _ONE.pack(1, 0, _TEXT, 1, 1, len(octets)) + octets
+        return _array(_TEXT, [None if value is None else value.encode() for value in values])
+
 
 class Longs(Array):
     """A `bigint[]` of integers."""
+
+    __slots__ = ()
+    oid = 1016
+
+    def octets(self) -> bytes:
+        if len(self.values) == 1 and self.values[0] is not None:
+            return _ONE_LONG.pack(1, 0, _INT8, 1, 1, 8, self.values[0])
+        pack = _LONG.pack
+        pieces = [_NULL if value is None else pack(8, value) for value in self.values]
+        return b"".join([_head(_INT8, self.values), *pieces])
 
 
 class Octets(Array):
     """A `bytea[]` of bytes."""
 
-
-class _TextsDumper(Dumper):
-    format = Format.BINARY
-    oid = 1009
-
-    def dump(self, obj: Texts) -> Buffer:
-        return _array(_TEXT, [None if value is None else value.encode() for value in obj.values])
-
-
-class _OctetsDumper(Dumper):
-    format = Format.BINARY
+    __slots__ = ()
     oid = 1001
 
-    def dump(self, obj: Octets) -> Buffer:
-        return _array(_BYTEA, obj.values)
+    def octets(self) -> bytes:
+        return _array(_BYTEA, self.values)
 
 
-class _LongsDumper(Dumper):
+class _Dumper(Dumper):
     format = Format.BINARY
-    oid = 1016
 
-    def dump(self, obj: Longs) -> Buffer:
-        pack = _LONG.pack
-        pieces = [_NULL if value is None else pack(8, value) for value in obj.values]
-        return b"".join([_head(_INT8, obj.values), *pieces])
+    def dump(self, obj: Array) -> Buffer:
+        return obj.octets()
+
+
+class _TextsDumper(_Dumper):
+    oid = Texts.oid
+
+
+class _OctetsDumper(_Dumper):
+    oid = Octets.oid
+
+
+class _LongsDumper(_Dumper):
+    oid = Longs.oid
+
+
+def oids(kinds: Iterable[type[Array]]) -> tuple[int, ...]:
+    """The types of these columns."""
+    return tuple(kind.oid for kind in kinds)
 
 
 def register(connection: psycopg.Connection[Any]) -> None:

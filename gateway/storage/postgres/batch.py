@@ -7,14 +7,15 @@ is sent at once, the commit too, and `receive` comes last: that is one round tri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
 
 from gateway.storage.postgres import trace_rows
-from gateway.storage.postgres.arrays import Array, Longs, Octets, Texts
+from gateway.storage.postgres.arrays import Array, Longs, Octets, Texts, oids
 from gateway.storage.postgres.connection import Connection
+from gateway.storage.postgres.volley import Shot, Statement
 from gateway.storage.record import Prepared
 from gateway.storage.writer import StorageBroken
 
@@ -61,9 +62,10 @@ _ALONE: Final = (Texts, Longs, Longs, Longs, Octets)
 _HANDED: Final = "node = d.wanted, epoch = d.epoch + (d.wanted IS NOT NULL)::int, wanted = NULL"
 _POSTPONED: Final = (
     "UPDATE deliveries d SET connector = p.connector, destination = p.destination, state = p.state,"  # noqa: S608
-    f" next_attempt = p.next_attempt, attempts = p.attempts, sealed = p.sealed, {_HANDED}"
+    f" next_attempt = p.next_attempt, attempts = p.attempts, created = p.created, sealed = p.sealed, {_HANDED}"
     " FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::bigint[],"
-    " %b::bytea[]) AS p(id, epoch, connector, destination, state, next_attempt, attempts, sealed)"
+    " %b::bigint[], %b::bytea[])"
+    " AS p(id, epoch, connector, destination, state, next_attempt, attempts, created, sealed)"
     " WHERE d.id = p.id AND d.epoch = p.epoch RETURNING d.id, d.node"
 )
 _FREED: Final = (
@@ -71,6 +73,19 @@ _FREED: Final = (
     " WHERE d.id = f.id AND d.epoch = f.epoch AND d.node = %s RETURNING d.id, d.node"
 )
 _NOTIFY: Final = "SELECT pg_notify(%s, %s)"
+_TEXT: Final = 25  # The type, as pg_type has it.
+# What the most common transactions are made of, as a session prepares it.
+SHOTS: Final = (
+    Statement("alive", _ALIVE, (_TEXT,)),
+    Statement("accept", _ACCEPT, (*oids(_MESSAGE), _TEXT, *oids(_DELIVERY))),
+    Statement("alone", _GONE_ALONE, oids(_ALONE)),
+    Statement("trace", trace_rows.PUT, oids(trace_rows.COLUMNS)),
+    Statement("notify", _NOTIFY, (_TEXT, _TEXT)),
+)
+
+
+class Asks(Exception):
+    """Somebody has to see an answer before the commit, so the transaction is made in the long way."""
 
 
 class NotAlive(StorageBroken):
@@ -82,6 +97,7 @@ class Batch:
 
     def __init__(self, db: Connection, node: str, generation: int = 0) -> None:
         self._db = db
+        self.is_volley = False  # Nothing is sent before `volley`; whoever wants an answer is told so by Asks.
         self._node = node
         self.generation = generation  # Of the leases, when the transaction began.
         self.leases = False  # Whether it leases something.
@@ -108,7 +124,9 @@ class Batch:
         return self._asks or bool(self.gone or self.postponed or self.freed)
 
     def execute(self, query: str, arguments: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
-        """Send one statement; its cursor has the answer after `receive`. Octets come as octets."""
+        """Send one statement; its cursor has the answer after `receive`. Octets come as octets. Raises Asks."""
+        if self.is_volley:
+            raise Asks
         self._asks = True
         return self._execute(query, arguments)
 
@@ -141,6 +159,32 @@ class Batch:
         if self.freed:
             arguments = (list(self.freed), list(self.freed.values()), self._node)
             self._cursors["freed"] = self._execute(_FREED, arguments)
+
+    def volley(self) -> list[Shot]:
+        """All that was gathered, where nobody `asks`: one transaction, and no more than one round trip."""
+        shots = []
+        if self.leases or self.deliveries:
+            shots.append(Shot("alive", (self._node.encode(),)))
+        if self.messages or self.deliveries:
+            arrays = [*columns(_MESSAGE, self.messages), *columns(_DELIVERY, self.deliveries)]
+            octets = [one.octets() for one in arrays]
+            shots.append(Shot("accept", (*octets[:4], self._node.encode(), *octets[4:])))
+        if self._alone:
+            ends = [(id_, *end) for id_, end in self._alone.items()]
+            shots.append(Shot("alone", tuple(one.octets() for one in columns(_ALONE, ends))))
+        if self.records:
+            shots.append(Shot("trace", tuple(one.octets() for one in trace_rows.arrays(self.records))))
+        shots += [Shot("notify", (CHANNEL.encode(), notice.encode())) for notice in sorted(self.notices)]
+        return shots
+
+    def take(self, answers: Mapping[str, list[tuple[bytes | None, ...]]]) -> None:
+        """What the shots were answered, row by row as the server wrote it; they are durable."""
+        for id_, shelved in answers.get("alone", ()):
+            name = (id_ or b"").decode()
+            if shelved is None:
+                self.was_gone.add(name)
+            else:
+                self.last[name] = shelved == b"\x01"
 
     def receive(self) -> None:
         """The statements have run."""

@@ -13,9 +13,9 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Any, Final
 
-from gateway.mail.delivery import Delivery, State
+from gateway.mail.delivery import HERE, QUARANTINE, Delivery, State
 from gateway.mail.mail import Mail
-from gateway.mail.message import MAX_HEAD, Content, Held, prefaced
+from gateway.mail.message import MAX_HEAD, Content, Held, prefaced, sliced
 from gateway.observe.events import Event, Found
 from gateway.storage.content import PURPOSE
 from gateway.storage.postgres.administration import COLUMNS, Administration
@@ -29,7 +29,7 @@ from gateway.storage.postgres.rows import Rows
 from gateway.storage.postgres.segments import PostgresBlobs, rows_of
 from gateway.storage.postgres.writer import OutcomeUnknown, Writer
 from gateway.storage.record import Keeper, Prepared, Record
-from gateway.storage.sealer import SealBroken, Sealer
+from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
 from gateway.storage.shelf import BlobShelf, Shelf
 from gateway.storage.spooling import Hands, Receiving
 from gateway.storage.writer import StorageBroken, StorageFull
@@ -178,6 +178,10 @@ class PostgresSpool(Administration):
         # Segments see for themselves to it that those of a message stay.
         return incoming if self._segments is not None else _Careful(incoming, id_, self._uncertain)
 
+    async def forget_content(self, id_: str) -> None:
+        """See Spooling."""
+        await self._shelf.forget(id_)
+
     def check_room(self, size: int) -> None:
         """Raises StorageBroken while the database is away."""
         if self._writer.is_away:
@@ -267,6 +271,12 @@ class PostgresSpool(Administration):
     def forget_records(self, uids: Sequence[int]) -> None:
         """There is nothing to forget."""
 
+    def _quarantine(self) -> int | None:
+        try:
+            return self._sealer.token("destination", f"{HERE}\n{QUARANTINE}")
+        except KeysClosed:  # How many there are can be told all the same; these are `held` then.
+            return None
+
     def _destination(self, delivery: Delivery) -> int:
         return self._sealer.token("destination", f"{delivery.connector}\n{delivery.destination}")
 
@@ -321,9 +331,12 @@ class PostgresSpool(Administration):
     async def content(self, delivery: Delivery) -> Content:
         """See Queue."""
         size, sealed = await self._size_and_content(delivery.message)
-        if sealed is None:
-            return prefaced(delivery.preface, self._shelf.content(delivery.message, size))
-        return prefaced(delivery.preface, Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed)))
+        stored: Content = (
+            self._shelf.content(delivery.message, size)
+            if sealed is None
+            else Held(self._sealer.open(PURPOSE, f"content {delivery.message}", sealed))
+        )
+        return prefaced(delivery.preface, sliced(stored, delivery.slice))
 
     async def _size_and_content(self, message: str) -> tuple[int, bytes | None]:
         row = await self._writer.do(lambda batch: batch.execute(_CONTENT, (message,)).fetchone)
@@ -385,8 +398,8 @@ class PostgresSpool(Administration):
         soon = self._is_sooner(delivery)
 
         def run(batch: Batch) -> Callable[[], bool]:
-            # id, message, CONNECTOR, DESTINATION, STATE, NEXT_ATTEMPT, ATTEMPTS, created, size, SEALED
-            batch.postponed[delivery.id] = (epoch, *row[2:7], row[9])
+            # id, message, CONNECTOR, DESTINATION, STATE, NEXT_ATTEMPT, ATTEMPTS, CREATED, size, SEALED
+            batch.postponed[delivery.id] = (epoch, *row[2:8], row[9])
 
             def finish() -> bool:
                 batch.after.append(lambda: self._leases.drop([delivery.id]))

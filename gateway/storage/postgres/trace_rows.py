@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from gateway.storage.postgres.arrays import Longs, Octets, Texts
+from gateway.storage.postgres.arrays import Array, Longs, Octets, Texts
 from gateway.storage.postgres.connection import Connection
 from gateway.storage.record import Prepared
 from gateway.storage.trace_index import unpack
 
-_PUT: Final = (
+PUT: Final = (
     "WITH events AS (INSERT INTO trace_events(message, uid, time, tokens, sealed)"
     " SELECT * FROM unnest(%b, %b, %b, %b, %b) ON CONFLICT DO NOTHING)"
     " INSERT INTO trace_tokens(token, time, message) SELECT * FROM unnest(%b, %b, %b) ON CONFLICT DO NOTHING"
 )
+COLUMNS: Final = (Texts, Longs, Longs, Octets, Octets, Longs, Longs, Texts)
 _DROP_TOKENS: Final = (
     "DELETE FROM trace_tokens t USING unnest(%b::bigint[], %b::bigint[], %b::text[]) AS gone(token, time, message)"
     " WHERE (t.token, t.time, t.message) = (gone.token, gone.time, gone.message)"
@@ -48,22 +49,23 @@ def put(db: Connection, records: Sequence[Prepared]) -> None:
     One that is there already (message and uid) changes nothing, so a batch of unknown outcome may be put again. `uid`
     must therefore differ between nodes that write about the same message. Raises psycopg.Error.
     """
-    if not records:
-        return
+    if records:
+        db.execute(PUT, arrays(records))
+
+
+def arrays(records: Sequence[Prepared]) -> list[Array]:
+    """What PUT takes, the arrays of COLUMNS."""
     tokens = sorted({*_spread((one.message, one.time, one.tokens) for one in records if one.tokens)})
-    db.execute(
-        _PUT,
-        (
-            Texts(one.message for one in records),
-            Longs(one.uid for one in records),
-            Longs(one.time for one in records),
-            Octets(one.tokens for one in records),
-            Octets(one.sealed for one in records),
-            Longs(one[0] for one in tokens),
-            Longs(one[1] for one in tokens),
-            Texts(one[2] for one in tokens),
-        ),
-    )
+    return [
+        Texts(one.message for one in records),
+        Longs(one.uid for one in records),
+        Longs(one.time for one in records),
+        Octets(one.tokens for one in records),
+        Octets(one.sealed for one in records),
+        Longs(one[0] for one in tokens),
+        Longs(one[1] for one in tokens),
+        Texts(one[2] for one in tokens),
+    ]
 
 
 def newest(db: Connection, since: int, limit: int) -> list[str]:

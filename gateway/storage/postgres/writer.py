@@ -16,9 +16,10 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 from gateway.storage.group import Group, StorageBroken, StorageFull, Work
-from gateway.storage.postgres.batch import Batch
+from gateway.storage.postgres.batch import SHOTS, Batch
 from gateway.storage.postgres.connection import Connection
 from gateway.storage.postgres.meaning import is_lost, meaning
+from gateway.storage.postgres.volley import fire, flush, prepare
 
 T = TypeVar("T")
 Finish = Callable[[], T]
@@ -28,6 +29,10 @@ Known = Callable[[Connection], T | None]
 PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # Seconds between two tries to get a connection.
 LOOKS: Final = 5  # Tries to find out what became of a commit: some nine seconds, in which a client waits.
 
+# Ends of deliveries wait for each other: a statement for many costs hardly more than one for one, and each that goes
+# along makes the commit longer for which a client waits.
+COMPANY: Final = 0.03  # Seconds; less than PATIENCE.
+TOGETHER: Final = 64
 FRESH: Final = 5.0  # Seconds without a word after which a connection may have been cut without our knowing.
 
 # A queue's tables are empty at one moment and long at the next, so plans must not follow what was counted last.
@@ -79,6 +84,7 @@ class Writer(Group[_What]):
         self._tell_log = tell
         self._db: Connection | None = None
         self._session: tuple[Any, ...] | None = None  # The server's name of it, or of the last.
+        self._is_prepared = False
         self._heard = float("-inf")  # When it last said something.
         self._failures = 0
         self._retry_at = 0.0
@@ -116,6 +122,12 @@ class Writer(Group[_What]):
     def _recover(self) -> None:
         self._drop()
 
+    def _take_along(self) -> bool:
+        waiting, loop = self._unhurried, self._loop
+        if not waiting or loop is None:
+            return True
+        return len(waiting) >= TOGETHER or loop.time() - waiting[0].asked > COMPANY
+
     def _commit(self, works: list[Work[_What]]) -> None:
         if self._db is None:
             self._reconnect()
@@ -148,9 +160,45 @@ class Writer(Group[_What]):
 
     def _transact(self, db: Connection, works: list[Work[_What]]) -> bool:
         """One transaction. Raises _Failed with the first error and whether the commit was on its way by then."""
+        return self._at_once(db, works) or self._in_steps(db, works)
+
+    def _at_once(self, db: Connection, works: list[Work[_What]]) -> bool:
+        """All of it in one go, where nobody has to see an answer before the commit; False: nothing was done."""
+        if not self._is_there(db):
+            return False
+        batch = self._new_batch(db)
+        batch.is_volley = True
+        try:
+            finishes = [work.what.run(batch) for work in works]
+            shots = [] if batch.asks else batch.volley()
+        except Exception:  # noqa: BLE001 - Asks, or a work's own error, which it raises again where it is heard
+            return False
+        if not shots or not self._prepare(db):
+            return False
+        try:
+            batch.take(fire(db, shots))
+        except psycopg.Error as error:
+            raise _Failed(batch.meaning(error), committing=True) from error
+        self._heard = self._monotonic()
+        for work, finish in zip(works, finishes, strict=True):
+            work.result = finish()
+        for action in batch.after:
+            action()
+        return True
+
+    def _prepare(self, db: Connection) -> bool:
+        """Whether the session knows the statements; where it can't learn them, the long way says why."""
+        if not self._is_prepared:
+            try:
+                prepare(db, SHOTS)
+            except psycopg.Error:
+                return False
+            self._is_prepared = True
+        return True
+
+    def _in_steps(self, db: Connection, works: list[Work[_What]]) -> bool:
         batch = self._new_batch(db)
         committing = False
-        at_once = False
         error: Exception | None = None
         done: psycopg.Cursor[Any] | None = None
         try:
@@ -160,18 +208,17 @@ class Writer(Group[_What]):
                     db.execute("BEGIN")
                     finishes = [work.what.run(batch) for work in works]
                     batch.send()
-                    at_once = not batch.asks and self._is_there(db)
-                    if not at_once:
-                        _flush(db)
-                        pipeline.sync()
-                        _take_answers(batch, works, finishes)
+                    flush(db.pgconn)
+                    pipeline.sync()
+                    batch.receive()
+                    for work, finish in zip(works, finishes, strict=True):
+                        work.result = finish()
                     batch.send_last()
-                    if not at_once:
-                        _flush(db)
-                        pipeline.sync()
+                    flush(db.pgconn)
+                    pipeline.sync()
                     committing = True
                     done = db.execute("COMMIT")
-                    _flush(db)  # The pipeline's end waits for the answer.
+                    flush(db.pgconn)  # The pipeline's end waits for the answer.
                 except Exception as caught:  # noqa: BLE001 - a work's own error must reach its own caller
                     error = caught
         except psycopg.Error as caught:
@@ -181,8 +228,6 @@ class Writer(Group[_What]):
         if error is not None:
             raise _Failed(batch.meaning(error), committing) from error
         self._heard = self._monotonic()
-        if at_once:
-            _take_answers(batch, works, finishes)
         for action in batch.after:
             action()
         return committing
@@ -241,6 +286,7 @@ class Writer(Group[_What]):
         db = self._connect()
         try:
             db.execute(_PLANS)
+            self._is_prepared = False
             self._session = db.execute(_WHO).fetchone()
             self._heard = self._monotonic()
         except psycopg.Error as error:
@@ -288,22 +334,6 @@ class _Failed(Exception):
     def __init__(self, error: Exception, committing: bool) -> None:
         self.error = error
         self.committing = committing
-
-
-def _take_answers(batch: Batch, works: list[Work[_What]], finishes: list[Finish[Any]]) -> None:
-    batch.receive()
-    for work, finish in zip(works, finishes, strict=True):
-        work.result = finish()
-
-
-def _flush(db: Connection) -> None:
-    """Send all that libpq has taken. psycopg 3.3 tries once in pipeline mode, and then waits for an answer for ever."""
-    poll = select.poll()
-    poll.register(db.fileno(), select.POLLIN | select.POLLOUT)
-    while db.pgconn.flush():
-        for _, happened in poll.poll():
-            if happened & ~select.POLLOUT:
-                db.pgconn.consume_input()  # A server that waits for us to read does not read either.
 
 
 def _nothing(batch: Batch) -> Callable[[], None]:

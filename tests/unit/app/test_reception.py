@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ from gateway.delivery.queue import Queue
 from gateway.mail import reply as say
 from gateway.mail.address import parse_address
 from gateway.mail.authentication import Authentication, DkimResult, Verdict
-from gateway.mail.delivery import Delivery
+from gateway.mail.delivery import Delivery, State
 from gateway.mail.envelope import Client, Envelope, Recipient, Tls
 from gateway.mail.mail import Mail
 from gateway.mail.message import Content, Held, Message
+from gateway.mail.plan import Plan
 from gateway.mail.reply import Refused, Reply
+from gateway.mail.terms import Quarantine, Smime, Terms, Wanted
 from gateway.observe.events import AUTHENTICATED as AUTHENTICATED_EVENT
-from gateway.observe.events import CLIENT_GONE, RECEIVED, ROUTED
+from gateway.observe.events import CLIENT_GONE, QUARANTINED, RECEIVED, ROUTED, RULED, UNPROTECTED
 from gateway.observe.metrics import Metrics
 from gateway.storage import mover as mover_module
 from gateway.storage.mover import Mover
@@ -38,7 +40,7 @@ from gateway.storage.writer import StorageFull
 from tests.fakes.certificates import make_certificate
 from tests.fakes.log import fake_log
 from tests.fakes.settings import settings_in
-from tests.fakes.spool import SpoolOf, sealer
+from tests.fakes.spool import SpoolOf, message_of, sealer
 from tests.fakes.transport import settle
 
 CLIENT = Client(
@@ -419,3 +421,103 @@ async def test_mail_that_nobody_judged_has_no_word_of_it(taking: Taking) -> None
     await taking.moved()
     assert "authenticated" not in str(taking.traces.kept)
     assert "dkim" not in str(taking.sink.lines)
+
+
+# -- what rules decided -----------------------------------------------------------------------------------------------
+
+
+class Ruled:
+    """Stages that make `plan` of whatever comes. What may be signed is what Ida sends."""
+
+    authenticating = None
+    open = None
+
+    def __init__(self, plan: Callable[[Mail], Plan]) -> None:
+        self._plan = plan
+        self.signing = self
+
+    async def rules(self, mail: Mail) -> Plan:
+        return self._plan(mail)
+
+    async def protect(self, plan: Plan) -> Plan:
+        return plan
+
+    async def sign(self, mail: Mail) -> Mail:
+        return mail
+
+    def may_sign(self, client: Client | None, connector: str | None) -> bool:
+        return connector == "local"
+
+
+def ruled(taking: Taking, plan: Callable[[Mail], Plan]) -> None:
+    """From now on rules decide so."""
+    stages: Any = Ruled(plan)
+    taking.reception._stages = stages
+    taking.reception.take(taking.policy)
+
+
+async def test_copies_leave_with_their_own_octets_and_the_trace_tells_of_each(taking: Taking) -> None:
+    def plan(mail: Mail) -> Plan:
+        over_tls = replace(mail, terms=Terms(require_tls=True))
+        octets = b"Subject: other\r\n\r\n"
+        other = replace(
+            mail,
+            envelope=replace(mail.envelope, recipients=(Recipient(parse_address("eva@partner.example")),)),
+            message=Message(octets, Held(octets)),
+        )
+        return Plan(copies=(over_tls, other), decided={"rules": [{"name": "x"}]})
+
+    ruled(taking, plan)
+    sent = mail()
+    await taking.reception.accept(sent)
+    await taking.moved()
+    assert [content.inline for content in taking.contents] == [sent.message.head, b"Subject: other\r\n\r\n"]
+    (record,) = taking.traces.kept
+    assert [one.event for one in record.events] == [RECEIVED, RULED, ROUTED, ROUTED]
+    assert record.events[2].facts["require_tls"] is True
+    assert record.events[3].facts["recipients"] == ["eva@partner.example"]
+    assert record.found is not None
+    assert record.found.recipients == ("otto@partner.example", "eva@partner.example")
+
+
+async def test_what_is_held_or_waits_is_not_offered_and_lies_in_the_queue(taking: Taking) -> None:
+    held = Terms(quarantine=Quarantine(rules=("Odd",)))
+    waits = Terms(wanted=Wanted(rule="Partners", smime=Smime.ENCRYPT), reason="no certificate")
+    ruled(taking, lambda mail: Plan(copies=(replace(mail, terms=held), replace(mail, terms=waits))))
+    await taking.reception.accept(mail())
+    await taking.moved()
+    await settle()
+    assert taking.offered == []
+    first, second = await taking.spool.deliveries()
+    assert (first.state, first.terms, second.state, second.terms) == (
+        *(State.HELD, replace(held, sign=True)),
+        *(State.WAITING, replace(waits, sign=True)),
+    )
+    assert not taking.spool.is_leased(first.id) and not taking.spool.is_leased(second.id)
+    assert [one.id for one in await taking.spool.due(second.next_attempt, 10, [])] == [second.id]
+    (record,) = taking.traces.kept
+    assert [(one.event, one.facts.get("rules"), one.facts.get("rule")) for one in record.events[1:]] == [
+        (QUARANTINED, ["Odd"], None),
+        (UNPROTECTED, None, "Partners"),
+    ]
+
+
+async def test_whether_mail_from_elsewhere_may_be_signed_is_remembered_too(taking: Taking) -> None:
+    held = Terms(quarantine=Quarantine(rules=("Odd",)))
+    ruled(taking, lambda mail: Plan(copies=(replace(mail, terms=held),)))
+    await taking.reception.accept(replace(mail(), connector="partner-in"))
+    (one,) = await taking.spool.deliveries()
+    assert not one.terms.sign
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+async def test_what_was_deleted_is_traced_and_leaves_nothing(taking: Taking, size: int) -> None:
+    ruled(taking, lambda mail: Plan(copies=(), told=(("ruled", {"rules": []}),)))
+    octets = b"Subject: x\r\n\r\n" + b"0123456789abcde\n" * (size // 16)
+    message = await message_of(taking.spool, "Q1", octets)
+    assert await taking.reception.accept(replace(mail(), message=message)) == "Q1"
+    await taking.moved()
+    assert await taking.spool.deliveries() == []
+    assert taking.of.contents == []
+    (record,) = taking.traces.kept
+    assert [one.event for one in record.events] == [RECEIVED, RULED]

@@ -17,6 +17,7 @@ from gateway.delivery.outcome import Outcome, Verdict
 from gateway.mail.address import parse_address
 from gateway.mail.delivery import Delivery, Target
 from gateway.mail.message import Held
+from gateway.mail.terms import PLAIN, Terms
 from gateway.world.clock import SystemClock
 from gateway.world.names import Mx
 from tests.fakes.certificates import Certificate, make_certificate
@@ -49,8 +50,8 @@ def pki(tmp_path: Path) -> Pki:
     return Pki(tmp_path, make_certificate(tmp_path, common_name="Test CA", is_ca=True))
 
 
-async def attempt(outbound: Outbound, destination: str = "") -> Outcome:
-    delivery = Delivery(
+def delivery_to(destination: str = "", terms: Terms = PLAIN) -> Delivery:
+    return Delivery(
         id="Q.1",
         message="Q",
         connector="out",
@@ -60,7 +61,12 @@ async def attempt(outbound: Outbound, destination: str = "") -> Outcome:
         size=1,
         created=0,
         next_attempt=0,
+        terms=terms,
     )
+
+
+async def attempt(outbound: Outbound, destination: str = "", terms: Terms = PLAIN) -> Outcome:
+    delivery = delivery_to(destination, terms)
     attempts = Attempts(names=NAMES, clock=SystemClock(), chance=FakeChance(), hostname="gw.test")
     try:
         return await attempts.attempt(delivery, outbound, MESSAGE)
@@ -370,3 +376,36 @@ def test_failing_handshakes_are_told_alike_on_uvloop(pki: Pki, how: str) -> None
         runner.run(test_forced_tls_that_fails_waits_and_never_goes_in_clear(pki, TlsLevel.DOMAIN_VALIDATION, how))
         if "454" not in how:
             runner.run(test_t08_opportunistic_tls_that_fails_goes_once_more_in_clear_and_is_told(pki, how))
+
+
+# -- what a rule demands ----------------------------------------------------------------------------------------------
+
+OVER_TLS = Terms(require_tls=True)
+
+
+async def test_a29_what_a_rule_wants_over_tls_waits_where_there_is_none(pki: Pki) -> None:
+    async with FakeNextHop() as hop:
+        outcome = await attempt(make_outbound(("mx.x.test", hop.port)), terms=OVER_TLS)
+    waits(outcome, "4.4.317", "starttls-not-supported")
+    nothing_in_clear(hop)
+
+
+async def test_what_a_rule_wants_over_tls_takes_no_connection_that_was_kept_in_clear(pki: Pki) -> None:
+    """A host may lose its STARTTLS; what may go in clear went so, over a connection that is at hand."""
+    async with FakeNextHop() as hop:
+        outbound = make_outbound(("mx.x.test", hop.port))
+        attempts = Attempts(names=NAMES, clock=SystemClock(), chance=FakeChance(), hostname="gw.test")
+        try:
+            plain = await attempts.attempt(delivery_to(), outbound, MESSAGE)
+            forced = await attempts.attempt(delivery_to(terms=OVER_TLS), outbound, MESSAGE)
+        finally:
+            await attempts.close()
+    assert plain.results[0].verdict is Verdict.SENT
+    waits(forced, "4.4.317", "starttls-not-supported")
+    assert len(hop.messages) == 1
+
+
+async def test_what_a_rule_wants_over_tls_leaves_over_it_whoever_the_certificate_is_of(pki: Pki) -> None:
+    async with FakeNextHop(tls=pki.self_signed("mx.x.test")) as hop:
+        outcome = await attempt(make_outbound(("mx.x.test", hop.port)), terms=OVER_TLS)
+    taken_in_tls(hop, outcome, authenticated=False)

@@ -12,7 +12,9 @@ from gateway.mail.delivery import Delivery, State
 from gateway.mail.envelope import Body, Envelope, Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.message import Held, Message
-from gateway.mail.reply import NO_ROUTE, Refused
+from gateway.mail.plan import Plan
+from gateway.mail.reply import CONNECTOR_GONE, NO_ROUTE, Refused
+from gateway.mail.terms import Otherwise, Quarantine, Smime, Terms, Wanted
 from tests.fakes.terms import outbound
 
 MX = outbound("world")
@@ -40,6 +42,10 @@ def mail(*recipients: str | Recipient, sender: str | None = "ida@corp.example") 
     )
 
 
+def whole(sent: Mail) -> Plan:
+    return Plan(copies=(sent,), touched=False)
+
+
 def shape(deliveries: tuple[Delivery, ...]) -> list[tuple[str, str, str, list[str]]]:
     return [
         (one.id, one.connector, one.destination, [target.address.text for target in one.targets]) for one in deliveries
@@ -48,8 +54,11 @@ def shape(deliveries: tuple[Delivery, ...]) -> list[tuple[str, str, str, list[st
 
 def test_mx_recipients_are_grouped_by_domain_and_smart_host_ones_by_connector() -> None:
     routed = route(
-        mail(
-            "a@x.example", "b@partner.example", "c@y.example", "d@x.example", "e@sub.partner.example", "f@demo.example"
+        whole(
+            mail(
+                *("a@x.example", "b@partner.example", "c@y.example"),
+                *("d@x.example", "e@sub.partner.example", "f@demo.example"),
+            )
         ),
         ALL,
         home="corp.example",
@@ -65,7 +74,7 @@ def test_mx_recipients_are_grouped_by_domain_and_smart_host_ones_by_connector() 
 
 def test_one_recipient_makes_one_delivery_that_carries_the_envelope_over() -> None:
     (one,) = route(
-        mail(Recipient(parse_address("Bob@X.example"), notify="FAILURE", orcpt="rfc822;b+40x")),
+        whole(mail(Recipient(parse_address("Bob@X.example"), notify="FAILURE", orcpt="rfc822;b+40x"))),
         ALL,
         home="corp.example",
         now=1001.0,
@@ -80,27 +89,27 @@ def test_one_recipient_makes_one_delivery_that_carries_the_envelope_over() -> No
 
 def test_every_delivery_carries_the_preface_and_counts_it() -> None:
     sent = replace(mail("a@x.example", "b@demo.example"), preface=b"A: 1\r\n")
-    plain = route(mail("a@x.example", "b@demo.example"), ALL, home="", now=0)
-    for one, before in zip(route(sent, ALL, home="", now=0), plain, strict=True):
+    plain = route(whole(mail("a@x.example", "b@demo.example")), ALL, home="", now=0)
+    for one, before in zip(route(whole(sent), ALL, home="", now=0), plain, strict=True):
         assert (one.preface, one.size) == (b"A: 1\r\n", before.size + 6)
 
 
 def test_a_recipient_named_twice_gets_it_once_whatever_the_case_of_the_domain() -> None:
-    routed = route(mail("a@x.example", "a@X.EXAMPLE", "A@x.example"), ALL, home="corp.example", now=0)
+    routed = route(whole(mail("a@x.example", "a@X.EXAMPLE", "A@x.example")), ALL, home="corp.example", now=0)
     assert shape(routed) == [("Q1.1", "world", "x.example", ["a@x.example", "A@x.example"])]
 
 
 def test_bare_postmaster_goes_to_the_first_accepted_domain() -> None:
-    (one,) = route(mail("Postmaster"), ALL, home="corp.example", now=0)
+    (one,) = route(whole(mail("Postmaster")), ALL, home="corp.example", now=0)
     assert shape((one,)) == [("Q1.1", "world", "corp.example", ["Postmaster@corp.example"])]
 
 
 def test_a_recipient_without_a_connector_is_refused() -> None:
     with pytest.raises(Refused) as caught:
-        route(mail("a@elsewhere.example"), (SMART,), home="corp.example", now=0)
+        route(whole(mail("a@elsewhere.example")), (SMART,), home="corp.example", now=0)
     assert caught.value.reply is NO_ROUTE
     with pytest.raises(Refused):
-        route(mail("a@partner.example", "a@elsewhere.example"), (SMART,), home="corp.example", now=0)
+        route(whole(mail("a@partner.example", "a@elsewhere.example")), (SMART,), home="corp.example", now=0)
 
 
 def test_reachable_says_at_rcpt_what_route_would_do() -> None:
@@ -112,21 +121,88 @@ def test_reachable_says_at_rcpt_what_route_would_do() -> None:
 
 def test_more_recipients_than_every_server_takes_make_several_deliveries() -> None:
     names = [f"u{number}@x.example" for number in range(MAX_TARGETS + 1)]
-    routed = route(mail(*names), ALL, home="", now=0)
+    routed = route(whole(mail(*names)), ALL, home="", now=0)
     assert [len(one.targets) for one in routed] == [MAX_TARGETS, 1]
     assert [one.id for one in routed] == ["Q1.1", "Q1.2"]
-    (one,) = route(mail(*[name.replace("x.example", "demo.example") for name in names]), ALL, home="", now=0)
+    (one,) = route(whole(mail(*[name.replace("x.example", "demo.example") for name in names])), ALL, home="", now=0)
     assert len(one.targets) == MAX_TARGETS + 1
 
 
 def test_regroup_keeps_recipients_of_different_connectors_apart() -> None:
     """A delivery through a smart host that is gone must not take one recipient along under another's terms."""
-    (stored,) = route(
-        mail("a@x.example", "b@partner.example", "c@none.test"), (outbound("old", mx=False),), home="", now=0
-    )
+    sent = whole(mail("a@x.example", "b@partner.example", "c@none.test"))
+    (stored,) = route(sent, (outbound("old", mx=False),), home="", now=0)
     parts = regroup(stored, (outbound("world", "x.example"), SMART))
     assert [(None if way is None else way.name, *shape((part,))[0]) for way, part in parts] == [
         ("world", "Q1.1", "world", "x.example", ["a@x.example"]),
         ("partner", "Q1.1", "partner", "", ["b@partner.example"]),
         (None, "Q1.1", "old", "", ["c@none.test"]),
     ]
+
+
+# -- copies -----------------------------------------------------------------------------------------------------------
+
+WANTED = Wanted(rule="Partners", smime=Smime.ENCRYPT, otherwise=Otherwise.DEFER)
+
+
+def other(sent: Mail, octets: bytes, **terms: object) -> Mail:
+    """Another copy of it."""
+    return replace(sent, message=Message(octets, Held(octets)), terms=Terms(**terms))  # type: ignore[arg-type]
+
+
+def test_copies_are_numbered_on_and_each_knows_its_place_in_what_is_stored() -> None:
+    first = mail("a@x.example", "b@partner.example")
+    second = other(mail("c@x.example"), b"Subject: other\r\n\r\n")
+    notice = other(mail("ida@corp.example", sender=None), b"Subject: notice\r\n\r\n")
+    routed = route(Plan(copies=(first, second), notices=(notice,)), ALL, home="", now=0)
+    size = first.message.size
+    assert [(one.id, one.slice, one.size) for one in routed] == [
+        ("Q1.1", (0, size), size),
+        ("Q1.2", (0, size), size),
+        ("Q1.3", (size, 18), 18),
+        ("Q1.4", (size + 18, 19), 19),
+    ]
+    assert [one.sender for one in routed] == [*[parse_address("ida@corp.example")] * 3, None]
+
+
+def test_copies_of_one_message_share_its_octets() -> None:
+    first = mail("a@x.example")
+    second = replace(mail("b@x.example"), message=first.message, terms=Terms(require_tls=True))
+    routed = route(Plan(copies=(first, second)), ALL, home="", now=0)
+    assert [(one.id, one.slice, one.terms.require_tls) for one in routed] == [
+        ("Q1.1", None, False),
+        ("Q1.2", None, True),
+    ]
+
+
+def test_a_connector_that_a_rule_chose_counts_whatever_the_domain() -> None:
+    sent = replace(mail("a@x.example", "b@demo.example"), terms=Terms(connector="partner"))
+    assert shape(route(Plan(copies=(sent,)), ALL, home="", now=0)) == [
+        ("Q1.1", "partner", "", ["a@x.example", "b@demo.example"])
+    ]
+    with pytest.raises(Refused) as caught:
+        route(Plan(copies=(sent,)), (MX, FOLDER), home="", now=0)
+    assert caught.value.reply is CONNECTOR_GONE
+
+
+def test_what_an_officer_has_to_release_is_held_as_one_delivery() -> None:
+    sent = replace(mail("a@x.example", "b@partner.example"), terms=Terms(quarantine=Quarantine(rules=("Odd",))))
+    (one,) = route(Plan(copies=(sent,)), ALL, home="", now=0)
+    assert (one.state, one.connector, len(one.targets)) == (State.HELD, "", 2)
+
+
+def test_what_could_not_be_protected_waits_and_a_notice_of_it_will_not_show_its_body() -> None:
+    sent = replace(mail("a@x.example", "Postmaster"), terms=Terms(wanted=WANTED))
+    (one,) = route(Plan(copies=(sent,)), ALL, home="corp.example", now=1000.0, again=60.0)
+    assert (one.state, one.connector, one.next_attempt, one.ret) == (State.WAITING, "", 1060.0, "HDRS")
+    assert [target.address.text for target in one.targets] == ["a@x.example", "Postmaster@corp.example"]
+
+
+def test_a_notice_that_leads_nowhere_holds_no_mail_up() -> None:
+    notice = other(mail("ida@elsewhere.example", sender=None), b"x")
+    plan = Plan(copies=(mail("a@partner.example"),), notices=(notice,))
+    assert [one.id for one in route(plan, (SMART,), home="", now=0)] == ["Q1.1"]
+
+
+def test_nothing_leaves_of_what_was_deleted() -> None:
+    assert route(Plan(copies=()), ALL, home="", now=0) == ()

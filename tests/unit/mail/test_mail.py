@@ -10,7 +10,9 @@ from gateway.mail.body_hash import HashTerms
 from gateway.mail.envelope import Client
 from gateway.mail.mail import Mail
 from gateway.mail.message import Held, Message
+from gateway.mail.opened import Opened
 from gateway.mail.signing import Signed
+from gateway.mail.terms import Terms
 from tests.fakes.spool import mail_of
 
 HASHES = {HashTerms(): b"h"}
@@ -43,6 +45,8 @@ def test_nothing_that_a_mail_has_is_lost_on_the_way() -> None:
         preface=b"P: 1\r\n",
         authentication=Authentication(dkim=()),
         signed=Signed(domain="corp.example"),
+        opened=Opened(layers=()),
+        terms=Terms(require_tls=True),
     )
     plain = mail_of("Q2", mail.message)
     for field in fields(Mail):

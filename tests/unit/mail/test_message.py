@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mail.message import MAX_HEAD, Held, Message, prefaced
+from gateway.mail.message import MAX_HEAD, Held, Message, prefaced, sliced
 
 PLAIN = b"Received: from a\r\n\tby b\r\nFrom: ida@corp.example\r\nSubject: one\r\n two\r\n\r\nReceived: body\r\n"
 
@@ -142,3 +142,49 @@ def test_a_preface_of_content_in_memory_is_one_piece_with_it_and_none_changes_no
     held = Held(b"ab")
     assert prefaced(b"X", held).inline == b"Xab"
     assert prefaced(b"", held) is held
+
+
+# -- a slice of a content ---------------------------------------------------------------------------------------------
+
+
+class Blocks:
+    """Content that comes in blocks; `ended` once whoever reads has let go of it."""
+
+    inline = None
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.size = sum(map(len, pieces))
+        self.given = 0
+        self.ended = False
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        try:
+            for piece in self.pieces:
+                self.given += 1
+                yield piece
+        finally:
+            self.ended = True
+
+
+@given(st.lists(st.binary(min_size=1, max_size=5), max_size=6), st.integers(0, 30), st.integers(0, 30))
+async def test_a_slice_is_what_lies_there_however_the_blocks_fall(pieces: list[bytes], start: int, size: int) -> None:
+    whole = b"".join(pieces)
+    start = min(start, len(whole))
+    size = min(size, len(whole) - start)
+    part = sliced(Blocks(*pieces), (start, size))
+    assert part.size == size
+    assert b"".join([block async for block in part.blocks()]) == whole[start : start + size]
+    held = sliced(Held(whole), (start, size))
+    assert held.inline == whole[start : start + size]
+
+
+async def test_a_slice_reads_no_further_than_it_goes_and_leaves_nothing_open() -> None:
+    content = Blocks(b"ab", b"cd", b"ef")
+    assert [block async for block in sliced(content, (1, 2)).blocks()] == [b"b", b"c"]
+    assert (content.given, content.ended) == (2, True)
+
+
+def test_no_slice_is_all_of_it() -> None:
+    content = Blocks(b"ab")
+    assert sliced(content, None) is content

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.mail.address import Address
 from gateway.mail.delivery import Delivery, State, Status, Success, Target
 from gateway.mail.envelope import Body
+from gateway.mail.terms import PLAIN, Otherwise, Protection, Quarantine, Smime, Terms, Wanted
 from gateway.observe.events import Event, Found
 from gateway.storage.record import Record
 from gateway.storage.sealer import SealBroken
@@ -51,6 +52,25 @@ DELIVERIES = st.builds(
     envid=MAYBE,
     delay_told=st.booleans(),
     preface=st.binary(max_size=40),
+    slice=st.none() | st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 40)),
+    terms=st.just(PLAIN)
+    | st.builds(
+        Terms,
+        require_tls=st.booleans(),
+        connector=MAYBE,
+        protection=st.sampled_from(Protection),
+        wanted=st.none()
+        | st.builds(
+            Wanted,
+            rule=TEXT,
+            smime=st.none() | st.sampled_from(Smime),
+            otherwise=st.sampled_from(Otherwise),
+            template=MAYBE,
+        ),
+        reason=MAYBE,
+        quarantine=st.none() | st.builds(Quarantine, rules=st.lists(TEXT, max_size=2).map(tuple), severity=MAYBE),
+        sign=st.booleans(),
+    ),
 )
 FACTS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT, max_size=2), max_size=3)
 RECORDS = st.builds(
@@ -148,8 +168,8 @@ def test_what_was_never_encoded_is_damaged(plain: bytes) -> None:
 @given(DELIVERIES)
 def test_a_newer_version_is_named(delivery: Delivery) -> None:
     value = json.loads(encode_delivery(delivery))
-    value[0] = 4
-    with pytest.raises(SealBroken, match=r"newer gateway .version 4"):
+    value[0] = 5
+    with pytest.raises(SealBroken, match=r"newer gateway .version 5"):
         decoded(json.dumps(value).encode(), delivery)
 
 

@@ -115,7 +115,7 @@ def test_an_older_database_is_brought_up(empty_postgres: str) -> None:
     # As a gateway left it whose newest revision of the accounts was the one before.
     run(
         empty_postgres,
-        "DROP TABLE accounts, key_log, key_log_heads, dkim_keys",
+        "DROP TABLE accounts, key_log, key_log_heads, dkim_keys, certificates, certificate_names",
         "UPDATE alembic_version SET version_num='shared_0001' WHERE version_num LIKE 'shared%'",
     )
     assert probe(database).state is State.OLDER

@@ -1,0 +1,62 @@
+"""What was found inside a message that is signed or encrypted. Values, which rules, trace and command line read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class LayerKind(StrEnum):
+    """What a layer is."""
+
+    ENVELOPED = "enveloped"
+    SIGNED = "signed"
+
+
+class SignatureStatus(StrEnum):
+    """Of one signature. `weak`: it holds, by an algorithm that no longer proves anything (SHA-1)."""
+
+    GOOD = "good"
+    BAD = "bad"
+    WEAK = "weak"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer, or one signature of a signed one. `reason` is None where all is well.
+
+    Of an enveloped layer: `ok`, `recipient` (the address of the certificate that opened it, else its subject),
+    `algorithm` as `aes256-cbc`. Of a signed one: `status`, `signer` (the certificate's address, else its subject).
+    """
+
+    kind: LayerKind
+    ok: bool | None = None
+    recipient: str | None = None
+    algorithm: str | None = None
+    status: SignatureStatus | None = None
+    signer: str | None = None
+    reason: str | None = None
+
+    def row(self) -> dict[str, object]:
+        """As `gateway smime open --json` prints it."""
+        if self.kind is LayerKind.ENVELOPED:
+            row: dict[str, object] = {"layer": "enveloped", "ok": self.ok}
+            row |= {"recipient": self.recipient, "algorithm": self.algorithm}
+            return row if self.reason is None else row | {"reason": self.reason}
+        return {"layer": "signed", "status": self.status, "signer": self.signer, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """`layers` outermost first. `octets`: the message as its reader sees it, header section of the outer one with the
+    innermost MIME entity; None where a layer could not be opened, or where what is inside must not be read (a broken
+    structure, or a part that is not the whole message).
+    """
+
+    layers: tuple[Layer, ...]
+    octets: bytes | None = field(default=None, repr=False)
+
+    @property
+    def was_encrypted(self) -> bool:
+        """Whether an enveloped layer was opened: what is inside must never leave in clear by accident."""
+        return any(layer.kind is LayerKind.ENVELOPED and layer.ok for layer in self.layers)

@@ -1,0 +1,48 @@
+"""What the rules made of one message: the copies that leave, wait or are held, and what is to be told of it. Values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.mail.mail import Mail
+from gateway.mail.message import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`copies`: each a mail of the same id with its own recipients, message and terms; none where all was deleted.
+
+    `notices`: mails that the gateway itself writes (client None, null sender): reports, notices to the sender. They
+    are stored in the same commit under the same id, so that none is lost, and no rule but one that demands TLS looks at
+    them. `decided`: what the rules did, in the form that `gateway rule test` prints ("rules" and "outcomes", matched
+    rules alone), for the trace; None where no rule matched. `told`: what else the trace is to know, event and facts.
+    `touched`: whether anything is other than it came.
+    """
+
+    copies: tuple[Mail, ...]
+    notices: tuple[Mail, ...] = ()
+    decided: dict[str, object] | None = field(default=None, repr=False)
+    told: tuple[tuple[str, dict[str, object]], ...] = field(default=(), repr=False)
+    touched: bool = True
+
+    @property
+    def mails(self) -> tuple[Mail, ...]:
+        """Copies and notices."""
+        return self.copies + self.notices
+
+    def messages(self) -> tuple[Message, ...]:
+        """The different messages, in the order in which their octets are stored one behind the other."""
+        return tuple({id(mail.message.content): mail.message for mail in self.mails}.values())
+
+    def places(self) -> dict[int, tuple[int, int]] | None:
+        """Where each message's octets lie in what is stored, by `id` of its content; None where there is but one."""
+        if len(self.copies) + len(self.notices) == 1:
+            return None
+        messages = self.messages()
+        if len(messages) < 2:
+            return None
+        places, at = {}, 0
+        for message in messages:
+            places[id(message.content)] = (at, message.size)
+            at += message.size
+        return places
