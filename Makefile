@@ -77,8 +77,9 @@ format: .venv/test.stamp ## Let Ruff put the code into form.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/test.stamp ## Write docs/settings.md anew from the settings' definition.
+docs: .venv/test.stamp ## Write docs/settings.md and docs/rules.md anew from their definitions.
 	@mkdir -p build && $(BIN)/python -m gateway.settings.reference >build/settings.md && mv build/settings.md docs/settings.md
+	@$(BIN)/python -m gateway.rules.reference >build/rules.md && mv build/rules.md docs/rules.md
 
 # Versions and hashes come from the registry alone: what this machine's pip configuration adds is left out.
 COMPILE = env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT PIP_CONFIG_FILE=/dev/null \

@@ -1,4 +1,6 @@
-"""Have a newcomer's mail signed, and tell, before `gateway serve` starts, where it will listen and how to send some."""
+"""Have a newcomer's mail signed, and a partner's encrypted, and tell, before `gateway serve` starts, where it will
+listen and how to send some.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,29 @@ import json
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+PARTNER = "partner@secure.example"
+PASSWORD = "demo"  # noqa: S105 - of the demo's PKCS#12 file, printed below: it guards nothing.
+RULE = """\
+# Made by `make run` for the demo, and yours to change. rules/README.md says what a rule may be.
+- name: The demo's partner gets S/MIME
+  when: {recipient_domain_is: [secure.example]}
+  then: {apply_smime: encrypt, smime_otherwise: reject}
+"""
 
 
 def sign(path: Path, command: str) -> str | None:
@@ -23,12 +47,64 @@ def _asked(path: Path, command: str, *words: str) -> str:
     return subprocess.run(whole, check=False, stdout=subprocess.PIPE, text=True).stdout
 
 
+def partner(path: Path, command: str) -> Path | None:
+    """A recipient with a certificate that the gateway knows, and a rule for him: the folder with both, and his key.
+
+    Made once; None where it can't be. His key is a demo's: it lies here so that you can open what he gets.
+    """
+    folder = path.parent / "partner"
+    rules = path.parent / "rules"
+    if (folder / "certificate.pem").exists():
+        return folder
+    if not rules.is_dir():
+        return None
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _certify(folder)
+    taken = [command, "certificate", "import", str(folder / "certificate.pem"), "--config", str(path)]
+    if subprocess.run(taken, check=False, stdout=subprocess.DEVNULL).returncode != 0:
+        (folder / "certificate.pem").unlink()  # The next start tries again.
+        return None
+    rule = rules / "20-partner.yaml"
+    if not rule.exists():
+        rule.write_text(RULE, "utf-8")
+    return folder
+
+
+def _certify(folder: Path) -> None:
+    """A key with a certificate that it has signed itself: an administrator who imports it trusts it as it stands."""
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "The demo's partner")])
+    now = datetime.now(UTC)  # noqa: TID251 - no part of the gateway
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(PARTNER)]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    under = BestAvailableEncryption(PASSWORD.encode())
+    _write(folder / "key.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    _write(folder / "partner.p12", pkcs12.serialize_key_and_certificates(b"partner", key, made, None, under))
+    _write(folder / "certificate.pem", made.public_bytes(Encoding.PEM))
+
+
+def _write(path: Path, octets: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(octets)
+
+
 def _domains(path: Path) -> list[str]:
     settings = tomllib.loads(path.read_text("utf-8"))
     return [name if isinstance(name, str) else name["name"] for name in settings.get("accepted_domains", [])]
 
 
-def hello(path: Path, command: str, signed: str | None = None) -> str:
+def hello(path: Path, command: str, signed: str | None = None, partner: Path | None = None) -> str:
     """What `make run` prints for the settings in `path`; `command` is how to call the gateway."""
     settings = tomllib.loads(path.read_text("utf-8"))
     listeners = [listener for listener in settings.get("listeners", []) if "listen" in listener]
@@ -50,12 +126,31 @@ def hello(path: Path, command: str, signed: str | None = None) -> str:
         "or, the same with swaks:",
         f"  swaks --server {first['listen']}{tls} --from {sender} --to otto@partner.example",
         "",
+        *(_sealed(path, command, f"{first['listen']}{tls} --from {sender}", partner, folders) if partner else []),
         "Ctrl-C stops it; what was accepted stays.",
         "",
     ]
     return "\n".join(lines)
 
 
+def _sealed(path: Path, command: str, way: str, partner: Path, folders: list[str]) -> list[str]:
+    """How to send something that a rule encrypts, and how its recipient opens it."""
+    lines = [
+        f"A rule ({path.parent / 'rules/20-partner.yaml'}) has mail to {PARTNER} leave encrypted (S/MIME):",
+        f"  swaks --server {way} --to {PARTNER} --body 'For you alone.'",
+    ]
+    if folders:
+        last = f'"$(ls -t {path.parent / folders[0]}/*.eml | head -1)"'
+        key = f"-inkey {partner / 'key.pem'} -recip {partner / 'certificate.pem'}"
+        lines += [
+            "Its recipient's key is the demo's, so you can open what has arrived, with either of:",
+            f"  openssl cms -decrypt -in {last} {key}",
+            f"  {command} smime open {last} --p12 {partner / 'partner.p12'} --password {PASSWORD} --out -",
+        ]
+    return [*lines, ""]
+
+
 if __name__ == "__main__":
     settings_path, gateway = Path(sys.argv[1]), sys.argv[2]
-    sys.stdout.write(hello(settings_path, gateway, sign(settings_path, gateway)) + "\n")
+    told = hello(settings_path, gateway, sign(settings_path, gateway), partner(settings_path, gateway))
+    sys.stdout.write(told + "\n")

@@ -20,6 +20,7 @@ from gateway import __version__
 from gateway.app.dump import can_dump, dump
 from gateway.app.file_vaults import means_of
 from gateway.app.places import Places
+from gateway.app.rule_files import rule_folder
 from gateway.app.shelves import Shelves
 from gateway.app.vault_copy import VaultCopy
 from gateway.keys import passphrase as phrase
@@ -27,6 +28,7 @@ from gateway.keys.providers.file.store import FILE as VAULT_FILE
 from gateway.keys.providers.file.store import MAX_OCTETS as MAX_VAULT
 from gateway.keys.providers.file.vault import sheet_in
 from gateway.keys.vault import KeyFault
+from gateway.rules.files import TYPES
 from gateway.settings import schema
 from gateway.settings.load import Loaded, loaded
 from gateway.storage import journal_copy, snapshot
@@ -148,11 +150,15 @@ class _Work:
     # -- settings and keys --------------------------------------------------------------------------------------------
 
     def _rules(self) -> None:
-        folder = self._settings.folder / "rules"
-        if not folder.is_dir():
+        folder = rule_folder(self._settings)
+        if folder is None or not folder.is_dir():
             return
-        for path in sorted(folder.iterdir()):
-            name = f"rules/{path.name}"
+        types = folder / TYPES
+        below = sorted(types.iterdir()) if types.is_dir() and not types.is_symlink() else []
+        for path in (*sorted(folder.iterdir()), *below):
+            if path == types and not path.is_symlink():
+                continue
+            name = f"rules/{path.relative_to(folder).as_posix()}"
             try:
                 fits = path.is_file() and not path.is_symlink() and path.stat().st_size <= form.most(name)
             except BadArchive:

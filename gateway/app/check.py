@@ -13,7 +13,9 @@ from gateway.app.blob_check import judge_blobs
 from gateway.app.database_check import judge_database
 from gateway.app.fips_check import judge_fips
 from gateway.app.login_check import judge_log_ins
-from gateway.app.own_certificates import judge_clients, judge_listener
+from gateway.app.own_certificates import judge_anchors, judge_clients, judge_listener
+from gateway.app.rule_files import judge_rules
+from gateway.app.smime_terms import judge_smime
 from gateway.app.vault_check import judge_vaults
 from gateway.app.verification import judge_recipients
 from gateway.connectors import networks, patterns
@@ -28,19 +30,28 @@ LONGEST_CONTACT = 200  # Letters. The reply that ends with it stays under 512 oc
 
 
 def check(path: Path, clock: Clock | None = None, *, ask: bool = True) -> list[Fault]:
-    """Every fault and warning of the settings at `path`, in the order of the file; an empty list: all is well.
+    """Every fault and warning of the settings at `path`, in the order of the file, then of the rules, if any.
 
     Reads settings, certificates and keys from disk; on an event loop call it in a thread. With `ask` a database server
     is asked too, and a token that keeps keys; whoever is about to use them, or does already, need not.
     """
+    return checked(path, clock, ask=ask)[0]
+
+
+def checked(path: Path, clock: Clock | None = None, *, ask: bool = True) -> tuple[list[Fault], Loaded | None]:
+    """The same, with the settings and files of rules that were judged, for whoever goes by them if no fault is an
+    error: what stands on the disk a moment later may be anything. None only beside an error.
+    """
     reading = read(path)
     if reading.loaded is None:
-        return list(reading.faults)
+        return list(reading.faults), None
     more = [*_judge(reading.loaded, (clock or SystemClock()).now()), *judge_database(reading.loaded, ask=ask)]
     more += judge_recipients(reading.loaded, strict=ask)
     more += judge_vaults(reading.loaded, ask=ask)
     more += _blobs(reading.loaded, clock or SystemClock(), ask)
-    return reading.ordered([*reading.faults, *(fault for fault in more if not reading.follows(fault))])
+    faults = reading.ordered([*reading.faults, *(fault for fault in more if not reading.follows(fault))])
+    more, judged = judge_rules(reading.loaded, (clock or SystemClock()).now())
+    return [*faults, *more], judged
 
 
 def _judge(loaded: Loaded, now: float) -> list[Fault]:
@@ -53,6 +64,8 @@ def _judge(loaded: Loaded, now: float) -> list[Fault]:
     read_outbounds(loaded, faults)
     faults += judge_log_ins(loaded)
     faults += judge_clients(loaded, now)
+    faults += judge_smime(loaded)
+    faults += judge_anchors(loaded, now)
     faults += judge_fips(loaded)
     return [*faults, *_listeners(loaded, now), *_names(loaded), *_places(loaded), *_retry(loaded), *_disk(loaded)]
 

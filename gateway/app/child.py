@@ -80,7 +80,8 @@ class Child:
     def hand(self, settings: Loaded, sockets: Mapping[str, Socket]) -> None:
         """Hand it settings and listening sockets; it takes them at its start and at a reload. Blocks; raises Closed.
 
-        The settings as they were validated: what stands in the file when a worker is started again may be anything.
+        Settings and rules as they were validated: what stands in the files when a worker is started again may be
+        anything.
         """
         if self._handover is None:
             raise Closed
@@ -88,9 +89,10 @@ class Child:
         note = {
             "listeners": list(sockets),
             "settings": settings.octets.decode("utf-8"),
+            "rules": settings.rules,
             "masters": self._masters,  # Over this socket alone: neither the environment nor a disk sees them.
         }
-        send_sockets(self._handover, json.dumps(note).encode(), list(sockets.values()))
+        send_sockets(self._handover, json.dumps(note, ensure_ascii=False).encode(), list(sockets.values()))
 
     async def ask(self, command: str, arguments: dict[str, Any]) -> Any:
         """Its answer. Raises Fault, Closed."""

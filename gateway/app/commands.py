@@ -1,12 +1,16 @@
-"""What the command line asks of the spools and the trace; the same whether a worker answers or the command itself."""
+"""What the command line asks of the spools and the trace; the same whether a worker answers or the command itself.
+
+Mail in quarantine is not of the queue: `gateway.app.held` answers for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from gateway.app.channel import Fault
+from gateway.app.held import HeldMail
 from gateway.mail.delivery import Delivery, State
 from gateway.observe import events
 from gateway.observe.events import Event
@@ -14,6 +18,8 @@ from gateway.storage.spooling import Spooling
 from gateway.storage.tracing import Traces
 from gateway.storage.writer import StorageBroken
 from gateway.world.clock import Clock, rfc3339
+
+ELSEWHERE: Final = 35.0  # Seconds until the processes of other machines know a certificate that came; certificates.LOOK.
 
 
 class Commands:
@@ -40,6 +46,7 @@ class Commands:
         self._in_hand = in_hand
         self._give_back = give_back
         self._wake = wake
+        self._held = HeldMail(spools, clock, wake=wake)
 
     async def answer(self, command: str, arguments: dict[str, Any]) -> Any:
         """A JSON value. Raises Fault."""
@@ -48,10 +55,14 @@ class Commands:
                 return await self.rows(**arguments)
             case "queue.show":
                 return await self.show(**arguments)
+            case "queue.protect":
+                return await self.protect(**arguments)
             case "queue.retry" | "queue.hold" | "queue.release" | "queue.delete":
                 return await self.act(command.removeprefix("queue."), **arguments)
             case "trace":
                 return await self.trace(**arguments)
+            case _ if command.startswith("held."):
+                return await self._held.answer(command, arguments)
         raise Fault(f"there is no command {command!r}")
 
     async def rows(self, domain: str | None = None, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -60,7 +71,7 @@ class Commands:
             self._row(delivery, sending)
             for spool in self._spools
             for sending in (await self._sending(spool),)
-            for delivery in await spool.deliveries(ids)
+            for delivery in await _queued(spool, ids)
             if domain is None or _is_for(delivery, domain)
         ]
 
@@ -69,7 +80,7 @@ class Commands:
         found = []
         for spool in self._spools:
             sending = await self._sending(spool)
-            for delivery in await spool.deliveries([id]):
+            for delivery in await _queued(spool, [id]):
                 row = self._row(delivery, sending)
                 row["destination"] = delivery.destination
                 row["expires"] = rfc3339(delivery.created + self._expire())
@@ -94,7 +105,7 @@ class Commands:
         seen: set[str] = set()
         await self._give_back(ids or None)
         for spool in self._spools:
-            found = [d for d in await spool.deliveries(ids or None) if domain is None or _is_for(d, domain)]
+            found = [d for d in await _queued(spool, ids or None) if domain is None or _is_for(d, domain)]
             seen.update(d.id for d in found)
             seen.update(d.message for d in found)
             async with spool.recalled(found) as busy:
@@ -105,6 +116,30 @@ class Commands:
         self._wake()
         missing = [id_ for id_ in ids or () if id_ not in seen]
         return {"changed": changed, "missing": missing, "sending": sending}
+
+    async def protect(self, after: float = 0.0) -> list[str]:
+        """A certificate has come: what waits for its protection is tried `after` seconds from now, where that is sooner.
+
+        The ids of those. What somebody holds stays held.
+        """
+        soon = self._clock.now() + after
+        ids = [one.id for spool in self._spools for one in await _queued(spool, None) if _waits_longer(one, soon)]
+        if not ids:
+            return []
+        await self._give_back(ids)
+        changed: list[str] = []
+        for spool in self._spools:
+            found = [one for one in await _queued(spool, ids) if _waits_longer(one, soon)]
+            async with spool.recalled(found):
+                new = [replace(one, next_attempt=soon) for one in found]
+                changed += await spool.change(new, self._came) if new else []
+            spool.woken()
+        self._wake()
+        return changed
+
+    def _came(self, delivery: Delivery) -> Event:
+        event = self._event(delivery, events.RETRIED)
+        return replace(event, facts={**event.facts, "reason": "a certificate was imported"})
 
     async def _sending(self, spool: Spooling) -> set[str]:
         """What is on the wire, here or in another process."""
@@ -159,14 +194,15 @@ class Commands:
 
     def _row(self, delivery: Delivery, sending: Collection[str]) -> dict[str, Any]:
         next_attempt = rfc3339(delivery.next_attempt)
-        return {
+        wanted = delivery.terms.wanted
+        row: dict[str, Any] = {
             "id": delivery.id,
             "from": "" if delivery.sender is None else delivery.sender.text,
             "recipients": [
                 {
                     "address": target.address.text,
                     "status": target.status.value,
-                    "reason": target.reason,
+                    "reason": target.reason or (delivery.terms.reason if wanted is not None else None),
                     "enhanced": target.enhanced,
                     "next_attempt": next_attempt if target.status.value == "waiting" else None,
                 }
@@ -178,6 +214,19 @@ class Commands:
             "attempts": delivery.attempts,
             "received": rfc3339(delivery.created),
         }
+        if wanted is not None:  # It has no way out yet: what it waits for stands in place of that.
+            row |= {"wants": str(wanted.smime or wanted.template or "rights"), "rule": wanted.rule}
+        return row
+
+
+async def _queued(spool: Spooling, ids: Sequence[str] | None) -> list[Delivery]:
+    """The deliveries of the queue. What lies in quarantine is none of it: only an officer's commands reach that."""
+    return [delivery for delivery in await spool.deliveries(ids) if delivery.terms.quarantine is None]
+
+
+def _waits_longer(delivery: Delivery, soon: float) -> bool:
+    """Whether it waits for its protection, and beyond `soon`."""
+    return delivery.terms.wanted is not None and delivery.state is not State.HELD and delivery.next_attempt > soon
 
 
 def _is_for(delivery: Delivery, domain: str) -> bool:

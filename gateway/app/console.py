@@ -9,8 +9,9 @@ from getpass import getpass
 from pathlib import Path
 from typing import Any
 
+from gateway.app.certificate_commands import CertificateCommands
 from gateway.app.channel import Fault
-from gateway.app.commands import Commands
+from gateway.app.commands import ELSEWHERE, Commands
 from gateway.app.database import database
 from gateway.app.dkim import Dkim
 from gateway.app.file_vaults import unlocked
@@ -27,7 +28,7 @@ from gateway.app.own_certificates import certificate_warnings
 from gateway.app.parts import Stores, open_stores
 from gateway.app.people import People
 from gateway.app.places import Places
-from gateway.app.queue_counts import queue_counts
+from gateway.app.queue_counts import of_the_queue, queue_counts
 from gateway.app.selftest import tested
 from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings, vault_warnings
 from gateway.connectors.patterns import accepted
@@ -35,7 +36,9 @@ from gateway.keys.access_writer import AccessLog
 from gateway.keys.vault import KeyFault
 from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded, loaded, read
+from gateway.storage.certificates import CertificateStore
 from gateway.storage.sharing import SharedStore
+from gateway.storage.spooling import QUARANTINED
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.account import account_name
 from gateway.world.chance import SystemChance
@@ -78,8 +81,8 @@ class Console:
         try:
             if command in KEY_LOG_COMMANDS:  # Read as it lies, also while a gateway serves.
                 return LogReader(self._settings, SystemClock()).answer(command, arguments)
-            if command in KEY_COMMANDS:
-                arguments["by"] = account_name()  # Who it was stands in the key-access log.
+            if command in KEY_COMMANDS or command.startswith("held."):
+                arguments["by"] = account_name()  # Who it was stands in the key-access log, or the trace.
             if self.serving:
                 return self._ask_running(command, arguments)
             return asyncio.run(self._ask_files(command, arguments))
@@ -112,7 +115,7 @@ class Console:
             return await self._ask_shared(command, arguments)
         if not self._places.shared.exists():
             if not makes:
-                return self._nothing_yet(command)
+                return self._nothing_yet(command, arguments)
             self._places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock(self._places.lock)
         try:
@@ -155,7 +158,7 @@ class Console:
             raise Fault(f"{there.shown} is {seen.state.value}; say: gateway migrate")
         if seen.state is State.EMPTY:
             if not _makes(command):
-                return self._nothing_yet(command)
+                return self._nothing_yet(command, arguments)
             await asyncio.to_thread(migrate, self._settings.path)
         return await self._ask_locked(command, arguments)
 
@@ -180,17 +183,13 @@ class Console:
                     answer = await self._ask_people(stores, clock, command, arguments)
                 elif command.startswith("dkim."):
                     answer = await self._ask_dkim(stores, clock, command, arguments)
+                elif command.startswith("certificate."):
+                    answer = await self._ask_certificates(stores, clock, command, arguments)
+                    if command == "certificate.import":
+                        after = ELSEWHERE if self._settings.is_shared else 0.0
+                        answer["tried"] = await self._commands(stores, clock).protect(after)
                 else:
-                    commands = Commands(
-                        stores.spools,
-                        stores.traces,
-                        clock,
-                        expire=lambda: self._settings.settings.retry.expire,
-                        in_hand=tuple,
-                        give_back=_nothing,
-                        wake=lambda: None,
-                    )
-                    answer = await commands.answer(command, arguments)
+                    answer = await self._commands(stores, clock).answer(command, arguments)
                 await stores.mover.finish(10.0)
                 mover.cancel()
         except* Fault as group:
@@ -198,6 +197,17 @@ class Console:
         finally:
             await asyncio.to_thread(stores.close)
         return answer
+
+    def _commands(self, stores: Stores, clock: Clock) -> Commands:
+        return Commands(
+            stores.spools,
+            stores.traces,
+            clock,
+            expire=lambda: self._settings.settings.retry.expire,
+            in_hand=tuple,
+            give_back=_nothing,
+            wake=lambda: None,
+        )
 
     async def _open_stores(self, clock: Clock, ring: Keyring | None = None) -> Stores:
         return await open_stores(
@@ -271,12 +281,21 @@ class Console:
                 accepted=lambda: accepted(self._settings),
             ).answer(command, arguments)
 
+    async def _ask_certificates(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:
+        return await CertificateCommands(
+            CertificateStore(stores.shared, stores.sealer),
+            accepted=lambda: accepted(self._settings),
+            clock=clock,
+            tell=lambda *_, **__: None,
+        ).answer(command, arguments)
+
     async def _status(self, spools: Any, now: float) -> dict[str, Any]:
         queue, oldest = await queue_counts(spools)
         return {
             "processes": [],
             "listeners": [],
-            "queue": queue,
+            "queue": of_the_queue(queue),
+            "quarantine": queue[QUARANTINED],
             "oldest_waiting": None if oldest is None else rfc3339(oldest),
             "cryptography": cryptography(self._settings),
             "warnings": [
@@ -291,27 +310,31 @@ class Console:
     def _not_running(self) -> dict[str, str]:
         return NOT_RUNNING_HERE if self._settings.is_shared else NOT_RUNNING
 
-    def _nothing_yet(self, command: str) -> Any:
+    def _nothing_yet(self, command: str, arguments: dict[str, Any]) -> Any:
         """Before the first start there are no databases, and so no mail."""
         if command == "status":
-            queue = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
             warnings = [self._not_running]
             return {
                 "processes": [],
                 "listeners": [],
-                "queue": queue,
+                "queue": of_the_queue({}),
+                "quarantine": 0,
                 "oldest_waiting": None,
                 "cryptography": cryptography(self._settings),
                 "warnings": warnings,
             }
         if command.startswith("queue.") and command not in ("queue.list", "queue.show"):
             return {"changed": [], "missing": [], "sending": []}
-        return []
+        if command in ("held.release", "held.delete"):
+            return {"changed": [], "missing": arguments.get("ids") or [], "sending": []}
+        return None if command == "held.read" else []
 
 
 def _makes(command: str) -> bool:
     """Whether it needs the shared database even where there is none yet."""
-    return command.startswith(("user.", "dkim.")) and command not in ("user.list", "dkim.list")
+    if command in ("user.list", "dkim.list", "certificate.list"):
+        return False
+    return command.startswith(("user.", "dkim.", "certificate."))
 
 
 async def _nothing(ids: object) -> None:

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-RULES_README = """\
-# Transport rules
-
-Nothing is read from this folder yet: transport rules come with a later version, each in a YAML file here.
-Until then the gateway relays every message as it came.
-"""
-
 _HEAD = """\
 # Settings of the gateway. `gateway check` tells every fault in this file, `gateway reload` takes a changed file.
 # Relative paths count from the folder of this file. Every key stands in docs/settings.md.
@@ -89,6 +82,10 @@ path = "vault"
 # What opens the vault when the gateway starts. This file lies beside it to begin with; in earnest it is a credential
 # of systemd (secret_credential = "gateway-vault"), so that a copy of the disk alone opens nothing.
 secret_file = "service-secret"
+
+# Transport rules: what becomes of a message by what it is. Their files lie here; see rules/README.md.
+[rules]
+folder = "rules"
 
 # Figures for Prometheus, and a health address. Opens a port, so it is off until you ask for it.
 # [metrics]

@@ -1,10 +1,10 @@
-"""What the supervisor hands over to a worker at its start and at a reload: settings, sockets, master keys."""
+"""What the supervisor hands over to a worker at its start and at a reload: settings, rules, sockets, master keys."""
 
 from __future__ import annotations
 
 import json
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.settings.load import Loaded, loaded
@@ -21,11 +21,14 @@ class TakenOver:
 
 
 def taken_over(handover: Socket, path: Path) -> TakenOver:
-    """Settings and listening sockets from the supervisor. Blocks; raises BadSettings, EOFError, OSError."""
+    """Settings, with their rules, and listening sockets from the supervisor. Blocks; raises BadSettings, EOFError,
+    OSError.
+    """
     octets, sockets = receive_sockets(handover)
     note = json.loads(octets)
+    rules = tuple([(name, text) for name, text in note["rules"]])
     return TakenOver(
-        loaded(path, note["settings"].encode()),
+        replace(loaded(path, note["settings"].encode()), rules=rules),
         dict(zip(note["listeners"], sockets, strict=True)),
         {name: b64decode(master) for name, master in note["masters"].items()},
     )

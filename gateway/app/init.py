@@ -10,7 +10,8 @@ from itertools import combinations
 from pathlib import Path
 
 from gateway.app import devcerts
-from gateway.app.first_settings import RULES_README, first_settings
+from gateway.app.first_rules import README, SECURE
+from gateway.app.first_settings import first_settings
 from gateway.connectors import patterns
 from gateway.connectors.outbound import smart_host
 from gateway.keys import access_head
@@ -174,7 +175,8 @@ def _build(draft: Path, made: Made, hostname: str, clock: Clock, chance: Chance)
     _build_vault(draft, made.recovery_key, clock, chance)
     rules = draft / "rules"
     rules.mkdir(mode=0o755)
-    _write(rules / "README.md", RULES_README.encode(), 0o644)
+    _write(rules / "README.md", README.encode(), 0o644)
+    _write(rules / "10-secure.yaml", SECURE.encode(), 0o644)
     if made.outbox is not None:
         (draft / "outbox").mkdir(mode=0o700)  # Mail lies in it as it left, in clear.
     text = first_settings(made.domains, made.listen, made.next_hop)

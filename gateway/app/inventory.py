@@ -14,6 +14,7 @@ from gateway.app.consequences import DKIM_PREFIX
 from gateway.app.inventory_links import control_socket, listeners, metrics, outbounds, sources
 from gateway.app.inventory_row import TOKENS_OWN, Ground, Row
 from gateway.app.inventory_stores import backups, blobs, database, key_log, logs, passwords, queue, settings_files
+from gateway.keys.domain import CERTIFICATES
 from gateway.keys.providers.file.sheet import Kind, Protector
 from gateway.keys.providers.file.vault import facts
 from gateway.keys.vault import KeyFault
@@ -133,6 +134,33 @@ def dkim(ground: Ground) -> Iterator[Row]:
         )
 
 
+def smime(ground: Ground) -> Iterator[Row]:
+    """Mail that a rule has protected: what is sealed for others, and what signs."""
+    section, fips = ground.loaded.settings.smime, ground.loaded.settings.security.fips
+    cipher = {"aes256-cbc": "AES-256-CBC", "aes256-gcm": "AES-256-GCM"}[section.cipher]
+    gcm = "" if cipher == "AES-256-GCM" else " (AES-256-GCM where all recipients read it)"
+    transport = "RSA-OAEP with SHA-256" if fips else "RSA PKCS #1 v1.5"
+    yield Row(
+        "S/MIME, encrypted",
+        "mail that leaves, where a rule says apply_smime",
+        "messages without their header fields",
+        f"{cipher}{gcm}; its key under {transport} or ECDH of each recipient",
+        "256 bits",
+        "whoever holds the private key of a recipient's certificate (gateway certificate list)",
+        ground.derived,
+    )
+    yield Row(
+        "S/MIME, signed",
+        "mail that leaves, where a rule says apply_smime",
+        "messages without their header fields; signed, not encrypted",
+        f"RSA PKCS #1 v1.5, ECDSA or Ed25519, with {section.digest.upper().replace('SHA', 'SHA-')}",
+        None,
+        f"private keys of imported identities, sealed: {ground.root_of(CERTIFICATES)}",
+        ground.stored,
+        encrypts=False,
+    )
+
+
 Part = Callable[[Ground], Iterator[Row]]
 PARTS: Final[tuple[Part, ...]] = (
     queue,
@@ -143,6 +171,7 @@ PARTS: Final[tuple[Part, ...]] = (
     vaults,
     root_keys,
     dkim,
+    smime,
     listeners,
     outbounds,
     sources,

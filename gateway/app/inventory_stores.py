@@ -51,6 +51,11 @@ def database(ground: Ground) -> Iterator[Row]:
         ("Trace", domain.TRACE, "what became of each message: addresses, subjects of rules, replies"),
         ("Accounts", domain.ACCOUNTS, "names, addresses and password hashes of those who log in"),
         ("DKIM keys' facts", domain.DKIM, "which key signs for which domain; the keys themselves lie in a vault"),
+        (
+            "S/MIME certificates and keys",
+            domain.CERTIFICATES,
+            "partners' certificates, and our private keys, sealed apart",
+        ),
     ):
         yield Row(technology, where, what, GCM, BITS, ground.sealed_under(purpose), ground.stored)
     yield Row(

@@ -1,4 +1,5 @@
-"""Certificates that we show ourselves: listeners', those for further names, client certificates; and when they end.
+"""Certificates that we show ourselves: listeners', those for further names, client certificates; and when they end,
+and when the authorities end by which S/MIME is judged.
 
 `gateway check` tells what is wrong with them, `gateway status` and the log warn before their end.
 """
@@ -12,6 +13,7 @@ from typing import Final
 
 from cryptography import x509
 
+from gateway.app.smime_terms import anchors
 from gateway.connectors import pem
 from gateway.observe.log import Log
 from gateway.settings.fault import Fault
@@ -52,13 +54,19 @@ def judge_clients(loaded: Loaded, now: float) -> Iterator[Fault]:
         yield from _dates(loaded, place, path, now)
 
 
+def judge_anchors(loaded: Loaded, now: float) -> Iterator[Fault]:
+    """Warnings about the dates of [smime] trust_anchors. What else is wrong with them `smime_terms` tells."""
+    for key, one in anchors(loaded):
+        yield from _dates_of(loaded, key, one.not_before, one.not_after, now)
+
+
 def date_faults(loaded: Loaded, now: float) -> list[Fault]:
     """Every certificate of ours that has ended, has not begun, or ends within SOON. Blocks; reads them all."""
     found: list[Fault] = []
     for number, listener in enumerate(loaded.settings.listeners):
         for place, path in _of_listener(loaded, f"listeners[{number}]", listener):
             found += _dates(loaded, place, path, now)
-    return [*found, *judge_clients(loaded, now)]
+    return [*found, *judge_clients(loaded, now), *judge_anchors(loaded, now)]
 
 
 def certificate_warnings(loaded: Loaded, now: float) -> list[dict[str, str]]:
@@ -146,6 +154,10 @@ def _dates(loaded: Loaded, key: str, path: Path, now: float) -> Iterator[Fault]:
     except pem.PemFault:
         return  # Told elsewhere.
     start, end = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    yield from _dates_of(loaded, key, start, end, now)
+
+
+def _dates_of(loaded: Loaded, key: str, start: float, end: float, now: float) -> Iterator[Fault]:
     if end <= now:
         yield loaded.warning(key, f"{_MARK}expired at {rfc3339(end)}", "a valid one")
     elif start > now:

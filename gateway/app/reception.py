@@ -170,11 +170,13 @@ class Reception:
         return route(plan, policy.outbounds, home=policy.home, now=now, again=policy.retry.first)
 
     def _marked(self, copy: Mail) -> Mail:
-        """What waits here remembers whether it may be signed when it leaves; who handed it in is not kept."""
+        """What waits here remembers whether it came from our side, so that it may be signed when it leaves (DKIM, S/MIME);
+        who handed it in is not kept.
+        """
         terms, stages = copy.terms, self._stages
         if copy.client is None or stages is None or (terms.wanted is None and terms.quarantine is None):
             return copy
-        return replace(copy, terms=replace(terms, sign=stages.signing.may_sign(copy.client, copy.connector)))
+        return replace(copy, terms=replace(terms, sign=stages.is_ours(copy.client, copy.connector)))
 
     async def _store(self, mail: Mail, plan: Plan, deliveries: tuple[Delivery, ...]) -> None:
         spool = self._spool
@@ -233,7 +235,9 @@ class Reception:
             seen = authentication_facts(mail.authentication)
             told.append(Event(message=mail.id, time=mail.received, event=events.AUTHENTICATED, facts=seen))
         if mail.opened is not None:
-            told.append(Event(message=mail.id, time=mail.received, event=events.OPENED, facts=opened_facts(mail.opened)))
+            told.append(
+                Event(message=mail.id, time=mail.received, event=events.OPENED, facts=opened_facts(mail.opened))
+            )
         if plan.decided is not None:
             told.append(Event(message=mail.id, time=mail.received, event=events.RULED, facts=plan.decided))
         told += [Event(message=mail.id, time=mail.received, event=event, facts=more) for event, more in plan.told]

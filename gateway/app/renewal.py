@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.app.smime_terms import anchor_files, smime_terms
 from gateway.app.terms import Policy, listener_terms, own_files
 from gateway.connectors.inbound import Inbounds, read_inbounds
 from gateway.connectors.outbound import read_outbounds
-from gateway.settings.fault import Fault, errors
+from gateway.settings.fault import BadSettings, Fault, errors
 from gateway.settings.load import Loaded
 
 LOOK: Final = 15.0  # Seconds between two looks. Two of them and the reading stay well under a minute.
@@ -94,6 +95,7 @@ def _pieces(loaded: Loaded) -> list[_Piece]:
         if outbound.enabled:
             paths = _resolved(loaded, outbound.trusted_ca, outbound.client_certificate, outbound.client_key)
             found.append(_Piece(f"connectors.outbound[{number}]", paths, _outbound(loaded, number, outbound.name)))
+    found.append(_Piece("smime", anchor_files(loaded), _smime(loaded)))
     return found
 
 
@@ -134,6 +136,16 @@ def _outbound(loaded: Loaded, number: int, name: str) -> Callable[[Policy], Poli
             raise _NotYet(_words(faults, f"connectors.outbound[{number}]"))
         # The others stay the very values that they are: connections that were opened under them are kept.
         return replace(policy, outbounds=tuple(new if one.name == name else one for one in policy.outbounds))
+
+    return build
+
+
+def _smime(loaded: Loaded) -> Callable[[Policy], Policy]:
+    def build(policy: Policy) -> Policy:
+        try:
+            return replace(policy, smime=smime_terms(loaded))
+        except BadSettings as bad:
+            raise _NotYet(_words(list(bad.faults), "smime")) from bad
 
     return build
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from gateway.app.key_log import head_place
+from gateway.app.rule_files import FOLDER
 from gateway.app.vault_copy import VaultCopy, parsed, reopen
 from gateway.keys import domain
 from gateway.keys import passphrase as phrase
@@ -199,6 +200,7 @@ class _Writing:
         self._draft = into / f".restore-{chance.octets(6).hex()}"
         self._notes: list[str] = list(found.manifest.notes)
         self._data = self._place_of_data()
+        self._rules = self._place_of_rules()
         self._vaults = {number: self._place_of_vault(number, one) for number, one in enumerate(found.manifest.vaults)}
 
     def run(self, file: BinaryIO) -> Restored:
@@ -245,6 +247,15 @@ class _Writing:
         )
         return PurePosixPath("data")
 
+    def _place_of_rules(self) -> PurePosixPath:
+        folder = self._found.settings.settings.rules.folder or FOLDER
+        if (place := _inside(folder)) is not None:
+            return place
+        self._notes.append(
+            f"gateway.toml has folder = {folder!r} for rules; they lie in {self._into / FOLDER}: move one of the two"
+        )
+        return PurePosixPath(FOLDER)
+
     def _place_of_vault(self, number: int, vault: SealedVault) -> PurePosixPath:
         if (place := _inside(vault.path)) is not None:
             return place
@@ -275,7 +286,9 @@ class _Writing:
             return PurePosixPath(DUMP)
         if name.startswith("data/"):
             return self._data / PurePosixPath(name).relative_to("data")
-        return PurePosixPath(name) if name.startswith("rules/") else None
+        if name.startswith("rules/"):
+            return self._rules / PurePosixPath(name).relative_to("rules")
+        return None
 
     def _write_vaults(self) -> None:
         for number, vault in enumerate(self._found.manifest.vaults):

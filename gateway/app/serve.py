@@ -13,7 +13,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Final
 
-from gateway.app.check import check
+from gateway.app.check import checked
 from gateway.app.child import WorkerFailed
 from gateway.app.file_vaults import unlocked
 from gateway.app.interpreter import command, environment
@@ -26,7 +26,7 @@ from gateway.keys import fips
 from gateway.keys.vault import KeyFault
 from gateway.observe.log import configure
 from gateway.settings.fault import BadSettings, Fault, errors
-from gateway.settings.load import Loaded, loaded
+from gateway.settings.load import Loaded
 from gateway.world.clock import SystemClock
 from gateway.world.notify import Notify
 
@@ -41,11 +41,11 @@ def say(text: str) -> None:
 def serve(path: Path) -> int:
     """Serve until told to stop; the exit status. Raises BadSettings with every fault."""
     path = path.absolute()
-    faults = check(path, ask=False)  # What the database server has to say comes out when it is migrated.
-    if errors(faults):
+    faults, found = checked(path, ask=False)  # What the database server has to say comes out when it is migrated.
+    if found is None or errors(faults):
         raise BadSettings(faults)
     try:
-        settings = tested(loaded(path))
+        settings = tested(found)
     except KeyFault as error:
         return _refuse(str(error))
     places = Places.of(settings)

@@ -68,25 +68,8 @@ class Stages:
             changed=self.signing.use,
         )
         self._is_inside = internal(settings())
-        self.certificates = Certificates(
-            stores.shared,
-            stores.sealer,
-            terms=lambda: policy().smime,
-            accepted=lambda: policy().accepted,
-            clock=clock,
-            tell=log.tell,
-        )
-        self.protection = Protection(
-            self.certificates,
-            policy=policy,
-            terms=lambda: policy().smime,
-            is_ours=self.is_ours,
-            is_inside=lambda domain: self._is_inside(domain),
-            ids=ids,
-            clock=clock,
-            chance=chance,
-            log=log,
-            metrics=metrics,
+        self.certificates, self.protection = self._smime(
+            stores, ids, clock=clock, chance=chance, log=log, metrics=metrics
         )
         self.transport = TransportRules(
             stores.sealer,
@@ -105,6 +88,33 @@ class Stages:
         self.authenticating = Authenticating(
             terms, Verifier(names, clock, stores.executor), is_ours=self.is_ours, count=metrics.count
         )
+
+    def _smime(
+        self, stores: Stores, ids: Callable[[], str], *, clock: Clock, chance: Chance, log: Log, metrics: Metrics
+    ) -> tuple[Certificates, Protection]:
+        """What is known of certificates, and the two stages that use it."""
+        policy = self._policy
+        certificates = Certificates(
+            stores.shared,
+            stores.sealer,
+            terms=lambda: policy().smime,
+            accepted=lambda: policy().accepted,
+            clock=clock,
+            tell=log.tell,
+        )
+        protection = Protection(
+            certificates,
+            policy=policy,
+            terms=lambda: policy().smime,
+            is_ours=self.is_ours,
+            is_inside=lambda domain: self._is_inside(domain),
+            ids=ids,
+            clock=clock,
+            chance=chance,
+            log=log,
+            metrics=metrics,
+        )
+        return certificates, protection
 
     def is_ours(self, client: Client | None, connector: str | None) -> bool:
         """Whether mail comes from our side: the gateway itself (no client), people who logged in, servers of ours."""

@@ -12,11 +12,13 @@ from gateway import __version__
 from gateway.app.file_vaults import is_about_sealing
 from gateway.app.own_certificates import is_about_dates
 from gateway.app.places import Places
+from gateway.app.queue_counts import STATES, of_the_queue
 from gateway.app.renewal import renewal_warnings
 from gateway.keys.fips import modules
 from gateway.observe.metrics import Metrics
 from gateway.settings.fault import Fault
 from gateway.settings.load import Loaded
+from gateway.storage.spooling import QUARANTINED
 from gateway.world.clock import Clock, rfc3339
 
 OLD = 4 * 3600.0  # Seconds after which a waiting delivery deserves a look.
@@ -87,7 +89,7 @@ class Status:
         now = self._clock.now()
         processes = [self._process("supervisor", os.getpid(), self._started, now)]
         processes += [self._process(f"worker {one['worker']}", one["pid"], one["started"], now) for one in workers]
-        queue: dict[str, int] = {"ready": 0, "sending": 0, "waiting": 0, "held": 0}
+        queue = dict.fromkeys((*STATES, QUARANTINED), 0)
         # Where several gateways share the queue, each worker tells of all of it.
         for one in workers[:1] if settings.is_shared else workers:
             for state, number in one["queue"].items():
@@ -104,7 +106,8 @@ class Status:
                 }
                 for listener in settings.settings.listeners
             ],
-            "queue": queue,
+            "queue": of_the_queue(queue),
+            "quarantine": queue[QUARANTINED],
             "oldest_waiting": None if oldest is None else rfc3339(oldest),
             "cryptography": cryptography(settings),
             "warnings": list(certificates)
@@ -115,6 +118,7 @@ class Status:
             + storage_warnings(workers)
             + vault_warnings(workers)
             + dkim_warnings(workers)
+            + smime_warnings(workers)
             + log_warnings(workers),
         }
 
@@ -201,6 +205,12 @@ def vault_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     return told
 
 
+def smime_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Certificates for S/MIME that end, or can't be read, each once, whichever worker found it."""
+    found = [one for worker in workers for one in worker.get("certificates", ())]
+    return list({one["code"]: one for one in found}.values())
+
+
 def dkim_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """Domains whose mail leaves unsigned since no key of theirs may sign, each once."""
     unsigned: dict[str, list[str]] = {}
@@ -260,6 +270,9 @@ def queue_warnings(settings: Loaded, queue: dict[str, int], oldest: float | None
                 f"{_counted(queue['held'], 'delivery is', 'deliveries are')} held; gateway queue list shows them",
             )
         )
+    if number := queue.get(QUARANTINED, 0):
+        words = f"{_counted(number, 'message is', 'messages are')} in quarantine; gateway held list shows them"
+        found.append(warning("quarantine", words))
     if oldest is not None and now - oldest > OLD and queue.get("waiting"):
         found.append(warning("old_mail", f"a delivery waits since {rfc3339(oldest)}; gateway queue list says why"))
     if settings.is_shared:

@@ -16,9 +16,11 @@ from typing import Any
 
 from gateway.app.channel import Channel, Closed
 from gateway.app.channel import Fault as Refusal
-from gateway.app.check import check
+from gateway.app.check import checked
 from gateway.app.child import START, Child, WorkerFailed
+from gateway.app.commands import ELSEWHERE
 from gateway.app.health import Health
+from gateway.app.held import merged
 from gateway.app.key_watch import KeyWatch
 from gateway.app.keys import COMMANDS as KEY_COMMANDS
 from gateway.app.keys import Keys, open_each
@@ -30,7 +32,7 @@ from gateway.app.status import Status
 from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics, lasting, merge, render
 from gateway.settings.fault import Fault, errors
-from gateway.settings.load import Loaded, loaded
+from gateway.settings.load import Loaded
 from gateway.settings.place import listening
 from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock
@@ -265,10 +267,9 @@ class Supervisor:
 
     async def _reload(self) -> dict[str, Any]:
         async with self._reloading:
-            faults = await asyncio.to_thread(check, self._path, ask=False)
-            if bad := errors(faults):
-                raise Refusal("\n".join(map(str, bad)))
-            new = loaded(self._path)
+            faults, new = await asyncio.to_thread(checked, self._path, ask=False)
+            if new is None or errors(faults):
+                raise Refusal("\n".join(map(str, errors(faults))))
             self._check_lasting(new)
             before = set(self._doors)
             try:
@@ -350,8 +351,12 @@ class Supervisor:
                 return await self._ask_one(command, arguments)
             case _ if command.startswith("dkim."):
                 return await self._ask_dkim(command, arguments)
-            case _ if command.startswith("queue.") and self._settings.is_shared:
+            case _ if command.startswith("certificate."):
+                return await self._ask_certificates(command, arguments)
+            case _ if command.startswith(("queue.", "held.")) and self._settings.is_shared:
                 return await self._ask_one(command, arguments)  # Each worker sees, and reaches, the whole queue.
+            case _ if command.startswith("held."):
+                return merged(await self._ask_all(command, arguments), command)
             case "queue.list" | "queue.show":
                 return [row for rows in await self._ask_all(command, arguments) for row in rows]
             case "queue.retry" | "queue.hold" | "queue.release" | "queue.delete":
@@ -369,6 +374,17 @@ class Supervisor:
         if command not in ("dkim.list", "dkim.show"):
             await self._ask_all("keys", {})  # A vault may have a key more.
             await self._ask_all("dkim.look", {})
+        return answer
+
+    async def _ask_certificates(self, command: str, arguments: dict[str, Any]) -> Any:
+        answer = await self._ask_one(command, arguments)
+        if command in ("certificate.import", "certificate.remove"):
+            await self._ask_all("certificate.look", {})
+        if command == "certificate.import":  # What has waited for it need not wait for its next attempt.
+            if self._settings.is_shared:
+                answer["tried"] = await self._ask_one("queue.protect", {"after": ELSEWHERE})
+            else:
+                answer["tried"] = [id_ for ids in await self._ask_all("queue.protect", {}) for id_ in ids]
         return answer
 
     async def _ask_all(self, command: str, arguments: dict[str, Any]) -> list[Any]:

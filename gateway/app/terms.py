@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gateway.app.smime_terms import smime_terms
 from gateway.app.verification import Verification, verification
 from gateway.authenticate.terms import AuthenticateTerms
 from gateway.connectors.inbound import Inbounds, inbounds
@@ -15,6 +16,7 @@ from gateway.connectors.patterns import accepted
 from gateway.delivery.schedule import RetryTerms
 from gateway.settings import schema
 from gateway.settings.load import Loaded
+from gateway.smime.terms import SmimeTerms
 from gateway.smtp.desk import Deadlines, Terms
 from gateway.world.sockets import machine_name
 
@@ -34,6 +36,7 @@ class Policy:
     listeners: tuple[Terms, ...]
     verification: Verification
     authenticate: AuthenticateTerms
+    smime: SmimeTerms = field(default_factory=SmimeTerms)
 
 
 def policy(loaded: Loaded) -> Policy:
@@ -54,6 +57,7 @@ def policy(loaded: Loaded) -> Policy:
         listeners=tuple(listener_terms(loaded, one, hostname, asking=made.asking) for one in settings.listeners),
         verification=verification(loaded),
         authenticate=AuthenticateTerms.from_settings(settings.authenticate, hostname),
+        smime=smime_terms(loaded),
     )
 
 

@@ -1,4 +1,4 @@
-"""A message while it arrives: results that claim to be ours are taken out, and a long body is hashed as it streams.
+"""A message while it arrives: what claims to be ours is taken out, and a long body is hashed as it streams.
 
 The header section is held back until it is whole. Of a short message nothing is hashed here: whoever judges or signs it
 has all of it at hand. Leaves out: what comes from our own servers keeps its Authentication-Results (RFC 8601 5).
@@ -15,6 +15,8 @@ from typing import Final
 
 from gateway.authenticate.dkim.body import BodyHash
 from gateway.authenticate.dkim.letter import FIELD, Letter
+from gateway.authenticate.own_fields import NAME as OUR_NAME
+from gateway.authenticate.own_fields import without_ours
 from gateway.authenticate.results import NAME, without_claims
 from gateway.authenticate.terms import AuthenticateTerms
 from gateway.connectors.authenticated import AUTHENTICATED
@@ -170,9 +172,13 @@ class Arriving:
         if self._signs or is_signed:
             self._section = section if is_signed else b""
             self._bodies = [octets[end + 2 :]]
-        if self._authserv_id is not None and NAME in lower:
-            return without_claims(section, self._authserv_id) + octets[end:]
-        return octets
+        if self._authserv_id is None:
+            return octets
+        if OUR_NAME in lower:
+            section = without_ours(section)
+        if NAME in lower:
+            section = without_claims(section, self._authserv_id)
+        return octets if len(section) == end else section + octets[end:]
 
     def _hash(self) -> asyncio.Future[None]:
         """Hash what came, on a thread, while the same octets are sealed on another."""

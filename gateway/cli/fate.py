@@ -25,7 +25,8 @@ class Fate:
 def judge(story: list[dict[str, Any]]) -> Fate:
     """The fate that the events of one message tell. The worst of several deliveries gives the state."""
     story = spread(story)
-    routed = {one["delivery"]: one.get("connector", "") for one in story if one["event"] == events.ROUTED}
+    ways = (events.ROUTED, events.QUARANTINED)
+    routed = {one["delivery"]: one.get("connector", "") for one in story if one["event"] in ways}
     if not routed:
         return Fate("accepted", ())
     fates = {delivery: _delivery(delivery, story) for delivery in routed}
@@ -52,6 +53,8 @@ def _delivery(delivery: str, story: list[dict[str, Any]]) -> tuple[str, list[str
             state = "failed" if any(one["status"] == "failed" for one in recipients.values()) else "delivered"
         elif kind in (events.HELD, events.DELETED):
             state = str(kind)
+        elif kind == events.QUARANTINED:
+            state = events.HELD
         elif kind == events.RELEASED:
             state = "accepted"
     return state, [_line(one, next_attempt) for one in recipients.values()]

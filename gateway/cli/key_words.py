@@ -107,6 +107,10 @@ def _sealed(facts: dict[str, Any], verb: str) -> list[str]:
         said.append(f"Nor can be read: {', and '.join(kept)}.")
     if "dkim" in purposes:
         said.append("Nobody can tell then which keys sign for which domains, so no mail is signed with DKIM.")
+    if "certificates" in purposes:
+        said.append(
+            "No certificate for S/MIME is known then, and no key of ours: nothing is encrypted, opened, signed."
+        )
     if verb == "delete":
         said.append("Once it is destroyed nobody can ever read any of that again, whatever backup there is of it.")
     return said

@@ -8,16 +8,21 @@ from typer.core import TyperGroup
 from gateway.cli import authenticate as authentication
 from gateway.cli import (
     backup,
+    certificate,
     check,
     connector,
     dkim,
+    held,
     init,
     inventory,
     key,
     queue,
     reload,
+    rule,
+    rule_test,
     send,
     serve,
+    smime,
     status,
     trace,
     user,
@@ -40,11 +45,15 @@ ORDER = (
     "status",
     "send",
     "queue",
+    "held",
     "trace",
+    "rule",
     "authenticate",
     "connector",
+    "smime",
     "user",
     "dkim",
+    "certificate",
     "key",
     "inventory",
     "backup",
@@ -102,9 +111,14 @@ def _command_line() -> typer.Typer:
     ):
         whole.command(name, short_help=short, rich_help_panel=panel)(command)
     whole.add_typer(queue.app, name="queue", rich_help_panel=WATCH)
+    whole.add_typer(held.app, name="held", rich_help_panel=WATCH)
+    rule.app.command("test")(rule_test.test)
+    whole.add_typer(rule.app, name="rule", rich_help_panel=WATCH)
     whole.add_typer(connector.app, name="connector", rich_help_panel=WATCH)
     whole.add_typer(user.app, name="user", rich_help_panel=CARE)
     whole.add_typer(dkim.app, name="dkim", rich_help_panel=CARE)
+    whole.add_typer(certificate.app, name="certificate", rich_help_panel=CARE)
+    whole.add_typer(smime.app, name="smime", rich_help_panel=WATCH)
     whole.add_typer(key.app, name="key", rich_help_panel=CARE)
     return whole
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.complaint import complain
+from gateway.cli.held import hint
 from gateway.cli.output import Config, Json, line, say, table, value
+from gateway.cli.protection_words import wanted
 from gateway.cli.reach import Console, console, reach, speaking
 from gateway.cli.words import count, moment, octets, path, plain, some
 
@@ -71,7 +73,8 @@ def show(
 ) -> None:
     """Show all that is known of one delivery, recipient by recipient."""
     with speaking():
-        rows = console(context, config).ask("queue.show", id=identity)
+        there = console(context, config)
+        rows = there.ask("queue.show", id=identity)
         if as_json:
             value(rows)
         else:
@@ -80,20 +83,25 @@ def show(
                     print()
                 _tell(delivery)
         if not rows:
-            complain(_missing(identity))
+            complain(_missing(there, [identity]))
             raise typer.Exit(1)
 
 
-def _missing(names: str) -> str:
-    return f"not in the queue: {names}; what became of it, tells: gateway trace ID"
+def _missing(there: Console, ids: list[str]) -> str:
+    held, rest = hint(there, ids)
+    gone = f"not in the queue: {some(rest)}; what became of it, tells: gateway trace ID" if rest else None
+    return "\n".join(text for text in (held, gone) if text is not None)
 
 
 def _tell(delivery: dict[str, Any]) -> None:
     say(f"{plain(delivery['id'])} ({plain(delivery['state'])})")
-    facts = {
-        "from": path(delivery["from"]),
-        "connector": plain(delivery["connector"]),
-        "destination": plain(delivery.get("destination") or "as the connector has it"),
+    facts = {"from": path(delivery["from"])}
+    if delivery.get("wants"):  # Sealed here; its connector is chosen when it has that.
+        facts["waits for"] = f"{wanted(delivery['wants'])}, by the rule {plain(delivery.get('rule') or '-')}"
+    elif delivery["connector"]:
+        facts["connector"] = plain(delivery["connector"])
+        facts["destination"] = plain(delivery.get("destination") or "as the connector has it")
+    facts |= {
         "size": octets(delivery["size"]),
         "received": moment(delivery.get("received")),
         "attempts": str(delivery.get("attempts", 0)),
@@ -194,7 +202,7 @@ def _change(
         elif not answer["missing"] and not answer["sending"]:
             say(f"There was nothing to {command}. What lies in the queue, and how, tells: gateway queue list")
         if answer["missing"]:
-            complain(_missing(some(answer["missing"])))
+            complain(_missing(there, answer["missing"]))
         if answer["sending"]:
             complain(f"on the wire right now and left as it is: {some(answer['sending'])}; ask again in a moment")
         if answer["missing"] or answer["sending"]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gateway.authenticate.dkim.findings import ALL as REASONS
 from gateway.authenticate.dkim.findings import NOT_SIGNED
+from gateway.cli.protection_words import lack, wanted
 from gateway.cli.words import moment, octets, path, plain, seconds, some
 from gateway.observe import events
 
@@ -106,6 +107,87 @@ def _authenticated(event: Facts) -> str:
     return words + (f"; {event['skipped']} more were not judged" if event.get("skipped") else "")
 
 
+def _opened(event: Facts) -> str:
+    told = []
+    for one in event.get("layers") or ():
+        why = f" ({plain(one['reason'])})" if one.get("reason") else ""
+        if one.get("layer") == "signed":
+            told.append(f"signed by {plain(one.get('signer') or 'somebody')}: {plain(one.get('status') or '-')}{why}")
+        elif one.get("ok"):
+            how = plain(one.get("algorithm") or "an unnamed cipher")
+            told.append(f"encrypted with {how}, opened with the key of {plain(one.get('recipient') or '-')}")
+        else:
+            told.append(f"encrypted, not opened{why}")
+    return f"S/MIME: {'; '.join(told)}"
+
+
+def _protected(event: Facts) -> str:
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for row in event.get("recipients") or ():
+        key = (str(row.get("step") or "-"), str(row.get("rule") or ""), str(row.get("reason") or ""))
+        groups.setdefault(key, []).append(str(row.get("recipient") or "-"))
+    told = []
+    for (step, rule, reason), people in groups.items():
+        by = f", by the rule {plain(rule)}" if rule else ""
+        told.append(f"{plain(step).replace('-', ' ')} for {_addresses(people)}{by}{f': {lack(reason)}' if reason else ''}")
+    return f"Protection: {'; '.join(told)}"
+
+
+def _unprotected(event: Facts) -> str:
+    whom = f" for {_addresses(event['recipients'])}" if event.get("recipients") else ""
+    reason = f": {lack(str(event['reason']))}" if event.get("reason") else ""
+    return f"{_delivery(event)}{whom} waits sealed for what the rule {plain(event.get('rule') or '-')} wants{reason}"
+
+
+def _handed_on(event: Facts) -> str:
+    """Told of the one that goes on: what it was before has its own story."""
+    return f"It is what waited as {plain(event.get('from') or '-')}, whose trace tells what was before"
+
+
+def _ruled(event: Facts) -> str:
+    """Which rules matched, and what becomes of whom; what they found, tells `trace --json`."""
+    names = [str(one.get("name")) for one in event.get("rules") or []]
+    words = [f"Rules matched: {some(names)}" if names else "No rule matched"]
+    words += [f"{_fate(one)}{_besides(one)}" for one in event.get("outcomes") or []]
+    return "; ".join(words)
+
+
+def _fate(outcome: Facts) -> str:
+    """What rules let become of the message for some recipients."""
+    whom = _addresses(outcome.get("recipients"))
+    match outcome.get("disposition"):
+        case "deliver":
+            return f"{whom} may have it"
+        case "redirect":
+            return f"it goes to {whom} instead"
+        case "quarantine":
+            return f"it is held for {whom}"
+        case "delete":
+            return f"it is deleted for {whom}"
+        case "reject":
+            return f"it is refused for {whom} ({plain(outcome.get('reply') or '-')})"
+        case "defer":
+            return f"it has to come again for {whom} ({plain(outcome.get('reply') or '-')})"
+        case other:
+            return f"{whom}: {plain(other or '-')}"
+
+
+def _besides(outcome: Facts) -> str:
+    """Under which terms it leaves, which actions did something, what audited rules would have done."""
+    terms = []
+    if outcome.get("protection") == "smime":
+        terms.append(wanted(str(outcome.get("smime") or "encrypt")))
+    elif outcome.get("protection") not in (None, "none"):
+        terms.append(wanted(str(outcome.get("template") or outcome["protection"])))
+    terms += ["TLS"] if outcome.get("require_tls") else []
+    found = [f"under {' and '.join(terms)}"] if terms else []
+    found += [f"by the connector {plain(outcome['connector'])}"] if outcome.get("connector") else []
+    found += [f"done by rules: {some(outcome['actions'])}"] if outcome.get("actions") else []
+    found += [f"would be done by audited rules: {some(outcome['audited'])}"] if outcome.get("audited") else []
+    found += [f"warnings: {some(outcome['warnings'])}"] if outcome.get("warnings") else []
+    return "".join(f", {one}" for one in found)
+
+
 def _signed(event: Facts) -> str:
     made = [
         f"{plain(one.get('selector', '-'))} ({plain(one.get('algorithm', '-'))})"
@@ -154,6 +236,8 @@ def _converted(event: Facts) -> str:
 def _recipient(event: Facts) -> str:
     status = {"sent": "delivered to", "failed": "failed for", "waiting": "not yet delivered to"}
     start = status.get(event.get("status", ""), plain(event.get("status", "-")) + " for")
+    if event.get("reason") and event.get("reply") == f"451 4.7.0 {event['reason']}":  # It waits for its protection.
+        return f"{_delivery(event)} {start} {plain(event.get('address', '-'))}: {lack(str(event.get('reason') or ''))}"
     code = f" {plain(event['enhanced'])}" if event.get("enhanced") and event.get("status") != "sent" else ""
     why = f" ({plain(event['reason'])}{code})" if event.get("reason") else f" ({code.strip()})" if code else ""
     reply, reason = plain(event.get("reply") or ""), plain(event.get("reason") or "")
@@ -183,9 +267,18 @@ def _by_hand(word: str) -> Callable[[Facts], str]:
     def teller(event: Facts) -> str:
         if reason := event.get("reason"):
             return f"{_delivery(event)} was {word}: {reason}"
-        return f"{_delivery(event)} was {word} by an administrator"
+        by = event.get("by", "administrator")
+        return f"{_delivery(event)} was {word} by {'an administrator' if by == 'administrator' else plain(by)}"
 
     return teller
+
+
+def _quarantined(event: Facts) -> str:
+    rules = ", ".join(f"'{plain(one)}'" for one in event.get("rules") or ())
+    words = f"{_delivery(event)} is held in quarantine by {rules or 'a rule'}"
+    if event.get("recipients"):
+        words += f" for {_addresses(event['recipients'])}"
+    return f"{words}; gateway held shows and releases it"
 
 
 def _client_gone(event: Facts) -> str:
@@ -195,6 +288,9 @@ def _client_gone(event: Facts) -> str:
 _TELLERS: Final[dict[str, Callable[[Facts], str]]] = {
     events.RECEIVED: _received,
     events.AUTHENTICATED: _authenticated,
+    events.OPENED: _opened,
+    events.RULED: _ruled,
+    events.PROTECTED: _protected,
     events.SIGNED: _signed,
     events.UNSIGNED: _unsigned,
     events.ROUTED: _routed,
@@ -208,5 +304,9 @@ _TELLERS: Final[dict[str, Callable[[Facts], str]]] = {
     events.RELEASED: _by_hand("released"),
     events.RETRIED: _by_hand("sent on its way again"),
     events.DELETED: _by_hand("deleted"),
+    events.QUARANTINED: _quarantined,
+    events.UNPROTECTED: _unprotected,
+    events.HANDED_ON: _handed_on,
+    events.VIEWED: _by_hand("read"),
     events.CLIENT_GONE: _client_gone,
 }

@@ -70,7 +70,8 @@ class Login:
 class Outbound:
     """Where mail goes. `smart_hosts` are (host, port); empty with Deliver.SMTP means MX lookup.
 
-    `login` is shown to each of them before any mail, under TLS alone.
+    `login` is shown to each of them before any mail, under TLS alone. `deliver_decrypted`: whether mail that a key of
+    ours opens goes on decrypted; None: as [smime] has it, for domains of ours alone.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Outbound:
     messages_per_minute: int | None
     messages_per_connection: int
     login: Login | None = None
+    deliver_decrypted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

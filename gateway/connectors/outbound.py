@@ -134,6 +134,7 @@ class _Reader:
             messages_per_minute=section.messages_per_minute,
             messages_per_connection=section.messages_per_connection,
             login=login,
+            deliver_decrypted=section.deliver_decrypted,
         )
 
     def _bad(self, name: str, found: str, right: str) -> None:

@@ -59,6 +59,8 @@ class Notices:
         if not wanted:
             return None
         head, whole = await _head(content)
+        if delivery.terms.wanted is not None:  # What had to be protected does not go back in clear, whatever RET said.
+            whole = False
         id_ = self._ids()
         mail = build(
             delivery,

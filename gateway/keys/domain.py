@@ -23,7 +23,8 @@ TRACE: Final = "trace"  # what lies in the trace
 TOKEN: Final = "token"  # noqa: S105  (no password: the name of the key for blind search tokens)
 ACCOUNTS: Final = "accounts"  # people who may log in, their passwords' hashes
 DKIM: Final = "dkim"  # which keys sign for which domains
-PURPOSES: Final = (SPOOL, TRACE, TOKEN, ACCOUNTS, DKIM)
+CERTIFICATES: Final = "certificates"  # certificates for S/MIME, and the private keys of ours
+PURPOSES: Final = (SPOOL, TRACE, TOKEN, ACCOUNTS, DKIM, CERTIFICATES)
 
 # Seconds from the making of a version to its first use. Every process looks twice in that time (`keeper.LOOK`), and
 # some are left for clocks of several nodes that differ.

@@ -48,13 +48,15 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """`layers` outermost first. `octets`: the message as its reader sees it, header section of the outer one with the
+    """`layers` outermost first. `openers`: of each enveloped layer that was opened, the fingerprints (SHA-256,
+    hexadecimal) of all certificates of ours for which it was encrypted. `octets`: the message as its reader sees it, header section of the outer one with the
     innermost MIME entity; None where a layer could not be opened, or where what is inside must not be read (a broken
     structure, or a part that is not the whole message).
     """
 
     layers: tuple[Layer, ...]
     octets: bytes | None = field(default=None, repr=False)
+    openers: tuple[frozenset[str], ...] = ()
 
     @property
     def was_encrypted(self) -> bool:

@@ -165,6 +165,8 @@ CONNECTOR_GONE = Reply(451, "4.3.5", "The way for this message is not there now;
 
 
 def unprotectable(rule: str) -> Reply:
-    """To a message that the rule of that name lets leave with S/MIME only, where nobody can have that (RFC 3463 3.8)."""
+    """To a message that the rule of that name lets leave with S/MIME only, where that can't be had (RFC 3463 3.8)."""
     name = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in rule)
-    return Reply(550, "5.7.5", f'The rule "{name}" lets this message leave encrypted or signed only; that cannot be done')
+    return Reply(
+        550, "5.7.5", f'The rule "{name}" lets this message leave encrypted or signed only; that cannot be done'
+    )

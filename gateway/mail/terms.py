@@ -60,7 +60,7 @@ class Terms:
 
     `protection`: what the octets have. `wanted`: what they need before they may leave; a delivery that has it never
     leaves as it is, it goes through `protect` again. `reason`: why that could not be done yet, for people. `sign`: it
-    came from our side, so that it may be signed in our name (DKIM) when it leaves later.
+    came from our side, so that it may be signed in our name (DKIM, S/MIME) when it leaves later.
     """
 
     require_tls: bool = False

@@ -37,6 +37,8 @@ class Loaded:
     folder: Path
     warnings: tuple[Fault, ...] = ()
     octets: bytes = field(default=b"", repr=False, compare=False)  # What stands in the file.
+    # Files of rules as they were judged together with it, by their paths below the folder; None: they lie on the disk.
+    rules: tuple[tuple[str, str], ...] | None = field(default=None, repr=False, compare=False)
 
     def resolve(self, text: str) -> Path:
         """A path as gateway.toml has it, as one that can be opened.

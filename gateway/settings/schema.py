@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Octets = Annotated[int, Field(ge=1024, le=2 << 30)]
-
-
-class Section(BaseModel):
-    """Unknown keys are faults, never ignored; values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+from gateway.settings.rules import Rules
+from gateway.settings.section import Count, Octets, Seconds
+from gateway.settings.section import Section as Section
+from gateway.settings.smime import Smime
 
 
 class RecipientSource(Section):
@@ -249,6 +244,11 @@ class Outbound(Section):
         None, ge=1, description="Rate to one destination, in each worker; default: no limit."
     )
     messages_per_connection: Count = Field(500, description="Before a kept connection is ended.")
+    deliver_decrypted: bool | None = Field(
+        None,
+        description="Mail that a key of ours opens goes on decrypted to those whose key it is; default: [smime] "
+        "deliver_decrypted.",
+    )
 
 
 class Retry(Section):
@@ -460,6 +460,8 @@ class Settings(Section):
     security: Security = Field(default_factory=Security)
     authenticate: Authenticate = Field(default_factory=Authenticate)
     dkim: Dkim = Field(default_factory=Dkim)
+    smime: Smime = Field(default_factory=Smime)
+    rules: Rules = Field(default_factory=Rules)
     dns: Dns = Field(default_factory=Dns)
     metrics: Metrics | None = Field(None)
     log: Log = Field(default_factory=Log)

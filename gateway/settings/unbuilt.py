@@ -13,14 +13,12 @@ from gateway.settings.shape import Place, dotted
 
 # Keys that the schema does not have, by pattern: `*` stands for anything; the first that fits counts.
 PARTS: tuple[tuple[str, str], ...] = (
-    ("smime", "S/MIME"),
     ("portal", "the recipients' portal"),
     ("rights", "rights management"),
     ("imap", "mailbox access by IMAP"),
     ("mailboxes", "mailboxes"),
     ("policies", "data encryption policies"),
     ("admin", "the administrators' pages"),
-    ("rules", "transport rules"),
     ("arc", "ARC"),
     ("spf", "checking SPF"),
     ("dmarc", "checking DMARC"),
@@ -46,7 +44,6 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("*.sender_rewriting_enabled", "rewriting senders (SRS)"),
     ("*.test_mode", "validating connectors"),
     ("*.validation_recipients", "validating connectors"),
-    ("*.deliver_decrypted", "S/MIME"),
 )
 
 # Values that a known key takes later, by the key and a pattern of the value. The schema does not have them.

@@ -23,7 +23,7 @@ Socket = socket.socket  # So that others can name the type without importing the
 BACKLOG = 1024  # Connections that the kernel holds for us while a worker is restarted.
 MAX_CONTROL_LINE = 16 << 20  # Octets that a command may have: a hundred thousand ids.
 MAX_PASSED = 250  # Descriptors in one message; Linux takes 253 (SCM_MAX_FD).
-MAX_HANDED = 8 << 20  # Octets that go with them: settings.
+MAX_HANDED = 64 << 20  # Octets that go with them: settings, and rules of which JSON may make twice as many.
 _UNIX_PATH = 100  # sun_path has 108 octets; longer paths go by way of /proc/self/fd.
 
 _Spoken = TypeVar("_Spoken", bound=asyncio.BaseProtocol)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench import __doc__ as about
-from tests.bench import greeting, key_log, memory, relay, signing, verify
+from tests.bench import greeting, key_log, memory, relay, rules, signing, smime, verify
 from tests.bench.counter import Counter
 from tests.postgres import MISSING, Cluster, programs
 from tests.scenarios.peers.gateway import Gateway
@@ -56,7 +56,7 @@ $STORAGE
 # PostgreSQL as it comes, each commit on disk; tests' servers leave dead rows lying, a server in earnest does not.
 POSTGRESQL = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on")
 STORAGES = ("sqlite", "postgresql")
-FIGURES = (*relay.WORKS, "dkim", "verify", "memory", "greeting", "keylog")
+FIGURES = (*relay.WORKS, "dkim", "verify", "rules", "smime", "memory", "greeting", "keylog")
 
 
 def main() -> int:
@@ -136,6 +136,10 @@ def _measure(gateway: Gateway, counter: Counter, wanted: list[str], rounds: int)
         figures |= signing.beside_opendkim(counter, rounds, POSTFIX)
     if "verify" in wanted:
         figures["verify"] = verify.beside_plain(counter, rounds)
+    if "rules" in wanted:
+        figures |= rules.beside_plain(counter, rounds)
+    if "smime" in wanted:
+        figures |= smime.beside_plain(counter, rounds, POSTFIX)
     if "keylog" in wanted:
         use, message = key_log.of_a_use(), key_log.of_a_message(gateway.port, pids, counter)
         print(

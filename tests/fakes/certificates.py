@@ -51,7 +51,8 @@ def make_certificate(
     path_length: int | None = None,
     digest: hashes.HashAlgorithm | None = None,
 ) -> Certificate:
-    """A certificate with `names` as SAN (addresses too), signed by `issuer` or by itself, valid `days` from today.
+    """A certificate with `names` as SAN (addresses of hosts and of mail too), signed by `issuer` or by itself, valid
+    `days` from today.
 
     `purposes` is the extended key usage, `more` are further extensions, each with whether it is critical.
     """
@@ -88,6 +89,8 @@ def make_certificate(
 
 
 def _name(name: str) -> x509.GeneralName:
+    if "@" in name:
+        return x509.RFC822Name(name)
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

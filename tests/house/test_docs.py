@@ -19,6 +19,12 @@ def test_the_reference_of_the_settings_is_fresh() -> None:
     assert (ROOT / "docs/settings.md").read_text("utf-8") == made, "run `make docs` and commit what it writes"
 
 
+def test_the_reference_of_the_rules_is_fresh() -> None:
+    command = [sys.executable, "-m", "gateway.rules.reference"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=50).stdout
+    assert (ROOT / "docs/rules.md").read_text("utf-8") == made, "run `make docs` and commit what it writes"
+
+
 def test_links_lead_to_pages_that_exist() -> None:
     broken = [
         f"{name_of(page)}: {link}"

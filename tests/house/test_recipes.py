@@ -71,6 +71,7 @@ class Place:
             **dict.fromkeys(CERTIFICATES, self.server.certificate_pem),
             **dict.fromkeys(KEYS, self.server.key_pem),
             "trusted_ca": self.ca.certificate_pem,
+            "trust_anchors": self.ca.certificate_pem,
             "file": TEXTS.get(value, "").encode(),
             "secret_file": file_vault.SECRET,
         }.get(key)

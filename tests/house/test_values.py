@@ -13,7 +13,7 @@ import pytest
 import gateway.mail
 
 MODULES = [f"gateway.mail.{module.name}" for module in pkgutil.iter_modules(gateway.mail.__path__)]
-MODULES.append("gateway.connectors.model")
+MODULES += ["gateway.connectors.model", "gateway.rules.model", "gateway.rules.values", "gateway.rules.fault"]
 
 
 def classes() -> list[type]:

@@ -47,7 +47,7 @@ class Texts(Array):
     def octets(self) -> bytes:
         values = self.values
         if len(values) == 1 and values[0] is not None:  # As for most messages.
-            octets = values[0].encode()
+            octets: bytes = values[0].encode()
             return _ONE.pack(1, 0, _TEXT, 1, 1, len(octets)) + octets
         return _array(_TEXT, [None if value is None else value.encode() for value in values])
 

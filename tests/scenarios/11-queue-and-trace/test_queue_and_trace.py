@@ -10,6 +10,7 @@ import pytest
 
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.hop import Hop
+from tests.scenarios.peers.ports import until
 from tests.scenarios.peers.swaks import swaks
 
 ROW = {"id", "from", "recipients", "connector", "size", "state"}
@@ -64,7 +65,10 @@ def test_hold_release_and_retry_by_id(gateway: Gateway, hop: Hop) -> None:
     hop.healthy()
     assert gateway.json("queue", "retry", "--all")["changed"] == [f"{two}.1"]
     hop.wait(1)
-    assert [(row["id"], row["state"]) for row in gateway.queue()] == [(f"{one}.1", "held")]
+    until(
+        lambda: [(row["id"], row["state"]) for row in gateway.queue()] == [(f"{one}.1", "held")],
+        "the held one alone to be left",
+    )
     assert gateway.json("queue", "release", f"{one}.1")["changed"] == [f"{one}.1"]
     hop.wait(2)
     gateway.drained()

@@ -16,8 +16,10 @@ from typing import Any
 
 from gateway.app.console import Console
 from gateway.cli.story import spread
+from tests.scenarios.peers.launcher import Launcher
 from tests.scenarios.peers.ports import free_port, greets, until
 
+COMMANDS = Launcher()
 ROOT = Path(__file__).parents[3]
 STOP = 40.0  # Seconds that a stop may take before it counts as failed; the settings' drain is 30 at most.
 
@@ -131,14 +133,7 @@ class Gateway:
     def run(self, *arguments: str, config: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """One command of the command line, as a person would type it."""
         named = ["--config", str(self.config)] if config else []
-        return subprocess.run(
-            [sys.executable, "-m", "gateway", *arguments, *named],
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=60,
-            cwd=ROOT,
-        )
+        return COMMANDS.run([*arguments, *named], stdin, 60)
 
     def json(self, *arguments: str) -> Any:
         """The JSON value that a command answers with."""

@@ -421,9 +421,15 @@ def test_odd_files_among_the_rules_are_named(path: Path, tmp_path: Path) -> None
     (path.parent / "rules/.swp").write_text("x")
     (path.parent / "rules/my rule.yaml").write_text("x")
     (path.parent / "rules/good.yaml").write_text("x")
+    (path.parent / "rules/types").mkdir()
+    (path.parent / "rules/types/own.yaml").write_text("# x")
+    (path.parent / "rules/types/old").mkdir()
     source = made(path)
-    assert {name for name in contents(source) if name.startswith("rules/")} == {"rules/README.md", "rules/good.yaml"}
+    kept = {"rules/10-secure.yaml", "rules/README.md", "rules/good.yaml", "rules/types/own.yaml"}
+    assert {name for name in contents(source) if name.startswith("rules/")} == kept
     done = again(source, tmp_path / "new")
+    assert (done.folder / "rules/types/own.yaml").read_text() == "# x"
+    assert "types/old" in " ".join(done.notes) and "rules/types is" not in " ".join(done.notes)
     assert [word in " ".join(done.notes) for word in ("link.yaml", ".swp", "my rule.yaml")] == [True] * 3
 
 

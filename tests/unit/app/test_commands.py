@@ -13,7 +13,8 @@ from gateway.app.channel import Fault
 from gateway.app.commands import Commands
 from gateway.mail.address import parse_address
 from gateway.mail.delivery import State, Status, Target
-from gateway.observe.events import DELETED, HELD, RELEASED, RETRIED
+from gateway.mail.terms import Smime, Terms, Wanted
+from gateway.observe.events import DELETED, HELD, RELEASED, RETRIED, Event
 from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
 from gateway.storage.spool import Spool
@@ -133,6 +134,34 @@ async def test_rows_have_the_form_of_the_contract(asked: Asked) -> None:
     assert row["destination"] == "partner.example"
     assert row["expires"] == "2026-11-08T10:00:00.000Z"
     assert [(one["reply"], one["host"]) for one in row["recipients"]] == [("450 x", "mx"), (None, None)]
+
+
+async def _waiting(asked: Asked, name: str, terms: Terms, state: State = State.WAITING) -> None:
+    (delivery,) = await put(asked.spools[0], name, lease=True)
+    waiting = replace(delivery, state=state, next_attempt=NOW + 9000, terms=terms)
+    await asked.spools[0].amend([waiting], lambda one: Event(message=one.message, time=NOW, event=HELD, facts={}))
+    await asked.spools[0].unlease(waiting)
+
+
+WANTED = Terms(wanted=Wanted(rule="Partners", smime=Smime.ENCRYPT), reason="no-certificate")
+
+
+async def test_what_waits_for_its_protection_says_for_which_and_why(asked: Asked) -> None:
+    await _waiting(asked, "Q1", WANTED)
+    (row,) = await asked.commands.answer("queue.list", {})
+    assert (row["wants"], row["rule"]) == ("encrypt", "Partners")
+    assert row["recipients"][0]["reason"] == "no-certificate"  # Before its first attempt, too.
+
+
+async def test_a_certificate_lets_what_waits_for_one_be_tried_and_nothing_else(asked: Asked) -> None:
+    await _waiting(asked, "Q1", WANTED)
+    await _waiting(asked, "Q2", Terms())
+    await _waiting(asked, "Q3", WANTED, State.HELD)
+    assert await asked.commands.answer("queue.protect", {"after": 35.0}) == ["Q1.1"]
+    assert asked.given_back == [["Q1.1"]] and asked.woken == 1 and ("Q1", RETRIED) in asked.events()
+    rows = {row["id"]: row["recipients"][0]["next_attempt"] for row in await asked.commands.answer("queue.list", {})}
+    assert rows["Q1.1"] == "2026-11-03T10:02:15.000Z" and rows["Q2.1"] == rows["Q3.1"] == "2026-11-03T12:30:00.000Z"
+    assert await asked.commands.answer("queue.protect", {"after": 35.0}) == []  # It is not put off by another.
 
 
 async def test_rows_of_all_spools_are_listed(asked: Asked) -> None:

@@ -47,6 +47,7 @@ def test_defaults(tmp_path: Path) -> None:
         "gateway.toml",
         "outbox",
         "rules",
+        "rules/10-secure.yaml",
         "rules/README.md",
         "service-secret",
         "vault",
@@ -108,6 +109,7 @@ def test_secrets_are_for_the_owner_alone(tmp_path: Path) -> None:
         "certs/server.pem",
         "gateway.toml",
         "rules",
+        "rules/10-secure.yaml",
         "rules/README.md",
     }
 

@@ -159,6 +159,21 @@ def test_a_token_speaks_for_itself(tmp_path: Path) -> None:
     assert by_name["DKIM"]["module"] == by_name["Root key"]["module"] == token["module"]
 
 
+@pytest.mark.parametrize(("fips", "transport"), [(False, "RSA PKCS #1 v1.5"), (True, "RSA-OAEP with SHA-256")])
+def test_smime_is_told_as_the_settings_have_it(tmp_path: Path, fips: bool, transport: str) -> None:
+    text = PLAIN + f'[smime]\ndigest = "sha384"\n[security]\nfips = {str(fips).lower()}\n'
+    loaded = settings_in(tmp_path, text)
+    (stored,) = rows(loaded, "S/MIME certificates and keys")
+    (encrypted,) = rows(loaded, "S/MIME, encrypted")
+    (signed,) = rows(loaded, "S/MIME, signed")
+    assert stored["algorithm"] == "AES-256-GCM"
+    gcm = "AES-256-CBC (AES-256-GCM where all recipients read it)"
+    assert encrypted["algorithm"].startswith(f"{gcm}; its key under {transport} or ECDH")
+    assert (encrypted["encrypted"], encrypted["fips_approved"]) == (True, fips)
+    assert "SHA-384" in signed["algorithm"]
+    assert (signed["encrypted"], "domain/certificates" in signed["key_management"]) == (False, True)
+
+
 def test_dkim_signs_and_does_not_encrypt(tmp_path: Path) -> None:
     keys = [key("main", f"dkim.corp.example.{kind}", kind) for kind in ("ed25519", "rsa-2048")]
     first, second = rows(settings_in(tmp_path), "DKIM", *keys)

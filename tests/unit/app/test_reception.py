@@ -446,6 +446,9 @@ class Ruled:
         return mail
 
     def may_sign(self, client: Client | None, connector: str | None) -> bool:
+        return False  # No DKIM key now; there may be one when it leaves.
+
+    def is_ours(self, client: Client | None, connector: str | None) -> bool:
         return connector == "local"
 
 

@@ -65,6 +65,12 @@ def test_a_vault_that_does_not_answer_is_told_once_since_the_first_worker_saw_it
     ]
 
 
+def test_certificates_that_end_are_told_once_whichever_worker_says_so(settings: Loaded) -> None:
+    ends = {"code": "smime_certificate_expires", "text": "certificates for S/MIME end"}
+    answer = status(settings).told([worker(0, certificates=[ends]), worker(1, certificates=[ends]), worker(2)])
+    assert answer["warnings"] == [ends]
+
+
 def test_closed_keys_are_told_by_their_reason_with_what_waits_for_them(settings: Loaded) -> None:
     closed = {
         "spool": trouble("disabled", NOW - 1, denied=True),

@@ -78,8 +78,11 @@ async def through(executor: ThreadPoolExecutor, octets: bytes, size: int = 1 << 
         (b"", b""),
         (OURS + b"\r\n", b"\r\n"),
         (OURS + b" continued\r\n\r\nx", b"\r\nx"),
+        (b"X-Gateway-SMIME: decrypted\r\n" + MESSAGE, MESSAGE),
+        (b"A: b\r\nx-gateway-smime :\r\n\tmore\r\n" + OURS + MESSAGE, b"A: b\r\n" + MESSAGE),
+        (b"X-Gateway-X: 1\r\nA: X-Gateway-SMIME: 1\r\n\r\nx", b"X-Gateway-X: 1\r\nA: X-Gateway-SMIME: 1\r\n\r\nx"),
     ],
-    ids=range(12),
+    ids=range(15),
 )
 async def test_fields_in_our_name_go_and_all_else_stays(
     executor: ThreadPoolExecutor, size: int, came: bytes, kept: bytes

@@ -96,8 +96,15 @@ def test_show_tells_reply_and_host(command_line: CommandLine) -> None:
     assert command_line.run(FakeConsole(queue__show=[answer]), "queue", "show", "Q0123.1", "--json").json == [answer]
 
 
+def test_what_waits_for_its_protection_says_so_in_place_of_a_way_out(command_line: CommandLine) -> None:
+    there = WAITING | {"connector": "", "destination": "protect", "wants": "both", "rule": "Partners"}
+    said = command_line.run(FakeConsole(queue__show=[there]), "queue", "show", "Q0123.1")
+    assert "waits for:  S/MIME (sign and encrypt), by the rule Partners" in said.out
+    assert "connector" not in said.out and "destination" not in said.out
+
+
 def test_show_of_what_is_not_there_is_a_no(command_line: CommandLine) -> None:
-    said = command_line.run(FakeConsole(queue__show=[]), "queue", "show", "Q9")
+    said = command_line.run(FakeConsole(queue__show=[], held__list=[]), "queue", "show", "Q9")
     assert said.code == 1 and said.out == "" and "Q9" in said.err and "gateway trace" in said.err
 
 
@@ -139,10 +146,12 @@ def test_exactly_one_way_of_choosing(command_line: CommandLine, command: str, ar
 
 def test_missing_and_sending_are_told_and_make_a_no(command_line: CommandLine) -> None:
     answer = {"changed": ["Q1.1"], "missing": ["Q9"], "sending": ["Q2.1"]}
-    said = command_line.run(FakeConsole(queue__hold=answer), "queue", "hold", "Q1", "Q9", "Q2")
+    said = command_line.run(FakeConsole(queue__hold=answer, held__list=[]), "queue", "hold", "Q1", "Q9", "Q2")
     assert said.code == 1 and "Q1.1" in said.out
     assert "not in the queue: Q9" in said.err and "on the wire right now and left as it is: Q2.1" in said.err
-    asked = command_line.run(FakeConsole(queue__hold=answer), "queue", "hold", "Q1", "Q9", "Q2", "--json")
+    asked = command_line.run(
+        FakeConsole(queue__hold=answer, held__list=[]), "queue", "hold", "Q1", "Q9", "Q2", "--json"
+    )
     assert asked.json == answer and asked.code == 1
 
 

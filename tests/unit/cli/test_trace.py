@@ -240,3 +240,87 @@ def test_a_clients_certificate_is_told(command_line: CommandLine) -> None:
 )
 def test_what_was_found_of_signatures_is_told(facts: dict[str, Any], words: str) -> None:
     assert sentence({"event": events.AUTHENTICATED, **facts}) == words
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        (
+            [{"layer": "enveloped", "ok": True, "recipient": "a@b.example", "algorithm": "aes256-cbc"}],
+            "S/MIME: encrypted with aes256-cbc, opened with the key of a@b.example",
+        ),
+        (
+            [
+                {"layer": "enveloped", "ok": False, "reason": "no-recipient-of-ours"},
+                {"layer": "signed", "status": "bad", "signer": "c@d.example", "reason": "digest-mismatch"},
+            ],
+            "S/MIME: encrypted, not opened (no-recipient-of-ours); signed by c@d.example: bad (digest-mismatch)",
+        ),
+    ],
+)
+def test_what_was_found_inside_is_told(layers: list[dict[str, Any]], words: str) -> None:
+    assert sentence({"event": events.OPENED, "layers": layers}) == words
+
+
+def test_which_protection_each_recipient_got_is_told_and_why() -> None:
+    rows = [
+        {"recipient": "a@b.example", "step": "encrypted", "rule": "Partners", "certificate": "00ff"},
+        {"recipient": "c@b.example", "step": "encrypted", "rule": "Partners"},
+        {"recipient": "d@b.example", "step": "waits", "rule": "Partners", "reason": "no-certificate"},
+        {"recipient": "e@b.example", "step": "decrypted"},
+    ]
+    assert sentence({"event": events.PROTECTED, "recipients": rows}) == (
+        "Protection: encrypted for a@b.example, c@b.example, by the rule Partners; "
+        "waits for d@b.example, by the rule Partners: no certificate is known for the recipient; "
+        "decrypted for e@b.example"
+    )
+
+
+def test_what_rules_decided_is_told_in_one_line() -> None:
+    outcome = {"recipients": ["a@x.example", "b@x.example"], "disposition": "deliver", "protection": "smime"}
+    refused = {"recipients": ["c@x.example"], "disposition": "reject", "reply": "550 5.7.1 No", "protection": "none"}
+    facts = {
+        "rules": [{"name": "One\x1b[2J"}, {"name": "Two"}],
+        "outcomes": [outcome | {"require_tls": True, "connector": "out", "actions": ["apply_smime"]}, refused],
+    }
+    assert sentence({"event": events.RULED, **facts}) == (
+        "Rules matched: One?[2J, Two; a@x.example, b@x.example may have it, under S/MIME (encrypt) and TLS, "
+        "by the connector out, done by rules: apply_smime; it is refused for c@x.example (550 5.7.1 No)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ({"disposition": "quarantine"}, "it is held for a@x.example"),
+        ({"disposition": "delete"}, "it is deleted for a@x.example"),
+        ({"disposition": "redirect"}, "it goes to a@x.example instead"),
+        ({"disposition": "defer", "reply": "451 4.7.5 Later"}, "it has to come again for a@x.example (451 4.7.5 Later)"),
+        (
+            {"disposition": "deliver", "protection": "rights", "template": "encrypt-only", "audited": ["quarantine"]},
+            "a@x.example may have it, under rights protection (encrypt-only), which a later version brings, "
+            "would be done by audited rules: quarantine",
+        ),
+    ],
+)
+def test_what_becomes_of_a_message_by_rules_is_told_in_words(outcome: dict[str, Any], words: str) -> None:
+    facts = {"rules": [{"name": "One"}], "outcomes": [{"recipients": ["a@x.example"]} | outcome]}
+    assert sentence({"event": events.RULED, **facts}) == f"Rules matched: One; {words}"
+
+
+def test_what_waits_for_its_protection_says_for_which_and_why() -> None:
+    facts = {"delivery": "Q1.1", "rule": "Partners", "reason": "no-certificate", "recipients": ["a@x.example"]}
+    lacks = "no certificate is known for the recipient"
+    assert sentence({"event": events.UNPROTECTED, **facts}) == (
+        f"Delivery Q1.1 for a@x.example waits sealed for what the rule Partners wants: {lacks}"
+    )
+    tried = {"delivery": "Q1.1", "address": "a@x.example", "status": "waiting", "enhanced": "4.7.0"}
+    said = {"reason": "no-certificate", "reply": "451 4.7.0 no-certificate"}
+    told = sentence({"event": events.RECIPIENT, **tried, **said})
+    assert told == f"Delivery Q1.1 not yet delivered to a@x.example: {lacks}"
+    assert "Q1.1, whose trace" in sentence({"event": events.HANDED_ON, "from": "Q1.1"})
+
+
+def test_every_kind_of_event_has_a_sentence() -> None:
+    kinds = {value for name, value in vars(events).items() if name.isupper() and isinstance(value, str)}
+    assert {kind for kind in kinds if sentence({"event": kind}) == kind} == set()

@@ -140,9 +140,9 @@ TABLE = {
         ],
     ),
     "a section that is not built yet": (
-        '[smime]\ntrust_anchors = ["certs/ca.pem"]\n',
+        '[rights]\ntemplates = ["do-not-forward"]\n',
         [
-            "smime: found a key for what is not built yet: S/MIME; "
+            "rights: found a key for what is not built yet: rights management; "
             "right would be to leave it out until that part exists",
         ],
     ),

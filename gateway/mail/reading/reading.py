@@ -1,0 +1,170 @@
+"""A message, read. Each view is made when it is first asked for, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Final
+
+from gateway.mail.reading import rendering
+from gateway.mail.reading.attachment import Attachment
+from gateway.mail.reading.files import MAX_INSIDE, Files, files_of, may_hold_files
+from gateway.mail.reading.flaw import Flaw
+from gateway.mail.reading.header import Head, ReadField, head_at
+from gateway.mail.reading.kind import MessageKind, kinds_of
+from gateway.mail.reading.structure import Leaf, Structure, structure_of
+from gateway.mail.reading.text import Text
+
+TEXT_LIMIT: Final = 12 << 20  # Octets of text that are read, decoded, in all.
+MAX_LEVELS: Final = 5  # Messages that lie as files in each other (`.eml`).
+
+
+def read(octets: bytes, *, text_limit: int = TEXT_LIMIT) -> Reading:
+    """What the message `octets` says. Never fails, whatever they are; costs nothing until something is asked for.
+
+    `text_limit`: how many octets of text are read, after decoding; a flaw says where there were more.
+    """
+    return Reading(octets, text_limit)
+
+
+class Reading:
+    """One message. To be made by `read`, and kept as long as the message is judged."""
+
+    def __init__(self, octets: bytes, text_limit: int, level: int = 0) -> None:
+        if b"\r" in octets and b"\n" not in octets:  # As old Macintoshes ended lines.
+            octets = octets.replace(b"\r", b"\n")
+        self._octets = octets
+        self._limit = text_limit
+        self._level = level
+        self._cut = False
+        self._charset_doubtful = False
+
+    def __repr__(self) -> str:
+        return f"Reading({len(self._octets)} octets)"
+
+    @cached_property
+    def _head(self) -> Head:
+        return head_at(self._octets, 0, len(self._octets))
+
+    @cached_property
+    def fields(self) -> tuple[ReadField, ...]:
+        """The header fields, in order."""
+        return tuple([ReadField(name.decode("latin-1"), raw) for name, raw in self._head.fields])
+
+    @property
+    def is_head_long(self) -> bool:
+        """Whether there are header fields that were not read."""
+        return self._head.is_long
+
+    def named(self, name: str) -> tuple[ReadField, ...]:
+        """The fields of that name, which is in small letters."""
+        return tuple([field for field in self.fields if field.name == name])
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """Every subject that a reader may see: of several fields, and by several charsets. Mostly one."""
+        return tuple(
+            dict.fromkeys([text for raw in self._head.all(b"subject") for text in ReadField("subject", raw).texts])
+        )
+
+    @property
+    def subject(self) -> str:
+        """The first of them, empty where there is none."""
+        return self.subjects[0] if self.subjects else ""
+
+    @cached_property
+    def structure(self) -> Structure:
+        """The parts."""
+        return structure_of(self._octets, self._head)
+
+    @cached_property
+    def texts(self) -> tuple[Text, ...]:
+        """Every text that is shown, in order; behind them those of attachments, and of files that are messages."""
+        leaves = [leaf for leaf in self.structure.leaves if rendering.may_be_text(leaf)]
+        if len(leaves) > 1:
+            leaves.sort(key=rendering.is_attached)  # Stable; whoever attaches much must not crowd out the text itself.
+        found: list[Text] = []
+        left = self._limit
+        for leaf in leaves:
+            left = self._leaf_texts(leaf, left, found)
+        for where, head in self.structure.heads:
+            found.extend(
+                Text(f"subject of part {where}" if where else "subject inside", text)
+                for raw in head.all(b"subject")
+                for text in ReadField("subject", raw).texts
+            )
+        for text in self._texts_of_files():
+            if left <= 0:
+                self._cut = True
+                break
+            found.append(text)
+            left -= len(text.text)
+        return tuple(found)
+
+    def _leaf_texts(self, leaf: Leaf, left: int, found: list[Text]) -> int:
+        octets, is_whole = rendering.octets_of(leaf, left)
+        self._cut |= not is_whole
+        if octets:
+            texts = rendering.texts_of(leaf, octets)
+            self._charset_doubtful |= sum(not text.hidden for text in texts) > 1
+            found.extend(texts)
+        return left - len(octets)
+
+    def _texts_of_files(self) -> Iterator[Text]:
+        if not any(may_hold_files(leaf) for leaf in self.structure.leaves):
+            return
+        yield from self._files.texts
+        for place, inner in self._messages:
+            for text in inner.subjects:
+                yield Text(f"subject of attachment {place}", text)
+            for one in inner.texts:
+                yield Text(f"attachment {place}", one.text, one.hidden)
+
+    @cached_property
+    def _files(self) -> Files:
+        return files_of(self.structure.leaves)
+
+    @cached_property
+    def _messages(self) -> list[tuple[str, Reading]]:
+        """Files that are messages by their name alone: some readers open them in place."""
+        if self._level >= MAX_LEVELS:
+            return []
+        return [
+            (one.where, Reading(one.octets(), self._limit, self._level + 1))
+            for one in self._files.attachments
+            if not one.type.startswith("message/") and any(name.lower().endswith(".eml") for name in one.names)
+        ]
+
+    @cached_property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Files, in order: what is said to be one, has a name, or is no text that is shown. Behind them those that lie
+        in attached messages without being parts of this one.
+        """
+        inner = [one for _, message in self._messages for one in message.attachments]
+        return (*self._files.attachments, *inner)
+
+    @cached_property
+    def charsets(self) -> tuple[str, ...]:
+        """Every charset that a part names, in small letters."""
+        named = [name for leaf in self.structure.leaves for name in leaf.type.parameters.octets(b"charset")]
+        return tuple(dict.fromkeys([name.decode("latin-1").strip(" '\"").lower() for name in named if name]))
+
+    @cached_property
+    def kinds(self) -> frozenset[MessageKind]:
+        """What kinds of message this one is."""
+        return kinds_of(self.fields, self.structure, self.attachments)
+
+    @property
+    def flaws(self) -> frozenset[Flaw]:
+        """What is wrong with it, as far as it was read: of texts and files only once they were asked for."""
+        found = set(self.structure.flaws)
+        if "_files" in self.__dict__:
+            if self._files.is_broken:
+                found.add(Flaw.TNEF)
+            if self._files.inside > MAX_INSIDE:
+                found.add(Flaw.MANY)
+        if self._cut:
+            found.add(Flaw.CUT)
+        if self._charset_doubtful:
+            found.add(Flaw.CHARSET)
+        return frozenset(found)

@@ -1,0 +1,102 @@
+"""The stage `open`: mail that is signed, or encrypted for a certificate of ours, is opened and judged for rules.
+
+What travels on are the octets as they came (DESIGN, The one way), with a field on top that says what was found. What
+can't be opened is judged as it is and relayed. Leaves out: S/MIME that is a part of a message and not the whole of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from gateway.mail.envelope import Client
+from gateway.mail.mail import Mail
+from gateway.mail.message import Message
+from gateway.mail.opened import Opened, SignatureStatus
+from gateway.mail.reply import OPENING_AWAY, Refused
+from gateway.protect.results import field
+from gateway.protect.workroom import Workroom, whole
+
+
+class KeysAway(Exception):
+    """A key of ours is needed, and can't be had now."""
+
+
+class Opener(Protocol):
+    """Opens messages with our keys and judges signatures by our anchors."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is anything to open or to judge with."""
+
+    async def open(self, octets: bytes, work: Workroom) -> Opened | None:
+        """What is inside a whole message; None where it is no S/MIME after all. Raises KeysAway."""
+
+
+class Opening:
+    """`authserv_id`: our name in results (RFC 8601 2.5). `is_ours` says whether mail comes from our side, by its client
+    (None: the gateway itself) and the inbound connector's name: on such mail no field is put.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        workroom: Workroom,
+        *,
+        authserv_id: Callable[[], str],
+        is_ours: Callable[[Client | None, str | None], bool],
+        tell: Callable[..., None],
+        count: Callable[[str, tuple[str, ...]], None],
+    ) -> None:
+        self._authserv_id = authserv_id
+        self._opener = opener
+        self._work = workroom
+        self._is_ours = is_ours
+        self._tell = tell
+        self._count = count
+
+    async def __call__(self, mail: Mail) -> Mail:
+        """The mail with `opened`, and an Authentication-Results field for its signatures. Raises Refused where a key of
+        ours can't be had now; what reading a content raises.
+        """
+        if mail.client is None or not self._opener.is_on or not looks_like_smime(mail.message):
+            return mail
+        content = mail.message.content
+        try:
+            async with self._work.room(content.size):
+                octets = await whole(content)
+                opened = await self._opener.open(octets, self._work)
+        except KeysAway as error:
+            raise Refused(OPENING_AWAY) from error
+        except Exception as error:  # noqa: BLE001 - whatever a hostile message sets off: it is judged as it is
+            # What the libraries say may hold content: its kind alone is told.
+            self._tell("error", "opening_failed", id=mail.id, error=type(error).__name__)
+            return mail
+        if opened is None or not opened.layers:
+            return mail
+        for layer in opened.layers:
+            self._count("smime_layers_total", (f"{layer.kind}", _result(layer.ok, layer.status)))
+        mail = replace(mail, opened=opened)
+        if self._is_ours(mail.client, mail.connector):
+            return mail
+        octets = field(self._authserv_id(), opened)
+        return mail.topped(octets) if octets else mail
+
+
+def looks_like_smime(message: Message) -> bool:
+    """Whether it is worth a look: the type or the name of S/MIME stands in the header section (RFC 8551 3.2.1).
+
+    A flag test for all other mail, so nothing is parsed.
+    """
+    section = message.header_section().lower()
+    return b"pkcs7" in section or b".p7" in section or b"multipart/signed" in section
+
+
+def _result(ok: bool | None, status: SignatureStatus | None) -> str:
+    return f"{status}" if status is not None else "opened" if ok else "closed"
+
+
+def facts(opened: Opened) -> dict[str, object]:
+    """What the trace tells of it; `gateway smime open` says the same."""
+    return {"layers": [layer.row() for layer in opened.layers]}

@@ -1,0 +1,26 @@
+"""Why a recipient did not get the protection that a rule wants. They appear alike in log, trace and tests.
+
+What a certificate lacks, and that there is none, has the words of `gateway.smime.certificate` and `selection`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+VAULT_AWAY: Final = "vault-away"  # The signing key can't be had now.
+RIGHTS_NOT_BUILT: Final = "rights-not-built"  # The rule wants rights, and the gateway has none yet.
+SEALING_FAILED: Final = "sealing-failed"  # A fault of ours: the log has it.
+SENDER_NOT_OURS: Final = "sender-not-ours"  # It comes from elsewhere, so nobody here may sign it.
+ENCRYPTED_BY_SENDER: Final = "encrypted-by-sender"
+HEADER_TOO_LARGE: Final = "header-too-large"
+NOT_FOR_HIM: Final = "encrypted-for-others"  # No certificate of the recipient is among those that open it.
+NOT_TRANSPORTABLE: Final = "content-not-transportable"  # What is inside can't travel as a message of its own.
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that can't be had. `passing`: it may be had later, without anybody doing anything about the mail."""
+
+    reason: str
+    passing: bool = False

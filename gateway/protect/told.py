@@ -1,0 +1,38 @@
+"""What `protect` did for one recipient, and why (DESIGN 15). Values, for trace, log and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """The step of the ladder that a recipient got."""
+
+    ENCRYPTED = "encrypted"
+    SIGNED = "signed"
+    BOTH = "signed-and-encrypted"
+    AS_IT_CAME = "as-it-came"  # It was encrypted when it came.
+    DECRYPTED = "decrypted"  # It came encrypted for us, and is delivered inside without.
+    WAITS = "waits"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protected:
+    """`rule` is the name of the one that asked for it, None for what a setting asks for. `reason`: why the recipient
+    got no more than that. `certificate`: SHA-256 of the one that it was encrypted for, hexadecimal.
+    """
+
+    recipient: str
+    step: Step
+    rule: str | None = None
+    reason: str | None = None
+    certificate: str | None = None
+
+    def row(self) -> dict[str, object]:
+        """As the trace has it: what is None is left out."""
+        row: dict[str, object] = {"recipient": self.recipient, "step": f"{self.step}"}
+        row |= {} if self.rule is None else {"rule": self.rule}
+        row |= {} if self.reason is None else {"reason": self.reason}
+        return row if self.certificate is None else row | {"certificate": self.certificate}

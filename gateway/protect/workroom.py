@@ -1,0 +1,54 @@
+"""Where long work on messages is done, and how much of it at once.
+
+A message is held whole, at most four times its size, while it is worked on; of long ones few are in hand at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Executor
+from contextlib import aclosing, asynccontextmanager
+from typing import Final, TypeVar
+
+from gateway.mail.message import Content
+
+ON_LOOP: Final = 64 * 1024  # Octets that are worked on at once: a change of threads takes longer.
+LARGE: Final = 1024 * 1024  # Octets; of longer messages few are in hand at a time, so that memory is bounded.
+LARGE_AT_ONCE: Final = 2
+
+_Made = TypeVar("_Made")
+
+
+class Workroom:
+    """Of one process. `executor` has the threads."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    @asynccontextmanager
+    async def room(self, size: int) -> AsyncIterator[None]:
+        """Held while a message of `size` octets is worked on."""
+        if size <= LARGE:
+            yield
+            return
+        async with self._large:
+            yield
+
+    async def run(self, size: int, work: Callable[[], _Made], *, slow: bool = False) -> _Made:
+        """What `work` makes of a message of `size` octets, on a thread where it takes long."""
+        if size <= ON_LOOP and not slow:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+async def whole(content: Content) -> bytes:
+    """The octets of a content. Raises what reading it raises."""
+    if content.inline is not None:
+        return content.inline
+    blocks = content.blocks()
+    if isinstance(blocks, AsyncGenerator):  # Left half read, it would keep its file open.
+        async with aclosing(blocks):
+            return b"".join([block async for block in blocks])
+    return b"".join([block async for block in blocks])

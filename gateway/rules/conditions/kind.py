@@ -1,0 +1,103 @@
+"""What a condition is: one entry of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from gateway.mail.address import Address
+from gateway.rules.model import Rule
+from gateway.rules.shapes import Shape
+from gateway.rules.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What was found (content: it is never logged) and where, such as `subject`."""
+
+    found: tuple[str, ...] = ()
+    where: str | None = None
+
+
+Hits = tuple[Hit, ...]
+NO: Hits = ()
+
+# An empty answer means that the condition does not hold. They may raise: then the rule could not be judged.
+Judge = Callable[[Any, View, Rule], Hits]  # Of the whole message.
+RecipientJudge = Callable[[Any, View, Address], Hits]  # Of one recipient.
+
+
+class Cost(IntEnum):
+    """What a condition has to look at; cheap ones are asked first."""
+
+    ENVELOPE = 0
+    HEADER = 1
+    STRUCTURE = 2  # The parts and their names.
+    TEXT = 3  # What the message says.
+    CONTENT = 4  # The octets of attachments, or a search of its own.
+
+
+class Place(StrEnum):
+    """A text that words and patterns are sought in."""
+
+    SUBJECT = "subject"
+    TEXT = "text"  # The subject, and every text part.
+    HEADER = "header"
+    SENDER = "sender"
+    RECIPIENT = "recipient"  # Of each recipient by himself.
+    ATTACHMENT_NAME = "attachment name"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Which one. `name`: of the header field in lower case, or the rule's `sender_location`."""
+
+    place: Place
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Words or patterns, any of them, in one text."""
+
+    text: Text
+    words: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that a message has or has not and that is quickly told: a recipient's domain, the sender's scope.
+
+    A rule with a condition of which the message has no mark is not looked at.
+    """
+
+    kind: str
+    value: str
+
+    @property
+    def is_common(self) -> bool:
+        """Whether much mail has it: a scope tells less than a domain or an address."""
+        return self.kind.endswith("scope")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionKind:
+    """One condition, which is an exception too. Exactly one of `judge`, `recipient` and `sought` is there.
+
+    `text` is a sentence for the reference. `judge` looks at the message, `recipient` at each recipient, and forks.
+    `sought` says which words or patterns have to be found where, for all rules in one pass. `marks`: one of these a
+    message must have, or the condition can't hold.
+    """
+
+    name: str
+    shape: Shape
+    text: str
+    cost: Cost
+    judge: Judge | None = None
+    recipient: RecipientJudge | None = None
+    sought: Callable[[Any, Rule], tuple[Sought, ...]] | None = None
+    marks: Callable[[Any, Rule], tuple[Mark, ...]] | None = None
+    forks: bool = False

@@ -1,0 +1,140 @@
+"""What words and patterns of all rules are in a message, found in one pass over each of its texts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gateway.mail.address import Address
+from gateway.mail.reading import Flaw
+from gateway.rules.conditions.kind import Cost, Hit, Hits, Place, Sought, Text
+from gateway.rules.matching.finder import Finder
+from gateway.rules.model import SenderLocation
+from gateway.rules.view import View
+from gateway.rules.work import Finding
+
+NOTHING: frozenset[int] = frozenset()
+
+_UNREAD_PARTS = frozenset((Flaw.DEEP, Flaw.MANY))
+_UNREAD_TEXT = frozenset((Flaw.DEEP, Flaw.MANY, Flaw.CUT))
+
+
+class Unread(Exception):
+    """There is more of the message than is read, and what was read does not decide: the rule could not be judged."""
+
+
+class Finders:
+    """One finder for each text that any rule asks about. Collects with `add`, then `compile` once."""
+
+    def __init__(self) -> None:
+        self._words: dict[Text, dict[str, int]] = {}
+        self._patterns: dict[Text, dict[str, int]] = {}
+        self.by_text: Mapping[Text, Finder] = {}
+
+    def add(self, sought: Sought) -> None:
+        """Words and patterns that have to be found."""
+        words = self._words.setdefault(sought.text, {})
+        for word in sought.words:
+            words.setdefault(word, len(words))
+        patterns = self._patterns.setdefault(sought.text, {})
+        for pattern in sought.patterns:
+            patterns.setdefault(pattern, len(patterns))
+
+    def compile(self) -> None:
+        """Make the finders. Raises re2.error."""
+        self.by_text = {text: Finder([*words], [*self._patterns[text]]) for text, words in self._words.items()}
+
+    def numbers(self, sought: Sought) -> frozenset[int]:
+        """Under which numbers its finder tells these."""
+        words, patterns = self._words[sought.text], self._patterns[sought.text]
+        found = [words[word] for word in sought.words]
+        return frozenset(found + [len(words) + patterns[pattern] for pattern in sought.patterns])
+
+
+class Sight:
+    """A view with all that was found in it so far. `reasons`: why conditions of the message hold, by their identity."""
+
+    __slots__ = ("_finders", "_hits", "reasons", "view")
+
+    def __init__(self, view: View, finders: Mapping[Text, Finder]) -> None:
+        self.view = view
+        self._finders = finders
+        self._hits: dict[Text, frozenset[int]] = {}
+        self.reasons: dict[int, tuple[Finding, ...]] = {}
+
+    def after(self, changed: Mapping[str, tuple[str, ...]]) -> Sight:
+        """The same message with these header fields changed."""
+        return Sight(self.view.after(changed), self._finders)
+
+    def hits(self, text: Text) -> frozenset[int]:
+        """What was found in that text, by the numbers of its finder."""
+        found = self._hits.get(text)
+        if found is None:
+            found = self._hits[text] = self._found(text)
+        return found
+
+    def leaves_out(self, cost: Cost) -> bool:
+        """Whether what a condition of that cost looks at was not read to its end."""
+        if cost is Cost.ENVELOPE:
+            return False
+        reading = self.view.reading
+        if cost is Cost.HEADER:
+            return reading.is_head_long
+        return not (_UNREAD_PARTS if cost is Cost.STRUCTURE else _UNREAD_TEXT).isdisjoint(reading.flaws)
+
+    def hits_of(self, recipient: Address) -> frozenset[int]:
+        """The same of one recipient's address."""
+        key = (Place.RECIPIENT, recipient.text)
+        found = self.view.remembered(key)
+        if not isinstance(found, frozenset):
+            found = self._finders[_RECIPIENT].hits(recipient.text)
+            self.view.remember(key, found)
+        return found
+
+    def shown(self, text: Text, numbers: frozenset[int], recipient: Address | None = None) -> Hits:
+        """Where these were found, and what was."""
+        finder = self._finders[text]
+        texts = [("recipient", recipient.text)] if recipient is not None else self._texts(text)
+        found: dict[str, dict[str, None]] = {}
+        for where, one in texts:
+            for number in sorted(finder.hits(one) & numbers):
+                found.setdefault(where, {}).update(dict.fromkeys(finder.shown(number, one)))
+        return tuple(Hit(tuple(every), where) for where, every in found.items())
+
+    def _found(self, text: Text) -> frozenset[int]:
+        finder = self._finders[text]
+        if text.place is not Place.TEXT:
+            return _joined(finder.hits(one) for _, one in self._texts(text))
+        below = self.view.remembered(text)  # No rule changes what the parts say.
+        if not isinstance(below, frozenset):
+            below = _joined(finder.hits(one.text) for one in self.view.texts())
+            self.view.remember(text, below)
+        return _joined((below, *(finder.hits(one) for one in self.view.subjects)))
+
+    def _texts(self, text: Text) -> Iterable[tuple[str, str]]:
+        """The texts that stand for one, each with where it stands."""
+        view = self.view
+        match text.place:
+            case Place.SUBJECT:
+                return [("subject", one) for one in view.subjects]
+            case Place.TEXT:
+                parts = [(f"{one.where}, hidden" if one.hidden else one.where, one.text) for one in view.texts()]
+                return [*(("subject", one) for one in view.subjects), *parts]
+            case Place.HEADER:
+                return [(text.name, one) for one in view.readings(text.name)]
+            case Place.SENDER:
+                return [("sender", one.text) for one in view.senders(SenderLocation(text.name))]
+            case Place.ATTACHMENT_NAME:
+                return [("attachment name", name) for one in view.attachments() for name in one.names]
+            case Place.RECIPIENT:
+                raise AssertionError("each recipient is asked by himself: hits_of")
+
+
+_RECIPIENT = Text(Place.RECIPIENT)
+
+
+def _joined(every: Iterable[frozenset[int]]) -> frozenset[int]:
+    found = NOTHING
+    for one in every:
+        if one:
+            found = found | one if found else one
+    return found

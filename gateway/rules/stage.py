@@ -1,0 +1,132 @@
+"""The stage `rules` of the pipeline: what the administrator wants done with a message (DESIGN, The one way).
+
+It has the rules decide, and makes a plan of it: the copies that go on, notices, or a refusal in the session. Mail that
+the gateway makes itself passes, but for rules that demand TLS.
+Leaves out: protecting what is marked (`gateway.protect`), and holding what is held (the queue).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from gateway.mail.envelope import Recipient
+from gateway.mail.mail import Mail
+from gateway.mail.plan import Plan
+from gateway.mail.reply import RULE_FAILED, Refused, Reply
+from gateway.rules.actions.disposition import refusal
+from gateway.rules.decide import Decided, Deciding, Engines, Helps, RulingTerms
+from gateway.rules.letterhead import Letterhead
+from gateway.rules.notices import About, Writer
+from gateway.rules.outcome import Outcome, rows
+from gateway.rules.work import Disposition
+from gateway.world.clock import Clock
+
+
+class Hands(Helps, Protocol):
+    """What the stage needs of others besides; `app` joins it."""
+
+    def refused(self, mail: Mail, recipients: tuple[Recipient, ...], reply: Reply) -> Mail | None:
+        """The report (RFC 3464) to the sender of `mail` about recipients that a rule refused; None: nobody is told."""
+
+    def submit(self, mail: Mail) -> Awaitable[str]:
+        """Take a mail of the gateway's own about a message that is not taken. Raises as the pipeline does."""
+
+    def tell(self, level: str, event: str, **facts: object) -> None:
+        """Write a line of the log."""
+
+    def count(self, name: str, labels: tuple[str, ...]) -> None:
+        """Add one to a metric."""
+
+    def observe(self, name: str, value: float) -> None:
+        """Put one value into a histogram."""
+
+
+class Ruling:
+    """Judges mail. `use` replaces the rules, all at once; what is under way ends under the old ones."""
+
+    def __init__(self, made: Engines, *, clock: Clock, hands: Hands) -> None:
+        self._clock = clock
+        self._hands = hands
+        self._decide = Deciding(hands)
+        self._engines = made
+
+    def use(self, made: Engines) -> None:
+        """Go by these from now on. `engines` makes them, on a thread: thousands of patterns take a second."""
+        self._engines = made
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is any rule at all."""
+        return self._engines.all is not None
+
+    async def __call__(self, mail: Mail) -> Plan:
+        """The copies that go on, and the notices. Raises Refused where a rule refuses or defers all of it."""
+        made = self._engines
+        engine = made.own if mail.client is None else made.all
+        if engine is None:
+            return Plan(copies=(mail,), touched=False)
+        began = self._clock.monotonic()
+        try:
+            decided = await self._decide(mail, made, engine)
+        finally:
+            self._hands.observe("rules_seconds", self._clock.monotonic() - began)
+        if not decided.judged.verdicts and len(decided.outcomes) == 1 and decided.outcomes[0].mail is mail:
+            return Plan(copies=(mail,), touched=False)
+        return await self._plan(mail, made.terms, decided)
+
+    # -- the plan -----------------------------------------------------------------------------------------------------
+
+    async def _plan(self, mail: Mail, terms: RulingTerms, decided: Decided) -> Plan:
+        outcomes = decided.outcomes
+        self._say(mail, decided)
+        deferred = next((one.work for one in outcomes if one.work.disposition is Disposition.DEFER), None)
+        if deferred is not None:  # Of a message that is not taken nothing can wait here: the client keeps all of it.
+            raise Refused(deferred.reply or RULE_FAILED)
+        copies = tuple([one.mail for one in outcomes if one.mail is not None])
+        refused = [one.work for one in outcomes if one.work.disposition is Disposition.REJECT]
+        notices = self._notices(mail, terms, outcomes)
+        if refused and not copies:
+            for notice in notices:
+                await self._hands.submit(notice)
+            raise Refused(refused[0].reply or refusal("", "5.7.1"))
+        for work in refused:
+            told = self._hands.refused(mail, work.recipients, work.reply or refusal("", "5.7.1"))
+            if told is not None:
+                notices.append(told)
+        under = [copy for notice in notices for copy in (await self(notice)).copies]
+        touched = len(copies) != 1 or copies[0] is not mail or bool(under)
+        rules = decided.judged.rows()
+        return Plan(
+            copies=copies,
+            notices=tuple(under),
+            decided={"rules": rules, "outcomes": rows(outcomes)} if rules else None,
+            touched=touched,
+        )
+
+    def _notices(self, mail: Mail, terms: RulingTerms, outcomes: tuple[Outcome, ...]) -> list[Mail]:
+        if not any(one.work.notices for one in outcomes):
+            return []
+        about = About(mail=mail, values=Letterhead(mail.message).values)
+        writer = Writer(
+            hostname=terms.hostname,
+            contact=terms.contact,
+            now=mail.received,
+            boundary=lambda text: f"=_{mail.id}_{self._hands.mark(f'notice {text}')}",
+        )
+        made: list[Mail] = []
+        for one in outcomes:
+            for wanted in one.work.notices:
+                notice = writer.notice(wanted, one.work, about, len(made) + 1)
+                if notice is not None:
+                    made.append(notice)
+        return made
+
+    def _say(self, mail: Mail, decided: Decided) -> None:
+        """Names of rules are the administrator's; what they found is content, and stands in the sealed trace alone."""
+        names = list(dict.fromkeys(name for one in decided.outcomes for name in one.rules))
+        for name in names:
+            self._hands.count("rules_matched_total", (name,))
+        if names:
+            became = sorted({f"{one.work.disposition}" for one in decided.outcomes})
+            self._hands.tell("info", "ruled", id=mail.id, rules=names, dispositions=became)

@@ -1,0 +1,43 @@
+"""Base64 in lines of 76 letters, each with its CR LF, while octets stream (RFC 2045 6.8, RFC 8551 3.1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from pybase64 import encodebytes
+
+LINE: Final = 76  # No reader takes longer ones for granted, and some refuse them.
+_LINE_OCTETS: Final = LINE // 4 * 3
+_BLOCK: Final = _LINE_OCTETS * 4096  # Octets that are written at once: what lies beside them stays small.
+
+
+class Sink(Protocol):
+    """What octets are written to, as io.BytesIO."""
+
+    def write(self, octets: bytes, /) -> int:
+        """Take them."""
+
+
+def write_base64(blocks: Iterable[bytes | memoryview], sink: Sink) -> None:
+    """Write the octets of all blocks to `sink`. The last line has its CR LF too. Nothing large is kept beside them."""
+    rest = b""
+    for block in blocks:
+        if len(rest) + len(block) < _LINE_OCTETS:
+            rest += block
+            continue
+        view = memoryview(block)
+        start = 0
+        if rest:
+            start = _LINE_OCTETS - len(rest)
+            sink.write(_lines(rest + view[:start]))
+        end = len(view) - (len(view) - start) % _LINE_OCTETS
+        for at in range(start, end, _BLOCK):
+            sink.write(_lines(view[at : min(at + _BLOCK, end)]))
+        rest = bytes(view[end:])
+    if rest:
+        sink.write(_lines(rest))
+
+
+def _lines(octets: bytes | memoryview) -> bytes:
+    return encodebytes(octets).replace(b"\n", b"\r\n")
