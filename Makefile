@@ -11,6 +11,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo /usr/bin/python3 || echo python3)
 VAR ?= var
 UNIT_JOBS ?= 2
+LONG_JOBS ?= 3
 FUZZ_SECONDS ?= 15
 
 BIN := .venv/bin
@@ -18,6 +19,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCKED := $(PIP) install --quiet --require-hashes
 PYTEST := $(BIN)/python -m pytest
 PIP_TOOLS := pip-tools==7.6.2
+
+# What is compiled is kept, whatever the environment says: the scenarios start some hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Tests get a folder for temporary files of their own, and it goes with them. Others may pass through it (0711):
 # the Postfix of the scenarios runs as a user of its own.
@@ -37,7 +41,7 @@ run: .venv/run.stamp ## Start a demo on this machine; it drops messages into var
 
 # --- testing ---
 
-test: packages .venv/test.stamp lint types layers unit-covered scenarios fuzz ## Run everything; installs what the tests need.
+test: packages .venv/test.stamp lint types layers unit-covered long ## Run everything; installs what the tests need.
 	@echo "Everything passed."
 
 check: .venv/test.stamp lint types layers unit ## The fast part: lint, types, layers, unit tests.
@@ -62,11 +66,20 @@ unit: .venv/test.stamp ## Unit tests and the tests of the house.
 unit-covered: .venv/test.stamp
 	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) --cov --cov-report=term:skip-covered tests/unit tests/house
 
+# A file is run by one process, and those files that take longest begin: the scenarios sort them. Left to itself, xdist
+# would begin with the files that have most tests.
+BY_FILE = --dist loadfile --no-loadscope-reorder
+
+# Together, as the one mostly waits and the other never does.
+.PHONY: long
+long: .venv/test.stamp
+	@$(IN_TEMPORARY_FOLDER) GATEWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) -n $(LONG_JOBS) $(BY_FILE) tests/scenarios tests/fuzz
+
 scenarios: .venv/test.stamp ## Whole processes and real peers.
-	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) --dist loadfile tests/scenarios
+	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) $(BY_FILE) tests/scenarios
 
 fuzz: .venv/test.stamp ## Any input, for FUZZ_SECONDS (15).
-	@$(IN_TEMPORARY_FOLDER) GATEWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) -n $(UNIT_JOBS) --dist loadfile tests/fuzz
+	@$(IN_TEMPORARY_FOLDER) GATEWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) -n $(UNIT_JOBS) $(BY_FILE) tests/fuzz
 
 bench: .venv/test.stamp ## Measure beside Postfix (root, some minutes); docs/performance.md explains.
 	@$(IN_TEMPORARY_FOLDER) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench

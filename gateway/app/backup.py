@@ -45,7 +45,9 @@ from gateway.world.clock import Clock
 
 # Keys of the settings whose values are files that a backup does not hold: most of them are secrets of others.
 _SECRET: Final = "secret_file"  # noqa: S105  (a key, no secret: what opens a vault; a restore makes a new one)
-_FILES: Final = frozenset({"certificate", "key", "trusted_ca", "client_certificate", "client_key", "file"})
+_FILES: Final = frozenset(
+    {"certificate", "key", "trusted_ca", "client_certificate", "client_key", "file", "trust_anchors"}
+)
 
 
 class BackupFault(Exception):

@@ -149,6 +149,7 @@ class CertificateCommands:
                 warnings.append(
                     f"{one.subject} was left out: it names no email address.{named_domains} "
                     "--address ADDRESS says for whom it is used, --domain DOMAIN that it is for everybody there"
+                    + ("; an authority, by which others are believed, is named by [smime] trust_anchors" * one.is_ca)
                 )
         if not taken:
             raise Fault(f"{file} has nothing that could be used:\n" + "\n".join(warnings[:MOST_TOLD]))

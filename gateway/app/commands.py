@@ -19,7 +19,7 @@ from gateway.storage.tracing import Traces
 from gateway.storage.writer import StorageBroken
 from gateway.world.clock import Clock, rfc3339
 
-ELSEWHERE: Final = 35.0  # Seconds until the processes of other machines know a certificate that came; certificates.LOOK.
+ELSEWHERE: Final = 35.0  # Seconds until processes of other machines know a certificate that came: certificates.LOOK.
 
 
 class Commands:
@@ -118,7 +118,7 @@ class Commands:
         return {"changed": changed, "missing": missing, "sending": sending}
 
     async def protect(self, after: float = 0.0) -> list[str]:
-        """A certificate has come: what waits for its protection is tried `after` seconds from now, where that is sooner.
+        """A certificate has come: what waits for protection is tried `after` seconds from now, where that is sooner.
 
         The ids of those. What somebody holds stays held.
         """

@@ -42,6 +42,7 @@ class HeldMail:
         self._spools = spools
         self._clock = clock
         self._wake = wake
+        self._deciding = asyncio.Lock()  # Of two officers at once the second finds what the first has left.
 
     async def answer(self, command: str, arguments: dict[str, Any]) -> Any:
         """A JSON value. Raises Fault."""
@@ -99,13 +100,20 @@ class HeldMail:
         """Release or delete: ids of what was changed, of what is not there, of what somebody has in hand."""
         if not ids and not everything:
             raise Fault("say which: ids or all")
+        async with self._deciding:
+            return await self._decide(ids or None, by, release=release)
+
+    async def _decide(self, ids: Sequence[str] | None, by: str, *, release: bool) -> dict[str, list[str]]:
         changed: list[str] = []
         busy: list[str] = []
         seen: set[str] = set()
         for spool in self._spools:
-            found = [delivery for one, delivery in await self._held(ids or None) if one is spool]
-            seen.update(name for delivery in found for name in (delivery.id, delivery.message))
+            found = await self._held_in(spool, ids)
+            names = {delivery.id for delivery in found}
             async with spool.recalled(found) as others:
+                # Whoever shares the spool may have decided while they were recalled.
+                found = [one for one in await self._held_in(spool, ids) if one.id in names]
+                seen.update(name for delivery in found for name in (delivery.id, delivery.message))
                 if release:
                     done = await spool.amend([self._released(one) for one in found], self._event(events.RELEASED, by))
                 else:
@@ -131,12 +139,12 @@ class HeldMail:
         )
 
     async def _held(self, ids: Sequence[str] | None) -> list[tuple[Spooling, Delivery]]:
-        return [
-            (spool, delivery)
-            for spool in self._spools
-            for delivery in await spool.deliveries(ids)
-            if delivery.terms.quarantine is not None and delivery.state is State.HELD
-        ]
+        return [(spool, delivery) for spool in self._spools for delivery in await self._held_in(spool, ids)]
+
+    @staticmethod
+    async def _held_in(spool: Spooling, ids: Sequence[str] | None) -> list[Delivery]:
+        found = await spool.deliveries(ids)
+        return [one for one in found if one.terms.quarantine is not None and one.state is State.HELD]
 
     async def _content(self, spool: Spooling, delivery: Delivery) -> Content:
         """Raises Fault where it can't be read."""

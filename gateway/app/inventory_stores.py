@@ -25,7 +25,10 @@ SIGNS: Final = {
 def queue(ground: Ground) -> Iterator[Row]:
     """Messages that wait: their content, addresses and replies."""
     keys, loaded = ground.sealed_under(domain.SPOOL), ground.loaded
-    what = "content, senders, recipients, replies of next hops; in clear: queue ids, sizes, times, states, connectors"
+    what = (
+        "content, what is held too, senders, recipients, replies of next hops; in clear: queue ids, sizes, times, "
+        "states, connectors"
+    )
     if loaded.is_shared:
         yield Row("Queue (PostgreSQL)", _database(loaded), what, GCM, BITS, keys, ground.stored)
         return
@@ -147,8 +150,8 @@ def settings_files(ground: Ground) -> Iterator[Row]:
     yield Row(
         "Settings",
         str(loaded.path),
-        "gateway.toml and the files it names: secrets, PINs, passwords, private keys of certificates, lists of "
-        "recipients; not encrypted",
+        "gateway.toml, transport rules and the files it names: secrets, PINs, passwords, private keys of certificates, "
+        "lists of recipients; not encrypted",
         None,
         None,
         "file mode 0600; service secrets and keys of TLS may be credentials of systemd instead",

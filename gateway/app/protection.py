@@ -109,7 +109,7 @@ class Protection:
         return self._terms().deliver_decrypted and self._is_inside(address.domain)
 
     def _is_his(self, address: Address, fingerprint: str) -> bool:
-        """Whether the certificate is used for that address; for all of its domain, where the settings let that count."""
+        """Whether the certificate is used for that address; for its whole domain, where the settings let that count."""
         known = self._certificates.selection.named(fingerprint)
         if known is None:
             return False

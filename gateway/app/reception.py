@@ -170,8 +170,8 @@ class Reception:
         return route(plan, policy.outbounds, home=policy.home, now=now, again=policy.retry.first)
 
     def _marked(self, copy: Mail) -> Mail:
-        """What waits here remembers whether it came from our side, so that it may be signed when it leaves (DKIM, S/MIME);
-        who handed it in is not kept.
+        """What waits here remembers whether it came from our side, so that it may be signed (DKIM, S/MIME) when it
+        leaves; who handed it in is not kept.
         """
         terms, stages = copy.terms, self._stages
         if copy.client is None or stages is None or (terms.wanted is None and terms.quarantine is None):

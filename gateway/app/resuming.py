@@ -21,23 +21,30 @@ from gateway.mail.message import MAX_HEAD, Content, Held, Message
 from gateway.mail.plan import Plan
 from gateway.mail.reply import Refused, Reply
 from gateway.observe import events
+from gateway.protect.notice import ENHANCED, sentence
+from gateway.protect.told import Step
 from gateway.world.clock import Clock
 
 HELD = "it is held for an officer to release"
 NOT_YET = "it could not be protected yet"
+NEVER = "it can't be protected for this recipient"
 
 
 class Resuming:
-    """`protect` is the stage, None where there is none; `leave` signs, routes and stores what is decided."""
+    """`open` and `protect` are the stages, None where there are none; `leave` signs, routes and stores what is
+    decided.
+    """
 
     def __init__(
         self,
         *,
+        open: Callable[[Mail], Awaitable[Mail]] | None = None,  # noqa: A002 - the stage's name
         protect: Callable[[Plan], Awaitable[Plan]] | None,
         leave: Callable[[Mail, Plan, bool], Awaitable[str]],
         ids: Callable[[], str],
         clock: Clock,
     ) -> None:
+        self._open = open
         self._protect = protect
         self._leave = leave
         self._ids = ids
@@ -49,11 +56,15 @@ class Resuming:
         if terms.quarantine is not None:  # Whoever made it ready was no officer.
             return fault(delivery, f"4.7.0 {HELD}", "4.7.0", HELD)
         mail = await self._mail(delivery, content)
-        plan = Plan(copies=(mail,))
         try:
+            if terms.wanted is None and self._open is not None:  # Held as it came: it may have to be decrypted still.
+                mail = await self._open(mail)
+            plan = Plan(copies=(mail,))
             if terms.wanted is not None:
                 if self._protect is None:
                     return fault(delivery, f"4.7.0 {NOT_YET}", "4.7.0", NOT_YET)
+                plan = await self._protect(plan)
+            elif mail.opened is not None and self._protect is not None:
                 plan = await self._protect(plan)
             ready = tuple(copy for copy in plan.copies if copy.terms.wanted is None)
             if ready:
@@ -90,12 +101,14 @@ class Resuming:
 def _results(delivery: Delivery, plan: Plan, id_: str) -> list[Result]:
     """By the copy in which each recipient stands; who stands in none was refused by the stage."""
     found: dict[str, Mail] = {one.address.text: copy for copy in plan.copies for one in copy.envelope.recipients}
+    reasons = _reasons(plan)
     results = []
     for target in delivery.waiting:
         copy = found.get(target.address.text)
         if copy is None:
-            words = "550 5.7.1 It can't be protected for this recipient"
-            one = Result(address=target.address, verdict=Verdict.NEVER, reply=words, enhanced="5.7.1")
+            why = reasons.get(target.address.text, NEVER)
+            words = f"550 {ENHANCED} {why}"
+            one = Result(address=target.address, verdict=Verdict.NEVER, reply=words, enhanced=ENHANCED, reason=why)
         elif copy.terms.wanted is not None:
             reason = copy.terms.reason or NOT_YET
             words = f"451 4.7.0 {reason}"
@@ -105,6 +118,16 @@ def _results(delivery: Delivery, plan: Plan, id_: str) -> list[Result]:
             one = Result(address=target.address, verdict=Verdict.SENT, reply=words, enhanced="2.0.0")
         results.append(one)
     return results
+
+
+def _reasons(plan: Plan) -> dict[str, str]:
+    """Why each one who was refused gets nothing, as the stage told the trace, in words for the sender."""
+    rows: list[dict[str, str]] = []
+    for event, facts in plan.told:
+        found = facts.get("recipients")
+        if event == events.PROTECTED and isinstance(found, list):
+            rows += [row for row in found if row.get("step") == Step.REFUSED]
+    return {row["recipient"]: sentence(row.get("rule", ""), row.get("reason", NEVER)) for row in rows}
 
 
 def _refused(address: Address, reply: Reply) -> Result:

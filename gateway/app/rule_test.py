@@ -19,6 +19,7 @@ from gateway.mail.mail import Mail
 from gateway.mail.message import Message
 from gateway.rules.conditions.attachment import attachment_rows
 from gateway.rules.decide import Decided, Deciding, RulingTerms, engines
+from gateway.rules.engine import Engine
 from gateway.rules.facts import IpAddress, Organisation
 from gateway.rules.model import RuleSet
 from gateway.rules.outcome import row
@@ -57,13 +58,11 @@ class _Helps:
         self.faults.append((rules, error))
 
 
-async def rule_test(question: Question, rules: RuleSet, organisation: Organisation, now: float) -> Decided | None:
-    """What all rules say, with the copies made; None where there is no rule. Raises Refused where an edit can't be
-    made. `now`: seconds since 1970.
+async def rule_test(question: Question, rules: RuleSet, organisation: Organisation, now: float) -> Decided:
+    """What all rules say, with the copies made; where there is no rule, that everybody gets it as it is. Raises Refused
+    where an edit can't be made. `now`: seconds since 1970.
     """
     made = engines(RulingTerms(rules=rules, organisation=organisation, hostname="gateway.invalid"))
-    if made.all is None:
-        return None
     held = question.message.content.inline or b""
     client = None
     if question.client is not None:
@@ -80,7 +79,7 @@ async def rule_test(question: Question, rules: RuleSet, organisation: Organisati
         message=question.message,
         client=client,
     )
-    return await Deciding(_Helps(question.internal))(mail, made, made.all, explain=True)
+    return await Deciding(_Helps(question.internal))(mail, made, made.all or Engine(rules), explain=True)
 
 
 def organisation_of(loaded: Loaded) -> Organisation:
@@ -115,23 +114,19 @@ def _one_of(domains: set[str]) -> Callable[[str], bool]:
     return lambda domain: domain in domains
 
 
-def answer(decided: Decided | None, names: Sequence[str | None] | None) -> dict[str, Any]:
+def answer(decided: Decided, names: Sequence[str | None] | None) -> dict[str, Any]:
     """The JSON value of the contract. `names`: the files that copies were written to, None where there is none."""
-    if decided is None:
-        return {"rules": [], "outcomes": [], "facts": {"attachments": []}}
     shown = names or [None] * len(decided.outcomes)
     outcomes = [row(one, name) for one, name in zip(decided.outcomes, shown, strict=True)]
     attachments = [dict(one) for one in attachment_rows(decided.judged.view)]
     return {"rules": decided.judged.rows(), "outcomes": outcomes, "facts": {"attachments": attachments}}
 
 
-def write(decided: Decided | None, folder: Path) -> list[str | None]:
+def write(decided: Decided, folder: Path) -> list[str | None]:
     """Write each copy into `folder`, as `out-1.eml` and so on; their names, None for outcomes without one. Raises
     OSError.
     """
     names: list[str | None] = []
-    if decided is None:
-        return names
     folder.mkdir(parents=True, exist_ok=True)
     for one in decided.outcomes:
         if one.mail is None:

@@ -55,7 +55,9 @@ def internal(loaded: Loaded) -> Callable[[str], bool]:
 
 
 class TransportRules:
-    """`settings`, `policy` give those of the moment; `submit` takes a mail of the gateway's own under its queue id."""
+    """`settings`, `policy` give those of the moment; `submit` takes a mail of the gateway's own under its queue id;
+    `sealed` encrypts one.
+    """
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class TransportRules:
         is_ours: Callable[[Client | None, str | None], bool],
         is_sure: Callable[[Mail], bool],
         submit: Callable[[Mail], Awaitable[str]],
+        sealed: Callable[[Mail], Awaitable[Mail | None]],
         ids: Callable[[], str],
         clock: Clock,
         log: Log,
@@ -76,6 +79,7 @@ class TransportRules:
         self._is_ours = is_ours
         self._is_sure = is_sure
         self._submit = submit
+        self._sealed = sealed
         self._ids = ids
         self._log = log
         self._metrics = metrics
@@ -185,6 +189,10 @@ class TransportRules:
         )
         return _under(made, mail.id)
 
+    def sealed(self, mail: Mail) -> Awaitable[Mail | None]:
+        """See `Hands`."""
+        return self._sealed(mail)
+
     def submit(self, mail: Mail) -> Awaitable[str]:
         """See `Hands`."""
         return self._submit(_under(mail, self._ids()))
@@ -203,4 +211,4 @@ class TransportRules:
 
 
 def _under(mail: Mail, id_: str) -> Mail:
-    return Mail(id=id_, received=mail.received, envelope=mail.envelope, message=mail.message)
+    return Mail(id=id_, received=mail.received, envelope=mail.envelope, message=mail.message, terms=mail.terms)

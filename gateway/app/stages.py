@@ -78,6 +78,7 @@ class Stages:
             is_ours=self.is_ours,
             is_sure=self.protection.is_sure,
             submit=submit,
+            sealed=self.protection.protecting.sealed,
             ids=ids,
             clock=clock,
             log=log,
@@ -144,6 +145,11 @@ class Stages:
     def again(self) -> Callable[[Plan], Awaitable[Plan]]:
         """The same for a stored copy that waits."""
         return self.protection.again
+
+    @property
+    def open_again(self) -> Callable[[Mail], Awaitable[Mail]]:
+        """`open` for a stored mail that was released."""
+        return self.protection.opening.again
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -290,7 +290,7 @@ class Supervisor:
             self._log.tell("info", "reloaded")
             opened = [f"listening on {name}" for name in self._doors if name not in before]
             closed = [f"no longer listening on {name}" for name in before if name not in self._doors]
-            return {"changed": [*opened, *closed]}
+            return {"changed": [*opened, *closed], "warnings": [str(fault) for fault in faults]}
 
     def _check_lasting(self, new: Loaded) -> None:
         """What can't change while the gateway runs."""

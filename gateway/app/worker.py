@@ -225,6 +225,7 @@ class Worker:
             hostname=terms.hostname,
             ids=self._new_id,
             resume=Resuming(
+                open=stages.open_again,
                 protect=stages.again,
                 leave=lambda mail, plan, sign: self._reception.pipeline.leave(mail, plan, sign),
                 ids=self._new_id,

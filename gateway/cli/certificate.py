@@ -74,7 +74,9 @@ def import_(
                 _told(one)
             if tried := answer.get("tried"):
                 words = count(len(tried), "delivery", "deliveries")
-                say(f"Tried again: {words} that waited for S/MIME ({some(tried)}); gateway queue list shows what stays.")
+                say(
+                    f"Tried again: {words} that waited for S/MIME ({some(tried)}); gateway queue list shows what stays."
+                )
         for warning in answer["warnings"]:
             complain(f"warning: {warning}")
 

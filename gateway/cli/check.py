@@ -10,7 +10,7 @@ from gateway.cli.words import count, plain
 
 
 def check(config: Config = None, as_json: Json = False) -> None:
-    """Tell every fault of the settings: file, key, what was found, what would be right."""
+    """Tell every fault of the settings and the rules: file, line or key, what was found, what would be right."""
     from gateway.app.check import check as judge
     from gateway.settings.fault import errors
     from gateway.settings.load import BadSettings, find

@@ -163,7 +163,7 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Delete held mail for good; nobody is told."""
-    if not yes and not reach(context).terminal():
+    if (ids or everything) and not yes and not reach(context).terminal():
         raise typer.BadParameter("deleting asks first, and here is no terminal to ask at; say --yes")
     _decide(context, "delete", "Deleted", ids, everything, config, as_json, ask=not yes)
 

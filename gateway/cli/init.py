@@ -83,7 +83,7 @@ def _tell(made: Made) -> None:
     line("  data/         ", "mail on its way, sealed with those keys")
     if made.outbox is not None:
         line("  outbox/       ", "here every message that leaves becomes a file; --next-hop sends it on instead")
-    line("  rules/        ", "for transport rules, which a later version brings")
+    line("  rules/        ", "transport rules: what becomes of a message by what it is; rules/README.md says how")
     where = " and ".join(made.listen)
     goes = f"goes on to {made.next_hop}" if made.next_hop else "lands in outbox/"
     say(f"It will take mail from this machine at {where}; what it takes {goes}.")

@@ -10,7 +10,7 @@ from gateway.cli import vault_words
 from gateway.cli.complaint import complain
 from gateway.cli.output import Config, Json, say, table, value
 from gateway.cli.reach import reach, speaking
-from gateway.cli.vault_words import FromFile, FromInput, FromTerminal, Name, SecretFile, Vault
+from gateway.cli.vault_words import FromFile, FromInput, FromTerminal, Name, SecretFile, Vault, Wanted
 from gateway.cli.words import moment, plain
 
 app = typer.Typer(name="protector", help="What opens a vault in a file.", no_args_is_help=True)
@@ -59,15 +59,8 @@ def add(
 ) -> None:
     """Let one thing more open a vault. A vault that lies in clear is sealed by its first protector."""
     with speaking():
-        added, next_ = vault_words.add(
-            vault_words.custodian(context, config),
-            vault,
-            name=name,
-            secret_file=secret_file,
-            from_terminal=passphrase,
-            from_input=passphrase_stdin,
-            from_file=passphrase_file,
-        )
+        wanted = Wanted(name, secret_file, passphrase, passphrase_stdin, passphrase_file)
+        added, next_ = wanted.add(vault_words.custodian(context, config), vault)
         vault_words.warn(added.fault)
         if as_json:
             value({"vault": vault, "name": added.name, "kind": str(added.kind), "sealed": added.sealed})

@@ -10,7 +10,7 @@ import typer
 from gateway.cli import vault_words
 from gateway.cli.output import Config, Json, say, value
 from gateway.cli.reach import reach, speaking
-from gateway.cli.vault_words import FromFile, FromInput, FromTerminal, Name, SecretFile, Vault
+from gateway.cli.vault_words import FromFile, FromInput, FromTerminal, Name, SecretFile, Vault, Wanted, hidden
 from gateway.cli.words import moment, plain
 
 if TYPE_CHECKING:
@@ -96,18 +96,11 @@ def open_(
     with speaking():
         keeper = vault_words.custodian(context, config)
         given = _given(context, keeper, vault, key)
+        wanted = Wanted(name, secret_file, passphrase, passphrase_stdin, passphrase_file)
         sentences: list[str] = []
 
         def make(opened: Custodian) -> Added:
-            added, sentence = vault_words.add(
-                opened,
-                vault,
-                name=name,
-                secret_file=secret_file,
-                from_terminal=passphrase,
-                from_input=passphrase_stdin,
-                from_file=passphrase_file,
-            )
+            added, sentence = wanted.add(opened, vault)
             sentences.append(sentence)
             return added
 
@@ -133,17 +126,12 @@ def _given(context: typer.Context, keeper: Custodian, vault: str, key: Path | No
 
     terminal = reach(context).terminal()
     if key is not None:
-        return given_key(key, (lambda: _prompt("Passphrase of the private key").encode()) if terminal else None)
+        return given_key(key, (lambda: hidden("Passphrase of the private key").encode()) if terminal else None)
     if not terminal:
         lines = vault_words.read_lines()
         return given_text(keeper.asks_for(vault, " ".join(lines))[0], lines)
     kind, count = keeper.asks_for(vault)
-    first = _prompt("Recovery key (48 digits)" if kind is Kind.RECOVERY_KEY else f"Share 1 of {count}")
+    first = hidden("Recovery key (48 digits)" if kind is Kind.RECOVERY_KEY else f"Share 1 of {count}")
     kind, count = keeper.asks_for(vault, first)
     others = range(2, count + 1 if kind is Kind.SHARES else 2)
-    return given_text(kind, [first, *(_prompt(f"Share {number} of {count}") for number in others)])
-
-
-def _prompt(text: str) -> str:
-    answer: str = typer.prompt(text, hide_input=True, err=True)
-    return answer
+    return given_text(kind, [first, *(hidden(f"Share {number} of {count}") for number in others)])

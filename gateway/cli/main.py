@@ -96,9 +96,9 @@ def _command_line() -> typer.Typer:
     # A line each: the help of a command says more.
     for panel, name, short, command in (
         (START, "init", "Make a folder with settings, keys and certificates.", init.init),
-        (START, "check", "Name every fault in the settings.", check.check),
+        (START, "check", "Name every fault in settings and rules.", check.check),
         (START, "serve", "Start the gateway; it stays in the foreground.", _serve),
-        (START, "reload", "Take the settings anew, without losing a connection.", reload.reload),
+        (START, "reload", "Take settings and rules anew, without losing a connection.", reload.reload),
         (WATCH, "status", "What runs, what waits, what needs attention.", status.status),
         (WATCH, "send", "Send a test message and tell what became of it.", send.send),
         (WATCH, "trace", "Tell the story of a message.", trace.trace),

@@ -171,7 +171,7 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Delete deliveries for good; nobody is told."""
-    if not yes and not reach(context).terminal():
+    if (ids or domain or everything) and not yes and not reach(context).terminal():
         raise typer.BadParameter("deleting asks first, and here is no terminal to ask at; say --yes")
     _change(context, "delete", "Deleted", ids, domain, everything, config, as_json, ask=not yes)
 

@@ -11,7 +11,7 @@ from gateway.cli.words import plain
 
 
 def reload(context: typer.Context, config: Config = None, as_json: Json = False) -> None:
-    """Take the settings anew without losing a connection; a fault in them changes nothing."""
+    """Take settings and rules anew without losing a connection; a fault in them changes nothing."""
     with speaking():
         there = console(context, config)
         if not there.serving:
@@ -21,6 +21,8 @@ def reload(context: typer.Context, config: Config = None, as_json: Json = False)
         if as_json:
             value(answer)
             return
-        say("The settings were taken anew, and hold from now on.")
+        for warning in answer.get("warnings", ()):
+            complain(warning)
+        say("Settings and rules were taken anew, and hold from now on.")
         for change in answer["changed"]:
             say(f"  {plain(change)}")

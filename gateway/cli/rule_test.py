@@ -146,7 +146,10 @@ def _show(found: dict[str, Any]) -> None:
             if "error" in verdict:
                 said = "error"
             why = [_why(one) for one in (verdict["unless"] or verdict["because"])]
-            rows.append((plain(rule["name"]), rule["mode"], plain(address), said, "; ".join(why) or "-"))
+            words = "; ".join(why) or "-"
+            if said == "no" and why:  # Else it reads as the reason for the no.
+                words = f"only this holds: {words}"
+            rows.append((plain(rule["name"]), rule["mode"], plain(address), said, words))
     if rows:
         print()
         table(("Rule", "Mode", "Recipient", "Matches", "Why"), rows)

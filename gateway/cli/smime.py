@@ -75,6 +75,7 @@ _REASONS = {
     "content-broken": "what was decrypted is no whole message; somebody may have changed it",
     "content-damaged": "the content or its key is damaged",
     "content-missing": "nothing is inside",
+    "compressed": "it is compressed (RFC 3274), which is not opened here",
     "content-type-unknown": "it is of a kind that is not opened here",
     "not-the-whole-message": "it is one part beside others, and such a part is never opened",
     "too-many-layers": "there are too many layers",
@@ -267,6 +268,8 @@ def _row(layer: Layer) -> tuple[str, str, str, str, str]:
     from gateway.mail.opened import LayerKind
 
     why = "" if layer.reason is None else _REASONS.get(layer.reason, layer.reason)
+    if layer.kind is LayerKind.ENVELOPED and layer.ok and layer.reason == "weak-algorithm":
+        why = "its cipher is weak: others may have read it"
     if layer.kind is LayerKind.ENVELOPED:
         result = "opened" if layer.ok else "closed"
         return "encrypted", result, plain(layer.recipient or "-"), plain(layer.algorithm or "-"), why

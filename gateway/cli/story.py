@@ -115,7 +115,7 @@ def _opened(event: Facts) -> str:
             told.append(f"signed by {plain(one.get('signer') or 'somebody')}: {plain(one.get('status') or '-')}{why}")
         elif one.get("ok"):
             how = plain(one.get("algorithm") or "an unnamed cipher")
-            told.append(f"encrypted with {how}, opened with the key of {plain(one.get('recipient') or '-')}")
+            told.append(f"encrypted with {how}, opened with the key of {plain(one.get('recipient') or '-')}{why}")
         else:
             told.append(f"encrypted, not opened{why}")
     return f"S/MIME: {'; '.join(told)}"
@@ -129,7 +129,9 @@ def _protected(event: Facts) -> str:
     told = []
     for (step, rule, reason), people in groups.items():
         by = f", by the rule {plain(rule)}" if rule else ""
-        told.append(f"{plain(step).replace('-', ' ')} for {_addresses(people)}{by}{f': {lack(reason)}' if reason else ''}")
+        told.append(
+            f"{plain(step).replace('-', ' ')} for {_addresses(people)}{by}{f': {lack(reason)}' if reason else ''}"
+        )
     return f"Protection: {'; '.join(told)}"
 
 

@@ -60,7 +60,10 @@ def trace(
         elif not identity and not message_id:
             say("No message of that is in the trace. To see all of the last days: gateway trace --since 7d")
         if not stories and (identity or message_id):
-            complain(f"no message {identity or message_id} is in the trace; to search: gateway trace --to ADDRESS")
+            complain(
+                f"no message {identity or message_id} is in the trace; to search: gateway trace --to ADDRESS. "
+                "What was refused in the session is not traced: the log has it under its id"
+            )
             raise typer.Exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -42,32 +43,39 @@ def custodian(context: typer.Context, config: Path | None) -> Custodian:
 
 def typed(vault: str) -> bytes:
     """The passphrase that opens the vault, from the person at the terminal."""
-    answer: str = typer.prompt(f"Passphrase of vault {vault}", hide_input=True, err=True)
-    return answer.encode("utf-8", "surrogateescape")
+    return hidden(f"Passphrase of vault {vault}").encode("utf-8", "surrogateescape")
 
 
-def add(
-    keeper: Custodian,
-    vault: str,
-    *,
-    name: str | None,
-    secret_file: Path | None,
-    from_terminal: bool,
-    from_input: bool,
-    from_file: Path | None,
-) -> tuple[Added, str]:
-    """The protector that the options ask for, and a sentence on what to do with it. Exits with 2 for none or two."""
-    if sum((secret_file is not None, from_terminal, from_input, from_file is not None)) != 1:
-        raise typer.BadParameter(
-            "right would be one of --secret-file FILE, --passphrase, --passphrase-stdin, --passphrase-file FILE"
-        )
-    if secret_file is not None:
-        added, made = keeper.add_secret(vault, secret_file, name)
-        where = f"Its secret {'was made: it lies' if made else 'lies'} in {secret_file}."
-        return added, f"{where} Name it in [[vaults]] of gateway.toml: secret_file, or secret_credential for systemd."
-    passphrase = _passphrase(from_input, from_file)
-    words = "gateway serve asks for it at its terminal, where [[vaults]] names neither secret nor passphrase_file."
-    return keeper.add_passphrase(vault, passphrase, name), words
+def hidden(question: str) -> str:
+    """What the person at the terminal answers, unseen."""
+    answer: str = typer.prompt(question, hide_input=True, err=True)
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The protector that the options of a command ask for."""
+
+    name: str | None
+    secret_file: Path | None
+    from_terminal: bool
+    from_input: bool
+    from_file: Path | None
+
+    def add(self, keeper: Custodian, vault: str) -> tuple[Added, str]:
+        """The protector, and a sentence on what to do with it. Exits with 2 where the options ask for none or two."""
+        if sum((self.secret_file is not None, self.from_terminal, self.from_input, self.from_file is not None)) != 1:
+            raise typer.BadParameter(
+                "right would be one of --secret-file FILE, --passphrase, --passphrase-stdin, --passphrase-file FILE"
+            )
+        if self.secret_file is not None:
+            added, made = keeper.add_secret(vault, self.secret_file, self.name)
+            where = f"Its secret {'was made: it lies' if made else 'lies'} in {self.secret_file}."
+            words = "Name it in [[vaults]] of gateway.toml: secret_file, or secret_credential for systemd."
+            return added, f"{where} {words}"
+        passphrase = _passphrase(self.from_input, self.from_file)
+        words = "gateway serve asks for it at its terminal, where [[vaults]] names neither secret nor passphrase_file."
+        return keeper.add_passphrase(vault, passphrase, self.name), words
 
 
 def warn(fault: str | None) -> None:

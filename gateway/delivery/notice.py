@@ -59,7 +59,8 @@ class Notices:
         if not wanted:
             return None
         head, whole = await _head(content)
-        if delivery.terms.wanted is not None:  # What had to be protected does not go back in clear, whatever RET said.
+        # What had to be protected does not go back in clear, whatever RET said; nor what left over TLS or not at all.
+        if delivery.terms.wanted is not None or delivery.terms.require_tls:
             whole = False
         id_ = self._ids()
         mail = build(

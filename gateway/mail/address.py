@@ -9,6 +9,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from unicodedata import normalize
 
 MAX_PATH = 256  # RFC 5321 4.5.3.1.3, with the angle brackets
 MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1
@@ -17,6 +18,7 @@ MAX_DOMAIN = 255  # RFC 5321 4.5.3.1.2
 _ATEXT = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff"
 _DOT_STRING = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*")
 _QUOTED = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u0080-\U0010ffff]|\\[\x20-\x7e])*"')
+_ESCAPED = re.compile(r"\\(.)")
 _LABEL = r"(?:[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\-_\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff])?)"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _LITERAL = re.compile(r"\[(?:IPv6:([0-9A-Fa-f:.]+)|([0-9.]+))\]")
@@ -39,6 +41,20 @@ class Address:
     def local(self) -> str:
         """The local part as it came, quotes included."""
         return self.text[: self.text.rfind("@")] if self.domain else self.text
+
+    @property
+    def who(self) -> str:
+        """The address as recipients and senders are compared, since one person's may be written in several ways: no
+        mail system that we know tells two apart by the case of letters, by quotes that need not be there (RFC 5321
+        4.1.2), or by how an accented letter is composed (RFC 6532 3.1).
+        """
+        local = self.local
+        if local.startswith('"'):
+            bare = _ESCAPED.sub(r"\1", local[1:-1])
+            local = bare if _DOT_STRING.fullmatch(bare) else f'"{bare}"'
+        if not local.isascii():
+            local = normalize("NFC", normalize("NFC", local).lower())
+        return f"{local.lower()}@{self.domain}"
 
     @property
     def is_ascii(self) -> bool:

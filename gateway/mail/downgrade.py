@@ -6,6 +6,7 @@ fields beyond ASCII are the matter of SMTPUTF8. Leaves out: binary content (RFC 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -52,9 +53,9 @@ _FOREIGN: Final = {b"signed": Obstacle.SIGNED, b"encrypted": Obstacle.ENCRYPTED}
 _DEAR = 0.25  # Up to here text stays readable in quoted-printable; beyond it base64 is shorter too (it adds 37 of 100).
 
 
-def downgrade(walked: Walked) -> Downgrade:
-    """What to edit. Raises Unconvertible."""
-    if walked.is_seven_bit:
+def downgrade(walked: Walked, also: Collection[int] = ()) -> Downgrade:
+    """What to edit. `also`: places of leaf parts to encode whatever octets they hold. Raises Unconvertible."""
+    if walked.is_seven_bit and not also:
         return Downgrade()
     if walked.flaw is not None:
         raise Unconvertible(Obstacle.BROKEN, walked.flaw)
@@ -63,7 +64,7 @@ def downgrade(walked: Walked) -> Downgrade:
     chosen: dict[int, Encoding] = {}
     touched: set[int] = set()  # Parts that hold something converted, themselves included.
     for place, part in enumerate(walked.parts):
-        if part.beyond:
+        if part.beyond or place in also:
             chosen[place] = _encoding(part, walked.line_of(place))
             at: int | None = place
             while at is not None and at not in touched:

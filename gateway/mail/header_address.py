@@ -19,10 +19,22 @@ _LITERAL = re.compile(r"\[[^\[\]\\]*\]")
 _ROUTE = re.compile(r"@[^\s,@]+(?:,@[^\s,@]+)*")
 _ENDS = frozenset("<>,:;")
 _SIGNS = frozenset("<>,:;@")
+# One address as nearly all fields have it: `a@b`, `<a@b>`, or a display name in front, of atoms and quoted strings.
+# What it fits has one meaning, the one that `_read` finds too, in a tenth of the time.
+_ATOM = r'[^\s()<>\[\]:;@\\,"]++'
+_SIMPLE = re.compile(
+    rf'[ \t\r\n]*+(?:(?:{_ATOM}|"[^"\\]*+"|[ \t\r\n])*+<({_ATOM}@{_ATOM})>|({_ATOM}@{_ATOM}))[ \t\r\n]*+'
+)
 
 
 def mailboxes(value: bytes) -> tuple[Address, ...]:
     """The addresses of a field's value, folded or not, in order. Raises BadAddress."""
+    if value.isascii() and (simple := _SIMPLE.fullmatch(value.decode("ascii"))) is not None:
+        return (parse_address(simple[1] or simple[2]),)
+    return _read(value)
+
+
+def _read(value: bytes) -> tuple[Address, ...]:
     # What is not UTF-8 may stand in a display name or a comment; as part of an address it is nobody's.
     words = _words(value.decode("utf-8", "surrogateescape"))
     found: list[Address] = []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+COMPRESSED: Final = "compressed"  # The reason of a layer that hides nothing: CMS that is compressed (RFC 3274).
 
 
 class LayerKind(StrEnum):
@@ -26,7 +29,8 @@ class Layer:
     """One layer, or one signature of a signed one. `reason` is None where all is well.
 
     Of an enveloped layer: `ok`, `recipient` (the address of the certificate that opened it, else its subject),
-    `algorithm` as `aes256-cbc`. Of a signed one: `status`, `signer` (the certificate's address, else its subject).
+    `algorithm` as `aes256-cbc`; one that opened has a reason where its cipher is weak. Of a signed one: `status`,
+    `signer` (the certificate's address, else its subject).
     """
 
     kind: LayerKind
@@ -36,6 +40,11 @@ class Layer:
     status: SignatureStatus | None = None
     signer: str | None = None
     reason: str | None = None
+
+    @property
+    def hides(self) -> bool:
+        """Whether it keeps from others what is inside."""
+        return self.kind is LayerKind.ENVELOPED and self.reason != COMPRESSED
 
     def row(self) -> dict[str, object]:
         """As `gateway smime open --json` prints it."""
@@ -49,9 +58,9 @@ class Layer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """`layers` outermost first. `openers`: of each enveloped layer that was opened, the fingerprints (SHA-256,
-    hexadecimal) of all certificates of ours for which it was encrypted. `octets`: the message as its reader sees it, header section of the outer one with the
-    innermost MIME entity; None where a layer could not be opened, or where what is inside must not be read (a broken
-    structure, or a part that is not the whole message).
+    hexadecimal) of all certificates of ours for which it was encrypted. `octets`: the message as its reader sees it,
+    header section of the outer one with the innermost MIME entity; None where a layer could not be opened, or where
+    what is inside must not be read (a broken structure, or a part that is not the whole message).
     """
 
     layers: tuple[Layer, ...]

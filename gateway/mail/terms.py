@@ -45,6 +45,11 @@ class Wanted:
     otherwise: Otherwise = Otherwise.REJECT
     template: str | None = None
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether the content is to be read by its recipients alone; a signature leaves it in clear."""
+        return self.smime is not Smime.SIGN
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:

@@ -60,8 +60,28 @@ class Opening:
         """The mail with `opened`, and an Authentication-Results field for its signatures. Raises Refused where a key of
         ours can't be had now; what reading a content raises.
         """
-        if mail.client is None or not self._opener.is_on or not looks_like_smime(mail.message):
+        opened = None if mail.client is None else await self._found(mail)
+        if opened is None:
             return mail
+        for layer in opened.layers:
+            self._count("smime_layers_total", (f"{layer.kind}", _result(layer.ok, layer.status)))
+        mail = replace(mail, opened=opened)
+        if self._is_ours(mail.client, mail.connector):
+            return mail
+        octets = field(self._authserv_id(), opened)
+        return mail.topped(octets) if octets else mail
+
+    async def again(self, mail: Mail) -> Mail:
+        """The same for a stored mail that goes on now: what was found is not kept with it. Its field stands there, and
+        it was counted. Raises likewise.
+        """
+        opened = await self._found(mail)
+        return mail if opened is None else replace(mail, opened=opened)
+
+    async def _found(self, mail: Mail) -> Opened | None:
+        """What is inside; None where it is no S/MIME. Raises Refused."""
+        if not self._opener.is_on or not looks_like_smime(mail.message):
+            return None
         content = mail.message.content
         try:
             async with self._work.room(content.size):
@@ -72,16 +92,8 @@ class Opening:
         except Exception as error:  # noqa: BLE001 - whatever a hostile message sets off: it is judged as it is
             # What the libraries say may hold content: its kind alone is told.
             self._tell("error", "opening_failed", id=mail.id, error=type(error).__name__)
-            return mail
-        if opened is None or not opened.layers:
-            return mail
-        for layer in opened.layers:
-            self._count("smime_layers_total", (f"{layer.kind}", _result(layer.ok, layer.status)))
-        mail = replace(mail, opened=opened)
-        if self._is_ours(mail.client, mail.connector):
-            return mail
-        octets = field(self._authserv_id(), opened)
-        return mail.topped(octets) if octets else mail
+            return None
+        return opened if opened is not None and opened.layers else None
 
 
 def looks_like_smime(message: Message) -> bool:

@@ -13,6 +13,7 @@ RIGHTS_NOT_BUILT: Final = "rights-not-built"  # The rule wants rights, and the g
 SEALING_FAILED: Final = "sealing-failed"  # A fault of ours: the log has it.
 SENDER_NOT_OURS: Final = "sender-not-ours"  # It comes from elsewhere, so nobody here may sign it.
 ENCRYPTED_BY_SENDER: Final = "encrypted-by-sender"
+TOO_MANY_COPIES: Final = "too-many-copies"  # So large a message is made for a few blind recipients at a time.
 HEADER_TOO_LARGE: Final = "header-too-large"
 NOT_FOR_HIM: Final = "encrypted-for-others"  # No certificate of the recipient is among those that open it.
 NOT_TRANSPORTABLE: Final = "content-not-transportable"  # What is inside can't travel as a message of its own.

@@ -47,9 +47,9 @@ class Sealing:
 def sealed(mail: Mail, octets: bytes, recipients: tuple[Recipient, ...]) -> Mail:
     """The copy of these recipients, whose octets are protected now."""
     message = Message(octets[:MAX_HEAD], Held(octets))
-    # What is sealed has seven bits; of the header section, which stays outside, that is not sure.
-    plain = message.header_section().isascii()
-    envelope = replace(mail.envelope, recipients=recipients, body=Body.SEVEN_BIT if plain else mail.envelope.body)
+    # Not sure of the header section, which stays outside, nor of a foreign signature that was signed once more.
+    body = Body.SEVEN_BIT if octets.isascii() else Body.EIGHT_BIT_MIME
+    envelope = replace(mail.envelope, recipients=recipients, body=body)
     return replace(mail, message=message, envelope=envelope, terms=given(mail), opened=None)
 
 

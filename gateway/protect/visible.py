@@ -29,8 +29,8 @@ def visible(message: Message) -> frozenset[str]:
 
 
 def who(address: Address) -> str:
-    """An address as it is compared: no mail system that we know tells two people apart by the case of letters."""
-    return f"{address.local.lower()}@{address.domain}"
+    """An address as it is compared."""
+    return address.who
 
 
 def authors(message: Message, sender: Address | None) -> tuple[Address, ...]:

@@ -6,9 +6,9 @@ A message is held whole, at most four times its size, while it is worked on; of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Final, TypeVar
 
 from gateway.mail.message import Content
@@ -16,6 +16,7 @@ from gateway.mail.message import Content
 ON_LOOP: Final = 64 * 1024  # Octets that are worked on at once: a change of threads takes longer.
 LARGE: Final = 1024 * 1024  # Octets; of longer messages few are in hand at a time, so that memory is bounded.
 LARGE_AT_ONCE: Final = 2
+_OPEN: Final[AbstractAsyncContextManager[None]] = nullcontext()
 
 _Made = TypeVar("_Made")
 
@@ -27,14 +28,9 @@ class Workroom:
         self._executor = executor
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    @asynccontextmanager
-    async def room(self, size: int) -> AsyncIterator[None]:
-        """Held while a message of `size` octets is worked on."""
-        if size <= LARGE:
-            yield
-            return
-        async with self._large:
-            yield
+    def room(self, size: int) -> AbstractAsyncContextManager[None]:
+        """To be held while a message of `size` octets is worked on."""
+        return self._large if size > LARGE else _OPEN
 
     async def run(self, size: int, work: Callable[[], _Made], *, slow: bool = False) -> _Made:
         """What `work` makes of a message of `size` octets, on a thread where it takes long."""

@@ -17,6 +17,7 @@ from gateway.mail.mail import Mail
 from gateway.mail.message import Content, Message
 from gateway.mail.reading import Reading, read
 from gateway.mail.reply import Refused
+from gateway.mail.terms import PLAIN
 from gateway.rules.actions.disposition import refusal
 from gateway.rules.copies import distinct, is_going, spared
 from gateway.rules.engine import Engine
@@ -148,6 +149,8 @@ class Deciding:
         self, mail: Mail, engines: Engines, judged: Judged, octets: bytes | None
     ) -> tuple[Outcome, ...]:
         """What becomes of each fork. `octets` is the whole message, where it is at hand."""
+        if not judged.verdicts and not judged.failures:  # No rule concerns it, as most mail.
+            return (Outcome(judged.works[0], mail),)
         works = distinct(merged(judged.works))
         if not any(is_going(work) and (work.edits or work.disclaimers) for work in works):
             return tuple([Outcome(work, _copy(mail, work, mail.message) if is_going(work) else None) for work in works])
@@ -213,6 +216,8 @@ def _forks(work: Work, done: Rewritten) -> tuple[Work, ...]:
 def _copy(mail: Mail, work: Work, message: Message, eight_bit: bool = False) -> Mail:
     """The mail for this fork; the very same where nothing is other than it came."""
     envelope, terms = mail.envelope, work.terms
+    if mail.terms is not PLAIN:  # A mail of the gateway's own, which has terms already: they are never made less.
+        terms = replace(mail.terms, require_tls=mail.terms.require_tls or terms.require_tls)
     if message is mail.message and terms == mail.terms and work.recipients == envelope.recipients:
         return mail
     international = any(not one.address.is_ascii for one in work.recipients)

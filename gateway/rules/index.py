@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.mail.envelope import Recipient
-from gateway.rules.conditions.kind import Cost, Mark, Place, Text
+from gateway.rules.conditions.kind import ConditionKind, Cost, Mark, Place, Text
 from gateway.rules.conditions.recipient import marks_of as recipient_marks
 from gateway.rules.conditions.sender import marks_of as sender_marks
 from gateway.rules.sight import Sight
 from gateway.rules.trial import Asked, Trial
-
 
 # What has to be read for a text.
 COSTS: Final = {
@@ -69,6 +68,10 @@ class Index:
                 self._behind_question(place, one, one.question)
             else:
                 self._always.append(place)
+        by_kind: dict[str, list[_Question]] = {}
+        for each in self._questions.values():
+            by_kind.setdefault(each.asked.kind.name, []).append(each)
+        self._by_kind = tuple(by_kind.values())
         guards = [one.guard for one in self._gates.values()] + [one.guard for one in self._questions.values()]
         marks = [*self._by_mark, *(mark for guard in guards for mark in guard or ())]
         kinds = dict.fromkeys(mark.kind for mark in marks)
@@ -115,15 +118,12 @@ class Index:
             for number in hits:
                 if (behind := gate.rules.get(number)) is not None:
                     found.update(behind)
-        for question in self._questions.values():
-            if question.guard is not None and not unsure and question.guard.isdisjoint(marks):
-                continue
-            try:
-                holds = question.asked.holds(sight)
-            except Exception:  # noqa: BLE001 - likewise
-                holds = True
-            if holds:
-                found.update(question.places)
+        for questions in self._by_kind:
+            some = [one for one in questions if one.guard is None or unsure or not one.guard.isdisjoint(marks)]
+            if some and not _lacks(some[0].asked.kind, sight):
+                for question in some:
+                    if _may_hold(question.asked, sight):
+                        found.update(question.places)
         return found
 
     def _marks(self, sight: Sight, recipients: Iterable[Recipient]) -> tuple[set[Mark], frozenset[str]]:
@@ -144,6 +144,21 @@ class Index:
             except Exception:  # noqa: BLE001 - likewise
                 unsure.append(kind)
         return marks, frozenset(unsure)
+
+
+def _lacks(kind: ConditionKind, sight: Sight) -> bool:
+    """Whether the message is sure to have nothing that conditions of this kind are about."""
+    try:
+        return kind.needs is not None and not kind.needs(sight.view) and not sight.leaves_out(kind.cost)
+    except Exception:  # noqa: BLE001 - each rule will meet it again
+        return False
+
+
+def _may_hold(asked: Asked, sight: Sight) -> bool:
+    try:
+        return asked.holds(sight)
+    except Exception:  # noqa: BLE001 - likewise
+        return True
 
 
 def _guarded(guard: set[Mark] | None, marks: Iterable[Mark] | None) -> set[Mark] | None:

@@ -19,6 +19,8 @@ LONGEST: Final = 16 * 1024  # Octets of a field that is decoded; who writes more
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
+# Up to the first angle bracket that is none of a quoted string: names may hold any.
+_FRONT = re.compile(rb'((?:[^"<]|"(?:[^"\\]|\\.)*+")*+)<', re.DOTALL)
 
 
 class Letterhead:
@@ -46,12 +48,12 @@ class Letterhead:
             address = next((one.text for one in mailboxes(raw)), address)
         except BadAddress:
             pass
-        return {"displayname": _display_name(next(iter(self.values("from")), "")) or address, "email": address}
+        return {"displayname": _display_name(raw[:LONGEST]) or address, "email": address}
 
 
-def _display_name(value: str) -> str:
-    """What stands in front of the first address in angle brackets, without its quotes."""
-    front, bracket, _ = value.partition("<")
-    if not bracket:
+def _display_name(raw: bytes) -> str:
+    """What stands in front of the first address in angle brackets, decoded, without its quotes."""
+    front = _FRONT.match(raw)
+    if front is None:
         return ""
-    return _ESCAPED.sub(r"\1", _QUOTED.sub(r"\1", front)).strip()
+    return _ESCAPED.sub(r"\1", _QUOTED.sub(r"\1", safe(ReadField("from", front[1]).text))).strip()

@@ -1,8 +1,9 @@
 """Mails that rules have the gateway write: to the sender, and reports about incidents. Pure: octets made by hand.
 
 They have a null sender, so that nobody answers them, and come without a client: rules (but those that demand TLS) and
-protection pass them over. Nobody is told anything in answer to a notice (RFC 3834 2). Leaves out: reports of delivery
-(RFC 3464), which `gateway.delivery.dsn` writes.
+protection pass them over. Nobody is told anything in answer to a notice (RFC 3834 2). What a report would show of a
+message that has to be protected is for the stage to protect, or to leave out. Leaves out: reports of delivery (RFC
+3464), which `gateway.delivery.dsn` writes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ _BECAME: Final = {
     Disposition.QUARANTINE: "it is held until somebody releases or deletes it",
     Disposition.REJECT: "it was refused",
     Disposition.DELETE: "it was deleted",
+}
+# What shows more of a message than its header section, which every kind of protection but TLS leaves in clear.
+TELLING: Final = frozenset((ReportItem.ATTACH_ORIGINAL_MAIL, ReportItem.ID_MATCH))
+_OMITTED: Final = {
+    ReportItem.ATTACH_ORIGINAL_MAIL: "The message itself is not attached",
+    ReportItem.ID_MATCH: "What was found is not shown",
 }
 _DATA: Final = "message_contains_data_classifications"
 
@@ -65,16 +72,24 @@ class Writer:
     now: float
     boundary: Callable[[str], str]
 
-    def notice(self, wanted: NoticeWanted, work: Work, about: About, number: int) -> Mail | None:
+    def notice(
+        self,
+        wanted: NoticeWanted,
+        work: Work,
+        about: About,
+        number: int,
+        without: frozenset[ReportItem] = frozenset(),
+    ) -> Mail | None:
         """The mail, under the queue id of the message that it is about; None where nobody may be told.
 
-        `work` is the fork as it became; `number` tells the notices of one message apart.
+        `work` is the fork as it became; `number` tells the notices of one message apart. `without`: items that a report
+        must not have, since the message has to be protected and the report can't be.
         """
         sender = about.mail.envelope.sender
         if wanted.to is not None:
             if work.severity is Severity.DO_NOT_AUDIT:
                 return None
-            return self._mail(wanted.to, *self._report(wanted, work, about), about, number)
+            return self._mail(wanted.to, *self._report(wanted, work, about, without), about, number)
         if sender is None or about.is_notice:  # a31
             return None
         subject = "Your message and a rule of the organisation"
@@ -104,7 +119,9 @@ class Writer:
             lines += ["", f"Whoever has questions about it may write to {self.contact}."]
         return "\n".join(lines)
 
-    def _report(self, wanted: NoticeWanted, work: Work, about: About) -> tuple[str, str, bool]:
+    def _report(
+        self, wanted: NoticeWanted, work: Work, about: About, without: frozenset[ReportItem]
+    ) -> tuple[str, str, bool]:
         """Subject and text, and whether the original goes with them."""
         envelope = about.mail.envelope
         lines = [
@@ -113,7 +130,7 @@ class Writer:
             f"Message:    {about.mail.id}",
             f"Received:   {rfc5322_date(about.mail.received)}",
         ]
-        content = frozenset(wanted.content)
+        content = frozenset(wanted.content) - without
         if ReportItem.SENDER in content:
             path = "<>" if envelope.sender is None else envelope.sender.text
             lines.append(f"Sender:     {path}; From {about.line('from')}")
@@ -142,6 +159,8 @@ class Writer:
         if ReportItem.ID_MATCH in content:
             found = [f"- {_where(one)}: {_several(one.found)}" for one in wanted.findings[:_MOST]]
             lines += ["", "What was found:", *found]
+        for item in [one for one in _OMITTED if one in without and one in wanted.content]:
+            lines += ["", f"{_OMITTED[item]}: it is protected, and no certificate is known for {wanted.to}."]
         grade = "" if work.severity is None else f" ({work.severity})"
         subject = f"Incident report{grade}: {safe(wanted.rule)}"
         return subject, "\n".join(lines), ReportItem.ATTACH_ORIGINAL_MAIL in content

@@ -194,17 +194,17 @@ def _properties(table: Table, report: Report, grammar: Grammar) -> dict[str, Any
 
 def _right_property(key: str, grammar: Grammar) -> str:
     name = snake(key)
-    if name in later.PROPERTIES:
-        return _LATER + later.PROPERTIES[name]
+    if (part := _coming(key)) is not None:
+        return _LATER + part
     if name in PROPERTIES or name in SECTIONS:
         return f"`{name}`"
     if name in _MEANT:
         return f"`{_MEANT[name]}`"
-    if name in grammar.conditions or name in later.CONDITIONS or name in forms.part_names(forms.CONDITIONS):
+    if name in grammar.conditions or name in forms.part_names(forms.CONDITIONS):
         return f"`{name}` below `when`, or below `unless` for an exception"
     if (inner := exception_of(key)) is not None:
         return f"`{inner}` below `unless`"
-    if name in grammar.actions or name in later.ACTIONS or name in forms.part_names(forms.ACTIONS):
+    if name in grammar.actions or name in forms.part_names(forms.ACTIONS):
         return f"`{name}` below `then`"
     return closest(name, [*PROPERTIES, *SECTIONS])
 
@@ -261,10 +261,9 @@ def _right_condition(name: str, grammar: Grammar) -> str:
     return _right(
         name,
         known=[*grammar.conditions, *forms.part_names(forms.CONDITIONS)],
-        coming=later.CONDITIONS,
         elsewhere=lambda ours: (
             f"`{ours}` below `then`: it is an action"
-            if ours in grammar.actions or ours in later.ACTIONS
+            if ours in grammar.actions or ours in forms.part_names(forms.ACTIONS)
             else f"`{ours}` beside `when`"
             if ours in PROPERTIES
             else None
@@ -276,10 +275,9 @@ def _right_action(name: str, grammar: Grammar) -> str:
     return _right(
         name,
         known=[*grammar.actions, *forms.part_names(forms.ACTIONS)],
-        coming=later.ACTIONS,
         elsewhere=lambda ours: (
             f"`{ours}` below `when`: it is a condition"
-            if ours in grammar.conditions or ours in later.CONDITIONS
+            if ours in grammar.conditions or ours in forms.part_names(forms.CONDITIONS)
             else f"`{ours}` beside `then`"
             if ours in PROPERTIES
             else None
@@ -287,16 +285,25 @@ def _right_action(name: str, grammar: Grammar) -> str:
     )
 
 
-def _right(name: str, *, known: list[str], coming: Mapping[str, str], elsewhere: Callable[[str], str | None]) -> str:
-    """What would be right instead of an unknown name: ours for Exchange's, the place where it belongs, a close one."""
+def _right(name: str, *, known: list[str], elsewhere: Callable[[str], str | None]) -> str:
+    """What would be right instead of an unknown name: nothing yet for one that comes later, wherever it stands; ours
+    for Exchange's, the place where it belongs, a close one.
+    """
+    if (part := _coming(name)) is not None:
+        return _LATER + part
     ours = snake(name)
     exception = exception_of(name)
-    if ours in coming:
-        return _LATER + coming[ours]
-    if exception is not None and exception in coming:
-        return _LATER + coming[exception]
     if exception is not None and exception in known:
         return f"`{exception}` below `unless`"
     if ours in known:
         return f"`{ours}`"
     return elsewhere(ours) or closest(ours, known)
+
+
+def _coming(name: str) -> str | None:
+    """The part that brings a name of Exchange's which is not built yet, or an exception of it; None for others."""
+    for one in (snake(name), exception_of(name)):
+        for table in (later.CONDITIONS, later.ACTIONS, later.PROPERTIES):
+            if one is not None and one in table:
+                return table[one]
+    return None

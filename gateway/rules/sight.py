@@ -86,14 +86,15 @@ class Sight:
         key = (Place.RECIPIENT, recipient.text)
         found = self.view.remembered(key)
         if not isinstance(found, frozenset):
-            found = self._finders[_RECIPIENT].hits(recipient.text)
+            finder = self._finders[_RECIPIENT]
+            found = _joined(finder.hits(one) for one in _forms(recipient))
             self.view.remember(key, found)
         return found
 
     def shown(self, text: Text, numbers: frozenset[int], recipient: Address | None = None) -> Hits:
         """Where these were found, and what was."""
         finder = self._finders[text]
-        texts = [("recipient", recipient.text)] if recipient is not None else self._texts(text)
+        texts = [("recipient", one) for one in _forms(recipient)] if recipient is not None else self._texts(text)
         found: dict[str, dict[str, None]] = {}
         for where, one in texts:
             for number in sorted(finder.hits(one) & numbers):
@@ -122,7 +123,8 @@ class Sight:
             case Place.HEADER:
                 return [(text.name, one) for one in view.readings(text.name)]
             case Place.SENDER:
-                return [("sender", one.text) for one in view.senders(SenderLocation(text.name))]
+                senders = view.senders(SenderLocation(text.name))
+                return [("sender", form) for one in senders for form in _forms(one)]
             case Place.ATTACHMENT_NAME:
                 return [("attachment name", name) for one in view.attachments() for name in one.names]
             case Place.RECIPIENT:
@@ -130,6 +132,14 @@ class Sight:
 
 
 _RECIPIENT = Text(Place.RECIPIENT)
+
+
+def _forms(address: Address) -> tuple[str, ...]:
+    """An address as it was written, and, where that differs, as it is compared: without quotes that need not be there,
+    without the dot that may end a domain.
+    """
+    plain = address.who
+    return (address.text,) if plain == address.text.lower() else (address.text, plain)
 
 
 def _joined(every: Iterable[frozenset[int]]) -> frozenset[int]:

@@ -1,13 +1,16 @@
 """The stage `rules` of the pipeline: what the administrator wants done with a message (DESIGN, The one way).
 
 It has the rules decide, and makes a plan of it: the copies that go on, notices, or a refusal in the session. Mail that
-the gateway makes itself passes, but for rules that demand TLS.
+the gateway makes itself passes, but for rules that demand TLS. A report about a message that has to be protected is
+protected like it: held to TLS, and encrypted, or without what only the message itself shows.
 Leaves out: protecting what is marked (`gateway.protect`), and holding what is held (the queue).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from gateway.mail.envelope import Recipient
@@ -17,8 +20,9 @@ from gateway.mail.reply import RULE_FAILED, Refused, Reply
 from gateway.rules.actions.disposition import refusal
 from gateway.rules.decide import Decided, Deciding, Engines, Helps, RulingTerms
 from gateway.rules.letterhead import Letterhead
-from gateway.rules.notices import About, Writer
+from gateway.rules.notices import TELLING, About, Writer
 from gateway.rules.outcome import Outcome, rows
+from gateway.rules.values import ReportItem
 from gateway.rules.work import Disposition
 from gateway.world.clock import Clock
 
@@ -28,6 +32,9 @@ class Hands(Helps, Protocol):
 
     def refused(self, mail: Mail, recipients: tuple[Recipient, ...], reply: Reply) -> Mail | None:
         """The report (RFC 3464) to the sender of `mail` about recipients that a rule refused; None: nobody is told."""
+
+    def sealed(self, mail: Mail) -> Awaitable[Mail | None]:
+        """A mail of the gateway's own, encrypted for its recipient; None where that can't be done now."""
 
     def submit(self, mail: Mail) -> Awaitable[str]:
         """Take a mail of the gateway's own about a message that is not taken. Raises as the pipeline does."""
@@ -40,6 +47,25 @@ class Hands(Helps, Protocol):
 
     def observe(self, name: str, value: float) -> None:
         """Put one value into a histogram."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Care:
+    """What a report about one message needs: TLS; encryption, where it has one of the items `telling`."""
+
+    over_tls: bool
+    telling: frozenset[ReportItem]
+
+
+def _care(mail: Mail, outcomes: tuple[Outcome, ...]) -> _Care:
+    """The strictest of what any fork needs: a report tells of the whole message."""
+    telling: frozenset[ReportItem] = frozenset()
+    if mail.opened is not None and mail.opened.was_encrypted:
+        telling = frozenset((ReportItem.ID_MATCH,))  # The original is attached as it came, encrypted.
+    for one in outcomes:
+        if one.work.wanted is not None and one.work.wanted.encrypts:
+            telling = TELLING
+    return _Care(any(one.work.require_tls for one in outcomes), telling)
 
 
 class Ruling:
@@ -85,7 +111,7 @@ class Ruling:
             raise Refused(deferred.reply or RULE_FAILED)
         copies = tuple([one.mail for one in outcomes if one.mail is not None])
         refused = [one.work for one in outcomes if one.work.disposition is Disposition.REJECT]
-        notices = self._notices(mail, terms, outcomes)
+        notices = await self._notices(mail, terms, outcomes)
         if refused and not copies:
             for notice in notices:
                 await self._hands.submit(notice)
@@ -104,7 +130,7 @@ class Ruling:
             touched=touched,
         )
 
-    def _notices(self, mail: Mail, terms: RulingTerms, outcomes: tuple[Outcome, ...]) -> list[Mail]:
+    async def _notices(self, mail: Mail, terms: RulingTerms, outcomes: tuple[Outcome, ...]) -> list[Mail]:
         if not any(one.work.notices for one in outcomes):
             return []
         about = About(mail=mail, values=Letterhead(mail.message).values)
@@ -114,10 +140,17 @@ class Ruling:
             now=mail.received,
             boundary=lambda text: f"=_{mail.id}_{self._hands.mark(f'notice {text}')}",
         )
+        care = _care(mail, outcomes)
         made: list[Mail] = []
         for one in outcomes:
             for wanted in one.work.notices:
                 notice = writer.notice(wanted, one.work, about, len(made) + 1)
+                if notice is not None and wanted.to is not None:
+                    if care.telling & frozenset(wanted.content):
+                        bare = partial(writer.notice, wanted, one.work, about, len(made) + 1, care.telling)
+                        notice = await self._hands.sealed(notice) or bare()
+                    if notice is not None and care.over_tls:
+                        notice = replace(notice, terms=replace(notice.terms, require_tls=True))
                 if notice is not None:
                     made.append(notice)
         return made

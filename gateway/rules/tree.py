@@ -98,7 +98,7 @@ def _hint(found: str) -> str:
     """What mostly stands behind an error of the parser."""
     if "tab" in found or r"'\t'" in found:
         return "blanks where lines are indented; a tab is none"
-    if any(word in found for word in ("token", "block", "flow", "expected key")):
+    if any(word in found for word in ("token", "block", "flow", "expected key", "alphabetic")):
         return 'quotes around a text with : # [ ] { } % & * ! | > @ or `, such as "[secure]"; patterns in single quotes'
     if "escape" in found:
         return "single quotes around a pattern, in which \\ is only a \\"

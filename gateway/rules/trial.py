@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.mail.address import Address
 from gateway.mail.envelope import Recipient
-from gateway.rules.conditions.kind import NO, ConditionKind, Hits, Mark, Text
+from gateway.rules.conditions.kind import NO, ConditionKind, Cost, Hits, Mark, Text
 from gateway.rules.model import Condition, Rule
 from gateway.rules.sight import Finders, Sight, Unread
 from gateway.rules.verdict import Verdict
@@ -43,7 +43,7 @@ class Asked:
         return found or self._none(sight)
 
     def _none(self, sight: Sight) -> bool:
-        """That it does not hold. Raises Unread where that can't be said: padding must not carry anything past a rule."""
+        """That it does not hold. Raises Unread where that can't be said: padding carries nothing past a rule."""
         if sight.leaves_out(self.kind.cost):
             raise Unread("not all of the message was read")
         return False
@@ -75,7 +75,7 @@ class Asked:
             return self.kind.recipient(self.value, sight.view, recipient)
         if self.kind.judge is not None:
             hits = self.kind.judge(self.value, sight.view, self.rule)
-            if not hits:
+            if not hits and self.kind.cost > Cost.ENVELOPE:
                 self._none(sight)
             return hits
         return NO  # Words or patterns, of which there are none.

@@ -206,7 +206,7 @@ class Work:
 
 def who(address: Address) -> str:
     """An address as recipients are compared, for people write the same one in several ways."""
-    return f"{address.local.lower()}@{address.domain}"
+    return address.who
 
 
 def merged(works: Iterable[Work]) -> tuple[Work, ...]:

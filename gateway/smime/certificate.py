@@ -204,7 +204,7 @@ def plain_address(text: str) -> str | None:
         address = parse_address(text.strip())
     except BadAddress:
         return None
-    return f"{address.local.lower()}@{address.domain}" if address.domain else None
+    return address.who if address.domain else None
 
 
 def same_key(one: Certificate, key: PrivateKeyTypes) -> bool:

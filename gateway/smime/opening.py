@@ -18,7 +18,7 @@ from gateway.mail.mime.part import Kind
 from gateway.mail.mime.walk import Walk
 from gateway.mail.opened import Layer, LayerKind, Opened, SignatureStatus
 from gateway.smime.certificate import Certificate, Unreadable, of
-from gateway.smime.cms.algorithms import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, SIGNED_DATA
+from gateway.smime.cms.algorithms import AUTH_ENVELOPED_DATA, COMPRESSED_DATA, ENVELOPED_DATA, SIGNED_DATA
 from gateway.smime.cms.enveloped import OpenedEnvelope, content_type, open_enveloped
 from gateway.smime.cms.findings import Finding
 from gateway.smime.cms.recipients import DecryptionKey, DecryptionKeys
@@ -37,6 +37,7 @@ TOO_MANY_LAYERS: Final = "too-many-layers"
 ENCODING_BROKEN: Final = "encoding-broken"  # The base64 around the CMS object is damaged.
 CONTENT_BROKEN: Final = "content-broken"  # What was decrypted is no whole MIME entity: it may have been changed.
 
+_OTHERS: Final = {COMPRESSED_DATA: Finding.COMPRESSED}
 _SIGNED = re.compile(rb"""[;\s]smime-type\s*=\s*"?(?:signed-data|certs-only)""", re.IGNORECASE)
 
 
@@ -102,7 +103,7 @@ def _peel(entity: Entity, keys: DecryptionKeys, verifier: Verifier, chance: Chan
         found = open_enveloped(der, keys, chance)
         del der  # It is as large as what was inside.
         return _enveloped(found, is_loose=is_loose)
-    finding = kind if isinstance(kind, Finding) else Finding.CONTENT_TYPE_UNKNOWN
+    finding = kind if isinstance(kind, Finding) else _OTHERS.get(kind, Finding.CONTENT_TYPE_UNKNOWN)
     return _Peeled((_broken(entity, finding),), None)
 
 
@@ -113,7 +114,8 @@ def _enveloped(found: OpenedEnvelope, *, is_loose: bool) -> _Peeled:
     inside = canonical(found.content)
     if not found.authenticated and not is_whole(inside):
         return _Peeled((_unopened(CONTENT_BROKEN, recipient, found.algorithm),), None)
-    layer = Layer(kind=LayerKind.ENVELOPED, ok=True, recipient=recipient, algorithm=found.algorithm)
+    reason = Finding.WEAK_ALGORITHM if found.weak else None  # Opened, but others could have read it too.
+    layer = Layer(kind=LayerKind.ENVELOPED, ok=True, recipient=recipient, algorithm=found.algorithm, reason=reason)
     openers = frozenset([key.certificate.fingerprint(SHA256()).hex() for key in found.keys])
     return _Peeled((layer,), inside, is_loose=is_loose or not found.authenticated, openers=(openers,))
 

@@ -13,9 +13,6 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Final
 
-from gateway.mail.downgrade import Unconvertible, downgrade
-from gateway.mail.mime.editor import Editor
-from gateway.mail.mime.walk import Walk
 from gateway.smime.armour import write_base64
 from gateway.smime.cms.algorithms import ContentCipher, Mode
 from gateway.smime.cms.enveloped import seal_blocks
@@ -23,7 +20,10 @@ from gateway.smime.cms.recipients import Recipient
 from gateway.smime.cms.signing import Signer
 from gateway.smime.cms.signing import sign as cms_sign
 from gateway.smime.entity import Split, canonical, split
+from gateway.smime.transfer import steady
 from gateway.world.chance import Chance
+
+SMALL: Final = 64 * 1024  # Octets; what is no longer is put together at once, which is quicker than piece by piece.
 
 _TYPE = re.compile(rb"^content-type[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _VERSION: Final = b"MIME-Version: 1.0\r\n"
@@ -59,6 +59,8 @@ def encrypt(message: bytes, recipients: Sequence[Recipient], cipher: ContentCiph
     fields = _fields(parts)
     body = memoryview(message)[parts.body :]
     blocks = seal_blocks(len(fields) + len(body), (fields, body), recipients, cipher, chance)
+    if len(body) <= SMALL:
+        blocks = iter((b"".join(blocks),))
     kind = b"authEnveloped-data" if cipher.mode is Mode.GCM else b"enveloped-data"
     return _with_cms(parts, kind, blocks)
 
@@ -66,19 +68,19 @@ def encrypt(message: bytes, recipients: Sequence[Recipient], cipher: ContentCiph
 def sign(message: bytes, signers: Sequence[Signer], now: float, *, opaque: bool = False) -> bytes:
     """The message signed by each of `signers`; they say that it was at `now`, in seconds since 1970.
 
-    Clear (RFC 8551 3.5.3) unless `opaque`: everybody reads it, with S/MIME or without. Octets over 127 are put into a
-    transfer encoding before they are signed, since a host on the way would do it behind the signature's back (3.1.2);
-    where that can't be done, as inside of a foreign signature, they are signed as they are.
+    Clear (RFC 8551 3.5.3) unless `opaque`: everybody reads it, with S/MIME or without. What a host on the way would
+    change behind the signature's back is put into a transfer encoding before (3.1.2, see `transfer`); where that can't
+    be done, as inside of a foreign signature, it is signed as it is.
     """
     parts = split(message)
-    entity = _seven_bit(canonical(b"".join((_fields(parts), memoryview(message)[parts.body :]))))
+    entity = steady(canonical(b"".join((_fields(parts), memoryview(message)[parts.body :]))))
     if opaque:
         return _with_cms(parts, b"signed-data", [cms_sign(entity, signers, detached=False, now=now)])
     signature = cms_sign(entity, signers, detached=True, now=now)
     boundary = _boundary(entity, signature)
     out = BytesIO()
     _write_outer(out, parts)
-    out.write(_CLEAR % (b",".join(dict.fromkeys(one.micalg.encode() for one in signers)), boundary))
+    out.write(_CLEAR % (_micalg(signers), boundary))
     out.write(b"\r\n--%s\r\n" % boundary)
     out.write(entity)
     out.write(b"\r\n--%s\r\n" % boundary)
@@ -109,25 +111,21 @@ def _write_outer(out: BytesIO, parts: Split) -> None:
         out.write(_VERSION)
 
 
-def _seven_bit(entity: bytes) -> bytes:
-    if entity.isascii():
-        return entity
-    walk = Walk()
-    walk.feed(entity)
-    try:
-        edits = downgrade(walk.end()).edits
-    except Unconvertible:
-        return entity
-    editor = Editor(edits)
-    return editor.feed(entity) + editor.end()
+def _micalg(signers: Sequence[Signer]) -> bytes:
+    """All digests (RFC 8551 3.5.3.2). Several have a comma between them, which asks for quotes (RFC 2045 5.1); one has
+    none, since old readers compare it as it stands.
+    """
+    names = list(dict.fromkeys(one.micalg.encode() for one in signers))
+    return names[0] if len(names) == 1 else b'"%s"' % b",".join(names)
 
 
 def _boundary(entity: bytes, signature: bytes) -> bytes:
     """One that does not occur in the entity. What stands behind the equals sign is in no body that is encoded."""
     number = 0
+    end = signature[-64:]  # The last signer's signature itself, which differs each time.
     while True:
-        # Of the signature, which differs each time; a boundary has 70 octets at most (RFC 2046 5.1.1).
-        boundary = b"=_smime_%s" % sha256(b"%d %s" % (number, signature)).hexdigest()[:32].encode()
+        # A boundary has 70 octets at most (RFC 2046 5.1.1).
+        boundary = b"=_smime_%s" % sha256(b"%d %s" % (number, end)).hexdigest()[:32].encode()
         if boundary not in entity:
             return boundary
         number += 1

@@ -111,7 +111,7 @@ class Selection:
 
     def _best(self, address: Address, purpose: Purpose, now: float) -> Choice | None:
         """None where nobody knows a certificate for the address."""
-        name = f"{address.local.lower()}@{address.domain}"
+        name = address.who
         unfit: Choice | None = None
         for whole_domain, there in (
             (False, self._addresses.get(name, ())),

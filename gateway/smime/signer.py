@@ -46,4 +46,4 @@ def claimed(section: bytes) -> Claimed:
 
 
 def _plain(address: Address) -> str:
-    return f"{address.local.lower()}@{address.domain}"
+    return address.who

@@ -13,34 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import relay
+from tests.bench import gateways, relay
 from tests.bench.counter import Counter
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.opendkim import OpenDkim
 from tests.scenarios.peers.ports import free_port
 from tests.scenarios.peers.postfix import Postfix
 
-GATEWAY = """\
-accepted_domains = ["plain.example", "ed25519.example", "rsa.example"]
-
-[[listeners]]
-listen = "127.0.0.1:$PORT"
-tls = "none"
-
-[[connectors.inbound]]
-name = "ours"
-type = "on_premises"
-sender_ip_addresses = ["127.0.0.0/8"]
-
-[[connectors.outbound]]
-name = "sink"
-recipient_domains = ["*"]
-smart_hosts = ["127.0.0.1:$SINK"]
-
-[metrics]
-listen = "127.0.0.1:$METRICS"
-"""
 PLAIN, ED25519, RSA, POSTFIX = "plain.example", "ed25519.example", "rsa.example", "postfix"
+GATEWAY = gateways.settings(PLAIN, ED25519, RSA)
 CHECK = "check.example"  # Ends at Postfix, to see there that it was signed.
 
 

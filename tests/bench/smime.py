@@ -22,33 +22,14 @@ from gateway.smime.cms.recipients import recipient
 from gateway.smime.cms.signing import Signer
 from gateway.smime.sealing import encrypt, sign
 from gateway.world.chance import SystemChance
-from tests.bench import relay
+from tests.bench import gateways, relay
 from tests.bench.counter import Counter
 from tests.fakes import mail_keys
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.ports import free_port
 from tests.scenarios.peers.postfix import Postfix
 
-GATEWAY = """\
-accepted_domains = ["corp.example"]
-
-[[listeners]]
-listen = "127.0.0.1:$PORT"
-tls = "none"
-
-[[connectors.inbound]]
-name = "ours"
-type = "on_premises"
-sender_ip_addresses = ["127.0.0.0/8"]
-
-[[connectors.outbound]]
-name = "sink"
-recipient_domains = ["*"]
-smart_hosts = ["127.0.0.1:$SINK"]
-
-[metrics]
-listen = "127.0.0.1:$METRICS"
-"""
+GATEWAY = gateways.settings("corp.example")
 RULES = """\
 - name: Encrypted
   when: {recipient_domain_is: [encrypted.example]}

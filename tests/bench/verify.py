@@ -10,42 +10,26 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from tests.bench import relay
+from tests.bench import gateways, relay
 from tests.bench.counter import Counter
 from tests.fakes.dkim import record, sign
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.names import Names
 
-GATEWAY = """\
-accepted_domains = ["corp.example"]
-
+GATEWAY = gateways.settings(
+    "corp.example",
+    ours='sender_domains = ["corp.example"]\n',
+    more="""
 [dns]
 resolvers = ["$DNS"]
-
-[[listeners]]
-listen = "127.0.0.1:$PORT"
-tls = "none"
-
-[[connectors.inbound]]
-name = "ours"
-type = "on_premises"
-sender_domains = ["corp.example"]
-sender_ip_addresses = ["127.0.0.0/8"]
 
 [[connectors.inbound]]
 name = "partner"
 type = "partner"
 sender_domains = ["partner.example"]
 require_tls = false
-
-[[connectors.outbound]]
-name = "sink"
-recipient_domains = ["*"]
-smart_hosts = ["127.0.0.1:$SINK"]
-
-[metrics]
-listen = "127.0.0.1:$METRICS"
-"""
+""",
+)
 KEY = "sel._domainkey.partner.example"
 LINE = b"Seventy octets of a text that says nothing and is as long as others.\r\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Content, Held, Message
 from gateway.mail.opened import Opened
 from gateway.mail.reply import Reply
+from gateway.mail.terms import Protection, Terms
 from gateway.rules.decide import RulingTerms, engines
 from gateway.rules.facts import Organisation
 from gateway.rules.load import load
@@ -41,6 +43,7 @@ class FakeHands:
         self.reports: list[tuple[tuple[str, ...], Reply]] = []
         self.fails: Exception | None = None
         self.is_sure = True
+        self.sealing = False  # Whether a certificate is known for whoever gets a report.
 
     def is_trusted(self, client: Client | None, connector: str | None) -> bool:
         return client is not None and client.user is not None
@@ -61,6 +64,12 @@ class FakeHands:
             envelope=Envelope(sender=None, recipients=(Recipient(mail.envelope.sender),)),
             message=message(b"Subject: report\r\n\r\n"),
         )
+
+    async def sealed(self, mail: Mail) -> Mail | None:
+        if not self.sealing:
+            return None
+        octets = b"Content-Type: application/pkcs7-mime\r\n\r\nsealed\r\n"
+        return replace(mail, message=message(octets), terms=Terms(protection=Protection.SMIME))
 
     async def submit(self, mail: Mail) -> str:
         if self.fails is not None:

@@ -13,6 +13,7 @@ PIECE = 64 * 1024  # A line that is longer than this is written in pieces, so th
 _LINE_OCTETS = LINE // 4 * 3
 # What is quoted; an equals sign twice, which readers take for one or for two; a soft line end; a letter.
 _ATOMS = re.compile(rb"=[0-9A-Fa-f]{2}|==|=[ \t]*\Z|[^=]|=", re.DOTALL)
+_FROM = re.compile(rb"^From [^\r\n]*", re.MULTILINE)
 _HIGH = re.compile(rb"[\x80-\xff]")
 
 
@@ -114,13 +115,23 @@ def _before_quoted(octets: bytes, start: int, cut: int) -> int:
 
 def _quoted(octets: bytes) -> bytes:
     # Text mode: CR LF stays a line's end, and white space in front of it is quoted (RFC 2045 6.7, rule 3).
-    return b2a_qp(octets, quotetabs=False, istext=True, header=False) if octets else b""
+    return _from_quoted(b2a_qp(octets, quotetabs=False, istext=True, header=False)) if octets else b""
 
 
 def _mended(octets: bytes) -> bytes:
-    if octets.isascii():
-        return octets
-    return b"\r\n".join([line if line.isascii() else _mended_line(line) for line in octets.split(b"\r\n")])
+    if not octets.isascii():
+        octets = b"\r\n".join([line if line.isascii() else _mended_line(line) for line in octets.split(b"\r\n")])
+    return _from_quoted(octets)
+
+
+def _from_quoted(octets: bytes) -> bytes:
+    """Mailbox files put a ">" in front of a line that begins with "From " (RFC 8551 3.1.2): its F is quoted too."""
+    return _FROM.sub(_from_line, octets) if b"From " in octets else octets
+
+
+def _from_line(found: re.Match[bytes]) -> bytes:
+    line = b"=46" + found[0][1:]
+    return line if len(line) <= LINE else _mended_line(line)
 
 
 def _mended_line(line: bytes) -> bytes:

@@ -51,7 +51,8 @@ Pieces = list[str | None]  # Text, a tag's name, what else stands in the tag, an
 @dataclass(frozen=True, slots=True)
 class Shown:
     """`seen`: without what is hidden. `whole`: with it, in its place; the same object where nothing is hidden.
-    `beside`: what is hidden elsewhere, such as a title.
+    `beside`: what is hidden elsewhere, such as a title; and what is hidden in the text once more, by itself, since its
+    words may touch those around them.
     """
 
     seen: str
@@ -133,12 +134,13 @@ def _read(
     if not hiders and not careful:
         text = _joined(pieces)
     else:
-        text = _walked(pieces, hiders, careful=careful)
+        text, apart = _walked(pieces, hiders, careful=careful)
+        beside = "\n".join([one for one in (beside, apart) if one])
     if not hiders and whole is seen:
         return Shown(text, text, beside)
     if whole is not seen:
         pieces = divide(whole)
-    full = _walked(pieces, frozenset(), careful=True) if careful else _joined(pieces)
+    full = _walked(pieces, frozenset(), careful=True)[0] if careful else _joined(pieces)
     return Shown(text, text if full == text else full, beside)
 
 
@@ -154,13 +156,14 @@ def _joined(pieces: Pieces) -> str:
     return unescaped(text)
 
 
-def _walked(pieces: Pieces, hiders: frozenset[str], *, careful: bool) -> str:
-    """The same, with attention to what stands in tags; `hiders` is what hides an element.
+def _walked(pieces: Pieces, hiders: frozenset[str], *, careful: bool) -> tuple[str, str]:
+    """The same, with attention to what stands in tags; `hiders` is what hides an element. With it what that hides.
 
     `careful`: tags may have texts of their own, or be blocks by name alone.
     """
     out: list[str] = []
     hints: list[str] = []
+    apart: list[str] = []
     hider: str | None = None  # The name of the element that hides what is inside of it.
     depth = 0
     inline: list[str] = []  # Ends of blocks that a style makes part of their line.
@@ -168,11 +171,14 @@ def _walked(pieces: Pieces, hiders: frozenset[str], *, careful: bool) -> str:
         text, name, inside = pieces[place : place + 3]
         if hider is not None:
             low = (name or "").lower()
+            apart.append(f"{text}{_SEPARATORS[name]}")
             if low == hider:
                 depth += not (inside or "").endswith("/")
             elif low == f"/{hider}":
                 depth -= 1
-                hider = hider if depth else None
+                if not depth:
+                    hider = None
+                    apart.append("\n")
             continue
         if text:
             out.append(text)
@@ -194,9 +200,8 @@ def _walked(pieces: Pieces, hiders: frozenset[str], *, careful: bool) -> str:
             out.append(_SEPARATORS[name])
         if "=" in inside and (name.lower() in _TELLERS or _HINTS.search(inside) is not None):
             _tell(name.lower(), inside, out, hints)
-    if hider is None:
-        out.append(pieces[-1] or "")
-    return unescaped("".join(out)) + "".join(hints)
+    (out if hider is None else apart).append(pieces[-1] or "")
+    return unescaped("".join(out)) + "".join(hints), unescaped("".join(apart)).strip()
 
 
 def _tell(name: str, inside: str, out: list[str], hints: list[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Final
 
 from gateway.mail.reading import rendering
@@ -12,6 +11,7 @@ from gateway.mail.reading.files import MAX_INSIDE, Files, files_of, may_hold_fil
 from gateway.mail.reading.flaw import Flaw
 from gateway.mail.reading.header import Head, ReadField, head_at
 from gateway.mail.reading.kind import MessageKind, kinds_of
+from gateway.mail.reading.once import once
 from gateway.mail.reading.structure import Leaf, Structure, structure_of
 from gateway.mail.reading.text import Text
 
@@ -42,11 +42,11 @@ class Reading:
     def __repr__(self) -> str:
         return f"Reading({len(self._octets)} octets)"
 
-    @cached_property
+    @once
     def _head(self) -> Head:
         return head_at(self._octets, 0, len(self._octets))
 
-    @cached_property
+    @once
     def fields(self) -> tuple[ReadField, ...]:
         """The header fields, in order."""
         return tuple([ReadField(name.decode("latin-1"), raw) for name, raw in self._head.fields])
@@ -60,7 +60,7 @@ class Reading:
         """The fields of that name, which is in small letters."""
         return tuple([field for field in self.fields if field.name == name])
 
-    @cached_property
+    @once
     def subjects(self) -> tuple[str, ...]:
         """Every subject that a reader may see: of several fields, and by several charsets. Mostly one."""
         return tuple(
@@ -72,12 +72,12 @@ class Reading:
         """The first of them, empty where there is none."""
         return self.subjects[0] if self.subjects else ""
 
-    @cached_property
+    @once
     def structure(self) -> Structure:
         """The parts."""
         return structure_of(self._octets, self._head)
 
-    @cached_property
+    @once
     def texts(self) -> tuple[Text, ...]:
         """Every text that is shown, in order; behind them those of attachments, and of files that are messages."""
         leaves = [leaf for leaf in self.structure.leaves if rendering.may_be_text(leaf)]
@@ -103,7 +103,7 @@ class Reading:
 
     def _leaf_texts(self, leaf: Leaf, left: int, found: list[Text]) -> int:
         octets, is_whole = rendering.octets_of(leaf, left)
-        self._cut |= not is_whole
+        self._cut |= not is_whole and not rendering.is_attached(leaf)  # A file's text is read as far as there is room.
         if octets:
             texts = rendering.texts_of(leaf, octets)
             self._charset_doubtful |= sum(not text.hidden for text in texts) > 1
@@ -120,11 +120,11 @@ class Reading:
             for one in inner.texts:
                 yield Text(f"attachment {place}", one.text, one.hidden)
 
-    @cached_property
+    @once
     def _files(self) -> Files:
         return files_of(self.structure.leaves)
 
-    @cached_property
+    @once
     def _messages(self) -> list[tuple[str, Reading]]:
         """Files that are messages by their name alone: some readers open them in place."""
         if self._level >= MAX_LEVELS:
@@ -135,7 +135,7 @@ class Reading:
             if not one.type.startswith("message/") and any(name.lower().endswith(".eml") for name in one.names)
         ]
 
-    @cached_property
+    @once
     def attachments(self) -> tuple[Attachment, ...]:
         """Files, in order: what is said to be one, has a name, or is no text that is shown. Behind them those that lie
         in attached messages without being parts of this one.
@@ -143,13 +143,13 @@ class Reading:
         inner = [one for _, message in self._messages for one in message.attachments]
         return (*self._files.attachments, *inner)
 
-    @cached_property
+    @once
     def charsets(self) -> tuple[str, ...]:
         """Every charset that a part names, in small letters."""
         named = [name for leaf in self.structure.leaves for name in leaf.type.parameters.octets(b"charset")]
         return tuple(dict.fromkeys([name.decode("latin-1").strip(" '\"").lower() for name in named if name]))
 
-    @cached_property
+    @once
     def kinds(self) -> frozenset[MessageKind]:
         """What kinds of message this one is."""
         return kinds_of(self.fields, self.structure, self.attachments)
@@ -157,6 +157,8 @@ class Reading:
     @property
     def flaws(self) -> frozenset[Flaw]:
         """What is wrong with it, as far as it was read: of texts and files only once they were asked for."""
+        if not self._cut and not self._charset_doubtful and "_files" not in self.__dict__:
+            return frozenset(self.structure.flaws)
         found = set(self.structure.flaws)
         if "_files" in self.__dict__:
             if self._files.is_broken:

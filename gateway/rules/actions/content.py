@@ -25,8 +25,13 @@ def _prepend_subject(text: str, scene: Scene) -> None:
     if all(_alike(text) in _alike(subject) for subject in subjects):
         return
     work.edits += (PrependSubject(text),)
-    between = "" if text.endswith(" ") else " "
-    work.changed["subject"] = tuple(f"{text}{between}{subject}".rstrip() for subject in subjects)
+    work.changed["subject"] = tuple(_in_front(text, subject) for subject in subjects)
+
+
+def _in_front(text: str, subject: str) -> str:
+    """As a reader will see it: a blank stands between an encoded word and what is none (RFC 2047 5)."""
+    blank = " " if subject and text.isascii() != subject.isascii() and not text.endswith(" ") else ""
+    return f"{text}{blank}{subject}".rstrip()
 
 
 def _set_header(value: HeaderField, scene: Scene) -> None:

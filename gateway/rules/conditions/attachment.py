@@ -44,6 +44,10 @@ def attachment_rows(view: View) -> list[Mapping[str, object]]:
     ]
 
 
+def _has_attachments(view: View) -> bool:
+    return bool(view.attachments())
+
+
 def _name_patterns(value: tuple[str, ...], rule: Rule) -> tuple[Sought, ...]:
     return (Sought(Text(Place.ATTACHMENT_NAME), patterns=value),)
 
@@ -81,6 +85,7 @@ KINDS: Final = (
         text="The name of an attachment ends with one of these extensions, written with or without the dot.",
         cost=Cost.STRUCTURE,
         judge=_extensions,
+        needs=_has_attachments,
     ),
     ConditionKind(
         name="attachment_size_over",
@@ -88,6 +93,7 @@ KINDS: Final = (
         text="Any one attachment, decoded, is larger than this.",
         cost=Cost.STRUCTURE,
         judge=_size_over,
+        needs=_has_attachments,
     ),
     ConditionKind(
         name="attachment_has_executable_content",
@@ -96,5 +102,6 @@ KINDS: Final = (
         " script, an installer, a shortcut, a document with macros. Archives are not looked into.",
         cost=Cost.CONTENT,
         judge=_executable,
+        needs=_has_attachments,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.mail.address import Address
 from gateway.rules.model import Rule
@@ -50,9 +50,10 @@ class Place(StrEnum):
     ATTACHMENT_NAME = "attachment name"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Which one. `name`: of the header field in lower case, or the rule's `sender_location`."""
+class Text(NamedTuple):
+    """Which one. `name`: of the header field in lower case, or the rule's `sender_location`. A tuple, whose hash takes
+    no Python: each message asks for it often.
+    """
 
     place: Place
     name: str = ""
@@ -67,9 +68,9 @@ class Sought:
     patterns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that a message has or has not and that is quickly told: a recipient's domain, the sender's scope.
+class Mark(NamedTuple):
+    """Something that a message has or has not and that is quickly told: a recipient's domain, the sender's scope. A
+    tuple, for the same reason.
 
     A rule with a condition of which the message has no mark is not looked at.
     """
@@ -89,7 +90,8 @@ class ConditionKind:
 
     `text` is a sentence for the reference. `judge` looks at the message, `recipient` at each recipient, and forks.
     `sought` says which words or patterns have to be found where, for all rules in one pass. `marks`: one of these a
-    message must have, or the condition can't hold.
+    message must have, or the condition can't hold. `needs`: whether the message has what the condition is about,
+    whatever its value; asked once for all rules.
     """
 
     name: str
@@ -100,4 +102,5 @@ class ConditionKind:
     recipient: RecipientJudge | None = None
     sought: Callable[[Any, Rule], tuple[Sought, ...]] | None = None
     marks: Callable[[Any, Rule], tuple[Mark, ...]] | None = None
+    needs: Callable[[View], bool] | None = None
     forks: bool = False

@@ -28,7 +28,10 @@ def kinds_of(view: View) -> frozenset[str]:
     """What the message is: what its reader sees, and what it was before it was opened."""
     kinds = {str(kind) for kind in view.reading.kinds}
     for layer in () if view.facts.opened is None else view.facts.opened.layers:
-        kinds.add(MessageKind.ENCRYPTED if layer.kind is LayerKind.ENVELOPED else MessageKind.SIGNED)
+        if layer.kind is LayerKind.SIGNED:
+            kinds.add(MessageKind.SIGNED)
+        elif layer.hides:
+            kinds.add(MessageKind.ENCRYPTED)
     return frozenset(kinds)
 
 

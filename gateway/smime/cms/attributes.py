@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from gateway.smime.cms import ber, der
-from gateway.smime.cms.algorithms import AES256_CBC, AES256_GCM, DIGESTS, SHA1, SHA256, AlgorithmIdentifier
+from gateway.smime.cms.algorithms import AES256_CBC, AES256_GCM, DATA, DIGESTS, SHA1, SHA256, AlgorithmIdentifier
 from gateway.smime.cms.findings import Finding, Unreadable
 from gateway.smime.cms.identifiers import Identifier, Named, read_issuer_and_serial
 
@@ -33,6 +34,9 @@ def attribute(kind: bytes, *values: bytes) -> bytes:
     return der.sequence(der.oid(kind), der.set_of(*values))
 
 
+CONTENT_IS_DATA: Final = attribute(CONTENT_TYPE, der.oid(DATA))
+
+
 def signing_certificate(certificate: bytes, named: Named) -> bytes:
     """SigningCertificateV2 (RFC 5035 3): which certificate is meant, by SHA-256, so that nobody puts in another one."""
     names = der.sequence(der.explicit(4, named.issuer))  # GeneralNames with one directoryName
@@ -51,7 +55,12 @@ def key_preference(named: Named) -> bytes:
 
 def signing_time(seconds: float) -> bytes:
     """When it was signed, as the signer says."""
-    return attribute(SIGNING_TIME, der.time(seconds))
+    return _signed_at(int(seconds))
+
+
+@lru_cache(maxsize=2)  # Of one second there are hundreds.
+def _signed_at(second: int) -> bytes:
+    return attribute(SIGNING_TIME, der.time(second))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

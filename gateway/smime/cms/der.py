@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 INTEGER: Final = 0x02
@@ -40,6 +41,7 @@ def set_of(*parts: bytes) -> bytes:
     return element(SET, *sorted(parts))
 
 
+@lru_cache(maxsize=128)
 def integer(number: int) -> bytes:
     """An INTEGER, as short as it can be."""
     bits = (number if number >= 0 else ~number).bit_length()
@@ -88,6 +90,7 @@ def dotted(octets: bytes) -> str:
     return ".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:])))
 
 
+@lru_cache(maxsize=128)
 def oid(octets: bytes) -> bytes:
     """An OBJECT IDENTIFIER of content octets."""
     return element(OID, octets)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from gateway.mail import opened
+
 
 class Finding(StrEnum):
     """Why an envelope does not open, why a signature is not good, or what is weak about it."""
@@ -11,6 +13,7 @@ class Finding(StrEnum):
     STRUCTURE_BROKEN = "structure-broken"  # No CMS: tags, lengths or members are wrong, or it is cut off.
     TOO_MANY_MEMBERS = "too-many-members"  # More recipients, signers, pieces or attributes than anybody sends.
     CONTENT_TYPE_UNKNOWN = "content-type-unknown"  # CMS of a kind that is not opened here.
+    COMPRESSED = opened.COMPRESSED  # RFC 3274: nobody's secret, and not opened here.
     CONTENT_MISSING = "content-missing"  # Nothing is inside, and nothing was given beside it.
     ALGORITHM_UNKNOWN = "algorithm-unknown"
     NO_RECIPIENT_OF_OURS = "no-recipient-of-ours"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Final
 
 from cryptography import x509
@@ -51,6 +52,11 @@ class Kind(Enum):
     DSA = "dsa"
 
 
+@cache
+def _written(oid: bytes) -> bytes:
+    return der.algorithm(oid)
+
+
 @dataclass(frozen=True, slots=True)
 class Scheme:
     """`digest`: of what is signed; of Ed25519 and Ed448, which take it whole, the one of the attributes (RFC 8419 3.1).
@@ -89,7 +95,7 @@ class Scheme:
                 salt = der.explicit(2, der.integer(self.salt))
                 return der.algorithm(_PSS, der.sequence(der.explicit(0, digest), der.explicit(1, mask), salt))
             case _:
-                return der.algorithm(_WRITTEN[self.kind, self.digest.oid])
+                return _written(_WRITTEN[self.kind, self.digest.oid])
 
     def verify(self, key: PublicKeyTypes, signature: bytes, signed: bytes) -> None:
         """Return where the signature over `signed` holds. Raises Unreadable where not, or for another kind of key."""

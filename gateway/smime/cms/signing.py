@@ -115,7 +115,7 @@ class Signer:
     def info(self, digest: bytes, now: float | None) -> bytes:
         """The signer info over content of that digest, in DER. What the key's place raises."""
         told = [
-            attributes.attribute(attributes.CONTENT_TYPE, der.oid(DATA)),
+            attributes.CONTENT_IS_DATA,
             attributes.attribute(attributes.MESSAGE_DIGEST, der.octet_string(digest)),
             *self.told,
         ]

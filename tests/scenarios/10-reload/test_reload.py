@@ -15,17 +15,25 @@ from tests.scenarios.peers.raw import Raw
 from tests.scenarios.peers.swaks import swaks
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hops() -> Iterator[tuple[Hop, Hop]]:
     with Hop() as one, Hop() as other:
         yield one, other
 
 
-@pytest.fixture
-def gateway(make_gateway: Callable[..., Gateway], hops: tuple[Hop, Hop]) -> Iterator[Gateway]:
-    gateway = make_gateway(HOP=hops[0].port, RECIPIENTS=10).start()
-    yield gateway
-    gateway.stop()
+@pytest.fixture(scope="module")
+def gateway(make_gateway: Callable[..., Gateway], hops: tuple[Hop, Hop]) -> Gateway:
+    return make_gateway(HOP=hops[0].port, RECIPIENTS=10).start()
+
+
+@pytest.fixture(autouse=True)
+def fresh(gateway: Gateway, hops: tuple[Hop, Hop]) -> None:
+    """Each story begins with an empty queue, the first next hop, and nothing there."""
+    gateway.configure(HOP=hops[0].port, RECIPIENTS=10)
+    gateway.ask("reload")
+    gateway.drained()
+    for hop in hops:
+        hop.taken.clear()
 
 
 def test_an_open_session_goes_on_under_the_new_settings(gateway: Gateway, hops: tuple[Hop, Hop]) -> None:

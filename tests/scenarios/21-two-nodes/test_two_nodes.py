@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,14 +14,13 @@ from tests.postgres import MISSING, Cluster, programs
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.hop import Hop
 from tests.scenarios.peers.ports import until
-from tests.scenarios.peers.raw import Raw
+from tests.scenarios.peers.stream import Stream
 
 TAKEN_OVER = 90.0  # Seconds until what a dead node had has left through another: half a minute, and a busy machine.
 LOAD = 600  # Messages of smtp-source.
-LARGE = b"x" * 76 + b"\r\n"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[Cluster]:
     """A server that writes to the disk as in earnest."""
     if programs() is None:
@@ -32,62 +29,34 @@ def server() -> Iterator[Cluster]:
         yield cluster
 
 
-def two(make_gateway: Callable[..., Gateway], server: Cluster, hop: Hop) -> tuple[Gateway, Gateway]:
-    """Both gateways, started, with one vault between them, and what opens it."""
+@pytest.fixture(scope="module")
+def hop() -> Iterator[Hop]:
+    with Hop() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def made(make_gateway: Callable[..., Gateway], server: Cluster, hop: Hop) -> tuple[Gateway, Gateway]:
+    """Both gateways, with one vault between them, and what opens it."""
     url = server.new_database()
     first = make_gateway(HOP=hop.port, DATABASE=url)
     second = make_gateway(HOP=hop.port, DATABASE=url)
     shutil.rmtree(second.folder / "vault")
     shutil.copytree(first.folder / "vault", second.folder / "vault")
     shutil.copy(first.folder / "service-secret", second.folder / "service-secret")
-    return first.start(), second.start()
+    return first, second
 
 
-class Senders:
-    """Clients that send without a pause until told to stop; `taken` are the marks of what got 250."""
-
-    def __init__(self, port: int, count: int = 3) -> None:
-        self.port = port
-        self.taken: list[int] = []
-        self.tried = 0
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._run, name=f"sender {one}") for one in range(count)]
-
-    def __enter__(self) -> Senders:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(30)
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            try:
-                with Raw(self.port, seconds=20) as client:
-                    client.hello()
-                    while not self._over.is_set() and self._one(client):
-                        pass
-            except OSError:
-                time.sleep(0.05)  # It is being killed; that is the story.
-
-    def _one(self, client: Raw) -> bool:
-        with self._lock:
-            self.tried += 1
-            mark = self.tried
-        client.send(b"MAIL FROM:<ida@corp.example>\r\nRCPT TO:<mark%d@partner.example>\r\nDATA\r\n" % mark)
-        if [client.reply()[:3] for _ in range(3)] != ["250", "250", "354"]:
-            return False
-        # Some are too large for a column, and lie in segments.
-        client.send(b"Subject: x\r\n\r\n" + LARGE * (3000 if mark % 10 == 0 else 1))
-        if not client.ask(".").startswith("250"):
-            return False
-        with self._lock:
-            self.taken.append(mark)
-        return True
+@pytest.fixture
+def two(made: tuple[Gateway, Gateway], hop: Hop) -> tuple[Gateway, Gateway]:
+    """Both at work, with an empty queue; the one that the test before has ended is started again."""
+    hop.healthy()
+    for gateway in made:
+        if gateway.process is None:
+            gateway.start()
+    made[0].drained()
+    hop.taken.clear()
+    return made
 
 
 def source(port: int) -> subprocess.Popen[bytes]:
@@ -104,16 +73,57 @@ def arrived(hop: Hop) -> Counter[str]:
     return Counter(got.recipients[0].partition("@")[0] for got in list(hop.taken))
 
 
+def test_commands_on_one_gateway_reach_what_the_other_has(two: tuple[Gateway, Gateway], hop: Hop) -> None:
+    hop.script({"MAIL": "451 4.3.0 later"})
+    first, second = two
+    with Stream(first.port, 1) as senders:
+        until(lambda: len(senders.taken) >= 5, "5 messages to be taken", 60)
+    count = len(senders.taken)
+    held: set[str] = set()
+
+    def hold() -> bool:  # What is on the wire just now can't be held; it waits again in a moment.
+        held.update(second.ask("queue.hold", all=True)["changed"])
+        return len(held) == count
+
+    until(hold, "all to be held")
+    assert [row["state"] for row in first.queue()] == ["held"] * count
+    status = second.json("status")
+    assert status["queue"] == {"ready": 0, "sending": 0, "waiting": 0, "held": count}
+    hop.healthy()
+    gone, *rest = sorted(held)
+    assert second.ask("queue.delete", ids=[gone])["changed"] == [gone]
+    assert sorted(second.ask("queue.release", all=True)["changed"]) == rest
+    got = hop.wait(count - 1)
+    first.drained()
+    assert len(got) == count - 1
+
+
+def test_a_gateway_that_stops_in_order_leaves_its_mail_to_the_other(two: tuple[Gateway, Gateway], hop: Hop) -> None:
+    hop.script({"MAIL": "451 4.3.0 later"})
+    first, second = two
+    with Stream(first.port, 2) as senders:
+        until(lambda: len(senders.taken) >= 30, "30 messages to be taken", 60)
+    accepted = {f"mark{mark}" for mark in senders.taken}
+    rows_of_both = {gateway.port: {row["id"] for row in gateway.queue()} for gateway in (first, second)}
+    assert rows_of_both[first.port] == rows_of_both[second.port]
+    assert len(rows_of_both[first.port]) == len(accepted)
+    assert first.stop() == 0
+    hop.healthy()
+    until(lambda: accepted <= set(arrived(hop)), "all that the other had", 25)  # Not after half a minute.
+    second.drained()
+    assert max(arrived(hop).values()) == 1
+
+
 @pytest.mark.timeout(300)
 def test_a_gateway_that_is_killed_under_load_loses_nothing(
-    make_gateway: Callable[..., Gateway], server: Cluster, hop: Hop, capsys: pytest.CaptureFixture[str]
+    two: tuple[Gateway, Gateway], server: Cluster, hop: Hop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = two(make_gateway, server, hop)
+    first, second = two
     name = first.values["DATABASE"]
     assert isinstance(name, str)
     load = source(second.port)
     try:
-        with Senders(first.port) as senders:
+        with Stream(first.port) as senders:
             until(lambda: len(senders.taken) >= 150 and sum(arrived(hop).values()) >= 100, "both to be at work", 60)
             mine = [row[0] for row in rows(server, name, "SELECT id FROM nodes")]
             first.kill()
@@ -139,51 +149,6 @@ def test_a_gateway_that_is_killed_under_load_loses_nothing(
     assert rows(server, name, "SELECT count(*) FROM message_segments") == [(0,)]
     assert second.stop() == 0
     assert rows(server, name, "SELECT count(*) FROM nodes") == [(0,)]
-
-
-def test_a_gateway_that_stops_in_order_leaves_its_mail_to_the_other(
-    make_gateway: Callable[..., Gateway], server: Cluster
-) -> None:
-    with Hop({"MAIL": "451 4.3.0 later"}) as hop:
-        first, second = two(make_gateway, server, hop)
-        with Senders(first.port, 2) as senders:
-            until(lambda: len(senders.taken) >= 30, "30 messages to be taken", 60)
-        accepted = {f"mark{mark}" for mark in senders.taken}
-        rows_of_both = {gateway.port: {row["id"] for row in gateway.queue()} for gateway in (first, second)}
-        assert rows_of_both[first.port] == rows_of_both[second.port]
-        assert len(rows_of_both[first.port]) == len(accepted)
-        assert first.stop() == 0
-        hop.healthy()
-        until(lambda: accepted <= set(arrived(hop)), "all that the other had", 25)  # Not after half a minute.
-        second.drained()
-        assert max(arrived(hop).values()) == 1
-
-
-def test_commands_on_one_gateway_reach_what_the_other_has(
-    make_gateway: Callable[..., Gateway], server: Cluster
-) -> None:
-    with Hop({"MAIL": "451 4.3.0 later"}) as hop:
-        first, second = two(make_gateway, server, hop)
-        with Senders(first.port, 1) as senders:
-            until(lambda: len(senders.taken) >= 5, "5 messages to be taken", 60)
-        count = len(senders.taken)
-        held: set[str] = set()
-
-        def hold() -> bool:  # What is on the wire just now can't be held; it waits again in a moment.
-            held.update(second.ask("queue.hold", all=True)["changed"])
-            return len(held) == count
-
-        until(hold, "all to be held")
-        assert [row["state"] for row in first.queue()] == ["held"] * count
-        status = second.json("status")
-        assert status["queue"] == {"ready": 0, "sending": 0, "waiting": 0, "held": count}
-        hop.healthy()
-        gone, *rest = sorted(held)
-        assert second.ask("queue.delete", ids=[gone])["changed"] == [gone]
-        assert sorted(second.ask("queue.release", all=True)["changed"]) == rest
-        got = hop.wait(count - 1)
-        first.drained()
-        assert len(got) == count - 1
 
 
 # -- the database -----------------------------------------------------------------------------------------------------

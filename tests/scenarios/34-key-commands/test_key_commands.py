@@ -15,11 +15,16 @@ from tests.scenarios.peers.raw import Raw
 from tests.scenarios.peers.swaks import swaks
 
 
-@pytest.fixture
-def gateway(make_gateway: Callable[..., Gateway], hop: Hop) -> Iterator[Gateway]:
-    made = make_gateway(HOP=hop.port)
-    yield made
-    made.stop()
+@pytest.fixture(scope="module")
+def hop() -> Iterator[Hop]:
+    with Hop() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def gateway(make_gateway: Callable[..., Gateway], hop: Hop) -> Gateway:
+    """Of the whole story, which goes from one test to the next; the first starts it."""
+    return make_gateway(HOP=hop.port)
 
 
 def key(gateway: Gateway, name: str) -> dict[str, Any]:
@@ -37,9 +42,48 @@ def said_at_mail(gateway: Gateway) -> str:
         return client.ask("MAIL FROM:<ida@corp.example>")
 
 
+def test_everything_works_while_nothing_serves(gateway: Gateway) -> None:
+    assert key(gateway, "main/default")["holds"] == []  # Before the first start.
+    gateway.start()
+    gateway.stop()
+    assert key(gateway, "main/default")["holds"]
+    gateway.ask("key.create", key="main/second", type="aes-256")
+    assert gateway.json("key", "disable", "main/default", "--yes")["state"] == "disabled"
+    assert gateway.run("queue", "list").returncode == 1  # It says why, and what to do.
+    assert gateway.json("key", "enable", "main/default")["state"] == "enabled"
+    gone = gateway.json("key", "delete", "main/second", "--after", "0", "--force", "--yes")
+    assert gone["state"] == "deleted"
+    assert key(gateway, "main/second")["state"] == "deleted"  # Listing destroys nothing.
+    gateway.start()
+    until(lambda: '"key_destroyed"' in gateway.log, "the deleted key to end")
+    assert "main/second" not in {one["key"] for one in gateway.ask("key.list")["keys"]}
+
+
+def test_a_deletion_waits_warns_and_is_taken_back(gateway: Gateway) -> None:
+    assert gateway.run("key", "delete", "main/default", "--after", "1", "--yes").returncode == 1  # Too soon.
+    deleted = gateway.json("key", "delete", "main/default", "--after", "8", "--yes")
+    assert deleted["state"] == "deleted" and deleted["ends"]
+    assert said_at_mail(gateway).startswith("451 4.3.0")
+    assert deleted["ends"] in codes(gateway)["key_deleted"]
+    assert gateway.run("key", "enable", "main/default").returncode == 1
+    recovered = gateway.run("key", "recover", "main/default")
+    assert recovered.returncode == 0 and "gateway key enable main/default" in recovered.stdout
+    assert said_at_mail(gateway).startswith("451 4.3.0")
+    assert gateway.run("key", "enable", "main/default").returncode == 0
+    assert said_at_mail(gateway).startswith("250")
+    assert "key_deleted" not in codes(gateway)
+
+
+def test_the_auditor_gets_an_inventory(gateway: Gateway) -> None:
+    rows = {one["technology"]: one for one in gateway.json("inventory")}
+    assert rows["Queue (SQLite, journal, files)"]["algorithm"] == "AES-256-GCM"
+    assert "main/default" in rows["Queue (SQLite, journal, files)"]["key_management"]
+    assert rows["Log"]["encrypted"] is False
+    assert "not encrypted" in gateway.run("inventory").stdout
+
+
 def test_a_key_lives_while_the_gateway_serves(gateway: Gateway, hop: Hop) -> None:
     hop.script({"MAIL": "451 4.7.1 later"})
-    gateway.start()
     waiting = swaks(gateway.port, "--to", "otto@partner.example").queue_id
     gateway.tried(waiting)
 
@@ -84,49 +128,8 @@ def test_a_key_lives_while_the_gateway_serves(gateway: Gateway, hop: Hop) -> Non
     assert '"key_changed"' in gateway.log
 
 
-def test_a_deletion_waits_warns_and_is_taken_back(gateway: Gateway) -> None:
-    gateway.start()
-    assert gateway.run("key", "delete", "main/default", "--after", "1", "--yes").returncode == 1  # Too soon.
-    deleted = gateway.json("key", "delete", "main/default", "--after", "8", "--yes")
-    assert deleted["state"] == "deleted" and deleted["ends"]
-    assert said_at_mail(gateway).startswith("451 4.3.0")
-    assert deleted["ends"] in codes(gateway)["key_deleted"]
-    assert gateway.run("key", "enable", "main/default").returncode == 1
-    recovered = gateway.run("key", "recover", "main/default")
-    assert recovered.returncode == 0 and "gateway key enable main/default" in recovered.stdout
-    assert said_at_mail(gateway).startswith("451 4.3.0")
-    assert gateway.run("key", "enable", "main/default").returncode == 0
-    assert said_at_mail(gateway).startswith("250")
-    assert "key_deleted" not in codes(gateway)
-
-
-def test_everything_works_while_nothing_serves(gateway: Gateway) -> None:
-    assert key(gateway, "main/default")["holds"] == []  # Before the first start.
-    gateway.start()
-    gateway.stop()
-    assert key(gateway, "main/default")["holds"]
-    gateway.ask("key.create", key="main/second", type="aes-256")
-    assert gateway.json("key", "disable", "main/default", "--yes")["state"] == "disabled"
-    assert gateway.run("queue", "list").returncode == 1  # It says why, and what to do.
-    assert gateway.json("key", "enable", "main/default")["state"] == "enabled"
-    gone = gateway.json("key", "delete", "main/second", "--after", "0", "--force", "--yes")
-    assert gone["state"] == "deleted"
-    assert key(gateway, "main/second")["state"] == "deleted"  # Listing destroys nothing.
-    gateway.start()
-    until(lambda: '"key_destroyed"' in gateway.log, "the deleted key to end")
-    assert "main/second" not in {one["key"] for one in gateway.ask("key.list")["keys"]}
-
-
-def test_the_auditor_gets_an_inventory(gateway: Gateway) -> None:
-    gateway.start()
-    rows = {one["technology"]: one for one in gateway.json("inventory")}
-    assert rows["Queue (SQLite, journal, files)"]["algorithm"] == "AES-256-GCM"
-    assert "main/default" in rows["Queue (SQLite, journal, files)"]["key_management"]
-    assert rows["Log"]["encrypted"] is False
-    assert "not encrypted" in gateway.run("inventory").stdout
-
-
 def test_under_fips_the_gateway_starts_with_what_is_approved(make_gateway: Callable[..., Gateway], hop: Hop) -> None:
+    hop.taken.clear()
     made = make_gateway(HOP=hop.port)
     made.config.write_text(made.config.read_text() + "\n[security]\nfips = true\n")
     checked = made.run("check")

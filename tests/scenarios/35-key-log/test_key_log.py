@@ -20,13 +20,35 @@ from tests.scenarios.peers.stream import Stream
 from tests.scenarios.peers.swaks import swaks
 
 
+@pytest.fixture(scope="module")
+def hop() -> Iterator[Hop]:
+    with Hop() as one:
+        yield one
+
+
 @pytest.fixture
 def gateway(make_gateway: Callable[..., Gateway], hop: Hop) -> Iterator[Gateway]:
+    made = signing(make_gateway, hop)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def used(make_gateway: Callable[..., Gateway], hop: Hop) -> Gateway:
+    """One for all who only read what a day leaves behind: it has signed three messages, and the first of them stops
+    it.
+    """
+    made = signing(make_gateway, hop).start()
+    for _ in range(3):
+        swaks(made.port)
+    return made
+
+
+def signing(make_gateway: Callable[..., Gateway], hop: Hop) -> Gateway:
     made = make_gateway(HOP=hop.port)
     done = made.run("dkim", "key", "create", "corp.example")
     assert done.returncode == 0, done.stderr
-    yield made
-    made.stop()
+    return made
 
 
 def lines(gateway: Gateway, *options: str) -> list[dict[str, Any]]:
@@ -53,8 +75,8 @@ def change(gateway: Gateway, *statements: str) -> None:
         connection.commit()
 
 
-def test_each_use_stands_in_the_log_with_what_it_was_for(gateway: Gateway) -> None:
-    gateway.start()
+def test_each_use_stands_in_the_log_with_what_it_was_for(used: Gateway) -> None:
+    gateway = used
     taken = swaks(gateway.port).queue_id
     until(lambda: len(lines(gateway, "--about", taken)) == 2, "both signatures of the message to be logged")
     signed = lines(gateway, "--about", taken)
@@ -94,10 +116,8 @@ def test_after_kill_9_the_chain_goes_on(gateway: Gateway) -> None:
     assert numbers == list(range(1, report["last"] + 1))
 
 
-def test_what_is_done_to_the_database_is_found(gateway: Gateway) -> None:
-    gateway.start()
-    for _ in range(3):
-        swaks(gateway.port)
+def test_what_is_done_to_the_database_is_found(used: Gateway) -> None:
+    gateway = used
     gateway.stop()
     assert verify(gateway)["whole"]
     kept = database(gateway).read_bytes()
@@ -114,6 +134,7 @@ def test_what_is_done_to_the_database_is_found(gateway: Gateway) -> None:
     # Nothing is left at all.
     change(gateway, "DELETE FROM key_log", "DELETE FROM key_log_heads")
     assert [one["what"] for one in verify(gateway)["findings"]] == ["cut_off"]
+    database(gateway).write_bytes(kept)
 
 
 def test_a_database_that_was_put_back_stops_the_signing_until_somebody_answers_for_it(gateway: Gateway) -> None:
@@ -147,10 +168,8 @@ def test_a_database_that_was_put_back_stops_the_signing_until_somebody_answers_f
     assert accepted[0]["reason"] == "the copy of Monday was restored" and accepted[0]["who"].startswith("cli ")
 
 
-def test_somebody_with_openssl_and_sha256sum_alone_judges_an_export(gateway: Gateway, tmp_path: Path) -> None:
-    gateway.start()
-    for _ in range(3):
-        swaks(gateway.port)
+def test_somebody_with_openssl_and_sha256sum_alone_judges_an_export(used: Gateway, tmp_path: Path) -> None:
+    gateway = used
     gateway.stop()
     export = gateway.run("key", "log", "export")
     assert export.returncode == 0

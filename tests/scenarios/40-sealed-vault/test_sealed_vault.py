@@ -74,7 +74,7 @@ def forms(secret: bytes) -> list[bytes]:
 
 
 def test_a_passphrase_is_asked_for_once_and_stands_nowhere(make_gateway: Callable[..., Gateway], hop: Hop) -> None:
-    gateway = make_gateway(HOP=hop.port, OPENS="")
+    gateway = make_gateway(HOP=hop.port, WORKERS=2, OPENS="")
     added = gateway.run("key", "protector", "add", "main", "--passphrase-stdin", stdin=PHRASE + "\n")
     assert added.returncode == 0, added.stderr
     section = loaded(gateway.config).settings.vaults[0]
@@ -125,7 +125,7 @@ def test_a_passphrase_is_asked_for_once_and_stands_nowhere(make_gateway: Callabl
 def test_the_recovery_key_opens_it_on_the_day_when_the_secret_is_lost(
     make_gateway: Callable[..., Gateway], hop: Hop
 ) -> None:
-    gateway = make_gateway(HOP=hop.port, OPENS='secret_file = "service-secret"')
+    gateway = make_gateway(HOP=hop.port, WORKERS=1, OPENS='secret_file = "service-secret"')
     digits = gateway.json("key", "recovery", "create", "main", "--name", "safe")["shown"][0]
     hop.script({"MAIL": ["450 4.7.1 not yet"]})
     gateway.start()
@@ -159,7 +159,7 @@ def test_the_recovery_key_opens_it_on_the_day_when_the_secret_is_lost(
 def test_a_file_that_was_cut_off_is_refused_and_the_generation_before_it_serves(
     make_gateway: Callable[..., Gateway], hop: Hop
 ) -> None:
-    gateway = make_gateway(HOP=hop.port, OPENS="")
+    gateway = make_gateway(HOP=hop.port, WORKERS=1, OPENS="")
     assert gateway.run("key", "create", "main/second", "--type", "aes-256").returncode == 0
     file = gateway.folder / "vault/root-keys"
     octets = file.read_bytes()
@@ -181,7 +181,7 @@ def test_a_file_that_was_cut_off_is_refused_and_the_generation_before_it_serves(
 def test_a_clear_vault_of_before_is_sealed_by_the_start_and_its_mail_leaves(
     make_gateway: Callable[..., Gateway], hop: Hop
 ) -> None:
-    gateway = make_gateway(HOP=hop.port, OPENS="")
+    gateway = make_gateway(HOP=hop.port, WORKERS=1, OPENS="")
     section = loaded(gateway.config).settings.vaults[0]
     vault = FileVault("main", gateway.folder / "vault", means_of(loaded(gateway.config), section))
     key: SoftwareKey = vault._keys["default"].versions[0].key

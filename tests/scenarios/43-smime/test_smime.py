@@ -161,7 +161,6 @@ def test_where_one_has_to_wait_his_copy_leaves_once_there_is_a_certificate(
     assert came.recipients == (OTTO,)
     assert steps(gateway, said)[late.address] == ("waits", "no-certificate")
     bring(gateway, late.certificate)
-    gateway.ask("queue.retry", all=True)
     _, came = arrived(hop, before, 2)
     assert came.recipients == (late.address,)
     assert WORD.encode() not in came.octets
@@ -249,6 +248,19 @@ def test_where_the_connector_says_so_it_is_delivered_decrypted_and_marked(
     assert b"\r\nSubject: [SEEN] from outside\r\n" in came.octets
     assert body(came.octets) == b"Kakapofigures of the year\r\n"
     assert steps(gateway, said) == {to: ("decrypted", None)}
+
+
+def test_whoever_has_got_hold_of_a_message_cannot_send_it_to_himself_and_read_it(
+    gateway: Gateway, hop: Hop, people: dict[str, Person]
+) -> None:
+    before = len(hop.taken)
+    mallory, victim = "mallory@clear.corp.example", "ida@clear.corp.example"
+    sealed = people[victim].seals(entity("Kakapofigures of the year"))
+    said = send(gateway, incoming(mallory, sealed), mallory, sender=IDA)
+    assert said.startswith("250"), said
+    (came,) = arrived(hop, before)
+    assert body(came.octets) == body(sealed)
+    assert steps(gateway, said) == {mallory: ("as-it-came", "encrypted-for-others")}
 
 
 @pytest.mark.parametrize("broken", ["shorter", "no-base64", "other"])

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
 
+FIRST = 10_000
+CHANCE = random.SystemRandom()  # Other processes of the same run look for ports too.
+GIVEN: set[int] = set()
 PATIENCE = 20.0  # Seconds; on a busy machine a whole process starts in three.
+SHORTEST, LONGEST = 0.005, 0.05  # Seconds between two looks; most of what is waited for is there in a moment.
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port on which nothing listens now."""
+    """A port on which nothing listens now.
+
+    By chance, and below those that the kernel gives to whoever connects: such a one might be gone before it is listened
+    on, or while a gateway is started again.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as one:
-        one.bind((host, 0))
-        port: int = one.getsockname()[1]
-        return port
+    own = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = CHANCE.randrange(FIRST, own) if own > FIRST + 1000 else 0
+        with socket.socket(family) as one, contextlib.suppress(OSError):
+            one.bind((host, port))
+            found: int = one.getsockname()[1]
+            if found not in GIVEN:
+                GIVEN.add(found)
+                return found
 
 
 def until(look: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     """What `look` gives as soon as it is true. Raises AssertionError that says what was waited for in vain."""
     end = time.monotonic() + seconds
+    pause = SHORTEST
     while True:
         seen = look()
         if seen:
             return seen
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds:.0f} s in vain for {what}; seen last: {seen!r}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST)
 
 
 def answers(port: int, host: str = "127.0.0.1") -> bool:

@@ -104,9 +104,13 @@ def needles(words: Iterable[str], keys: Mapping[str, bytes]) -> dict[bytes, tupl
     return found
 
 
-def search(folder: Path, wanted: Mapping[bytes, tuple[str, str]]) -> list[Find]:
-    """What of `wanted` stands in any file below `folder`, or in the name of one."""
+def search(folder: Path, wanted: Mapping[bytes, tuple[str, str]], clean: set[bytes] | None = None) -> list[Find]:
+    """What of `wanted` stands in any file below `folder`, or in the name of one.
+
+    `clean` are digests of files in which nothing of it was found before; those of this search are added.
+    """
     found = []
+    clean = set() if clean is None else clean
     seen: set[bytes] = set()
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -114,10 +118,20 @@ def search(folder: Path, wanted: Mapping[bytes, tuple[str, str]]) -> list[Find]:
         if path.is_symlink() or not path.is_file():
             continue
         octets = path.read_bytes().replace(EMPTY, b"\0")  # What was never written takes no time.
-        if not octets or (digest := hashlib.sha256(octets).digest()) in seen:
-            continue  # A database's templates lie there several times.
+        if not octets:
+            continue
+        digest = hashlib.sha256(octets).digest()
         seen.add(digest)
-        for how, readable in (("", octets), (", compressed", _inflated(octets))):
-            found += [Find(what, form + how, name) for one, (what, form) in wanted.items() if one in readable]
+        if digest in clean:
+            continue  # A database's templates lie there several times.
+        here = [
+            Find(what, form + how, name)
+            for how, readable in (("", octets), (", compressed", _inflated(octets)))
+            for one, (what, form) in wanted.items()
+            if one in readable
+        ]
+        found += here
+        if not here:
+            clean.add(digest)
     assert seen, f"there is nothing in {folder}"
     return found

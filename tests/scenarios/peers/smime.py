@@ -7,11 +7,12 @@ import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption as Under
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -66,9 +67,11 @@ class People:
         self.ca = folder / "people-ca.pem"
         self.ca.write_bytes(made.public_bytes(Encoding.PEM))
 
-    def person(self, address: str, *, curve: bool = False, days: int = 30) -> Person:
-        """One with a new RSA key, or one on P-256; `days` until the certificate ends, below 0: it has ended."""
-        key = ec.generate_private_key(ec.SECP256R1()) if curve else rsa.generate_private_key(65537, 2048)
+    def person(self, address: str, *, curve: bool | Literal["x25519"] = False, days: int = 30) -> Person:
+        """One with a new RSA key, or one on P-256 or X25519 (that one has no PKCS#12); `days` until the certificate
+        ends, below 0: it has ended.
+        """
+        key = _key(curve)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
         made = (
             self._builder(name, key.public_key(), days=days)
@@ -82,6 +85,8 @@ class People:
         found.certificate.write_bytes(made.public_bytes(Encoding.PEM))
         found.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         found.key.chmod(0o600)
+        if isinstance(key, x25519.X25519PrivateKey):
+            return found
         both = pkcs12.serialize_key_and_certificates(
             address.encode(), key, made, [self._certificate], Under(PASSWORD.encode())
         )
@@ -89,7 +94,11 @@ class People:
         return found
 
     def _builder(
-        self, name: x509.Name, key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey, *, days: int
+        self,
+        name: x509.Name,
+        key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey | x25519.X25519PublicKey,
+        *,
+        days: int,
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
@@ -105,6 +114,12 @@ class People:
     def verify(self, message: bytes) -> bytes:
         """The content of a signed message whose signature holds for `openssl cms -verify`. Raises where it does not."""
         return cms("-verify", "-CAfile", str(self.ca), "-purpose", "any", octets=message)
+
+
+def _key(curve: bool | str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey:
+    if curve == "x25519":
+        return x25519.X25519PrivateKey.generate()
+    return ec.generate_private_key(ec.SECP256R1()) if curve else rsa.generate_private_key(65537, 2048)
 
 
 def cms(*arguments: str, octets: bytes, binary: bool = False) -> bytes:

@@ -15,7 +15,8 @@ LARGE_LINES = 3000  # Of every tenth message: it lies in a file of its own.
 
 class Stream:
     """A few clients, from entering to leaving the block. `taken` are the marks of what got 250; `refused` the replies
-    of all others, by mark, at whatever command they came.
+    of all others, by mark, at whatever command they came. Each message goes to a recipient of its own, markN. A server
+    that is killed is no fault of theirs: they come back.
     """
 
     def __init__(self, port: int, count: int = 3) -> None:
@@ -23,7 +24,7 @@ class Stream:
         self.taken: list[int] = []
         self.refused: dict[int, str] = {}
         self.lost: list[str] = []  # What went wrong with connections.
-        self._tried = 0
+        self.tried = 0
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=f"sender {one}") for one in range(count)]
@@ -63,13 +64,13 @@ class Stream:
 
     def _one(self, client: Raw) -> None:
         with self._lock:
-            self._tried += 1
-            mark = self._tried
-        for line in ("MAIL FROM:<ida@corp.example>", "RCPT TO:<otto@partner.example>", "DATA"):
+            self.tried += 1
+            mark = self.tried
+        for line in ("MAIL FROM:<ida@corp.example>", f"RCPT TO:<mark{mark}@partner.example>", "DATA"):
             said = client.ask(line)
-            if said[0] not in "23":
-                client.ask("RSET")
+            if not said.startswith(("2", "3")):
                 self._refuse(mark, said)
+                client.ask("RSET")
                 time.sleep(0.02)  # As a client that means well.
                 return
         client.send(b"X-Mark: %d\r\n\r\n" % mark + LARGE * (LARGE_LINES if mark % 10 == 0 else 1))

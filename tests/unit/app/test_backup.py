@@ -138,6 +138,12 @@ def left_over(folder: Path) -> list[str]:
 # -- there and back ----------------------------------------------------------------------------------------------------
 
 
+def test_files_of_trust_anchors_are_named_as_certificates_are(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path.parent / "certs" / "ca.pem", path.parent / "anchor.pem")
+    path.write_text(path.read_text() + '\n[smime]\ntrust_anchors = ["anchor.pem"]\n')
+    assert "anchor.pem" in again(made(path), tmp_path / "new").missing
+
+
 def test_a_gateway_comes_back_from_nothing(path: Path, tmp_path: Path) -> None:
     asyncio.run(filled(path))
     source = made(path)

@@ -180,9 +180,10 @@ async def test_files_that_are_used_again_while_they_are_read_bring_nothing_back(
 
 
 async def pass_through(spool: Spool) -> None:
-    """A large message that leaves at once."""
-    (delivery,) = await put(spool, f"P{spool._uid}", b"x" * 120_000, lease=True)
-    await spool.done(delivery, [])
+    """Eight large messages that leave at once."""
+    names = [f"P{spool._uid}{letter}" for letter in "ABCDEFGH"]
+    taken = await asyncio.gather(*(put(spool, name, b"x" * 120_000, lease=True) for name in names))
+    await asyncio.gather(*(spool.done(delivery, []) for (delivery,) in taken))
     spool.forget_records(list(spool._front._fresh.records()))
 
 

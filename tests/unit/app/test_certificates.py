@@ -181,7 +181,9 @@ async def test_a_file_may_hold_several_and_what_is_of_no_use_is_told(house: Hous
 async def test_one_without_an_address_is_bound_to_one_or_to_a_domain(house: House) -> None:
     nameless = house.made(common_name="Gateway", key=rsa.generate_private_key(65537, 2048))
     octets = nameless.file.read_bytes()
-    assert "names no email address" in await house.not_brought(octets)
+    assert "names no email address" in (said := await house.not_brought(octets)) and "trust_anchors" not in said
+    authority = house.made(common_name="CA", is_ca=True)
+    assert "is named by [smime] trust_anchors" in await house.not_brought(authority.file.read_bytes())
     answer = await house.bring(octets, addresses=["Otto@Partner.Example"], domains=["@Partner.example"])
     assert answer["certificates"][0]["addresses"] == ["otto@partner.example"]
     assert answer["certificates"][0]["domains"] == ["partner.example"]

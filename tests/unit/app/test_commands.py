@@ -137,10 +137,10 @@ async def test_rows_have_the_form_of_the_contract(asked: Asked) -> None:
 
 
 async def _waiting(asked: Asked, name: str, terms: Terms, state: State = State.WAITING) -> None:
-    (delivery,) = await put(asked.spools[0], name, lease=True)
+    (delivery,) = await put(asked.spools[0], name)
     waiting = replace(delivery, state=state, next_attempt=NOW + 9000, terms=terms)
-    await asked.spools[0].amend([waiting], lambda one: Event(message=one.message, time=NOW, event=HELD, facts={}))
-    await asked.spools[0].unlease(waiting)
+    async with asked.spools[0].recalled([waiting]):
+        await asked.spools[0].amend([waiting], lambda one: Event(message=one.message, time=NOW, event=HELD, facts={}))
 
 
 WANTED = Terms(wanted=Wanted(rule="Partners", smime=Smime.ENCRYPT), reason="no-certificate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -174,6 +175,24 @@ async def test_a_deleted_message_is_gone_and_its_trace_says_by_whom(there: Held)
     assert answer == {"changed": ["Q1.1"], "missing": [], "sending": []}
     assert [one.id for one in await there.spools[0].deliveries()] == ["Q2.1"]
     assert there.told() == [("Q1", events.DELETED, "olga")]
+
+
+async def test_of_two_officers_at_once_the_second_finds_it_decided(there: Held) -> None:
+    """Else what the first has let go on, and the runner has sent in part, would be ready for all once more."""
+    for id_ in ("Q1", "Q2"):
+        await there.hold(id_)
+    released = {"changed": ["Q1.1"], "missing": [], "sending": []}
+    gone = {"changed": [], "missing": ["Q1"], "sending": []}
+    assert await asyncio.gather(
+        *(there.mail.decide(["Q1"], by, release=True) for by in ("ida", "olga")),
+        there.mail.decide(["Q1"], "otto", release=False),
+    ) == [released, gone, gone]
+    assert [event for id_, event, _ in there.told() if id_ == "Q1"] == [events.RELEASED]
+    every = await asyncio.gather(
+        there.mail.decide(None, "ida", release=False, everything=True),
+        there.mail.decide(None, "olga", release=True, everything=True),
+    )
+    assert [one["changed"] for one in every] == [["Q2.1"], []]
 
 
 async def test_nothing_is_decided_where_nobody_says_about_what(there: Held) -> None:

@@ -58,7 +58,9 @@ class House:
         self.terms = SmimeTerms()
         clock = FakeClock()
         identities = [identity_of(one) for one in (OTTO, "ida@corp.example")]
-        certificates = self.certificates = FakeCertificates(clock, *identities, ours=(parse_address("ida@corp.example"),))
+        certificates = self.certificates = FakeCertificates(
+            clock, *identities, ours=(parse_address("ida@corp.example"),)
+        )
         log, _ = fake_log()
         self.protection = Protection(
             certificates,
@@ -110,7 +112,7 @@ async def test_mail_is_delivered_decrypted_as_the_way_says_else_as_the_section_s
     assert (b"the plain words" in head) is decrypted
 
 
-async def test_what_is_for_a_whole_domain_is_decrypted_for_its_people_where_the_settings_trust_them(house: House) -> None:
+async def test_what_is_for_a_whole_domain_is_decrypted_where_the_settings_trust_its_people(house: House) -> None:
     (known,) = [one for one in house.certificates.selection.all if one.has_key]
     whole = replace(known, addresses=(), domains=("corp.example",))
     house.certificates.selection = Selection([whole])

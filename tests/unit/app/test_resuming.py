@@ -13,10 +13,11 @@ from gateway.mail.address import parse_address
 from gateway.mail.delivery import Delivery, Target
 from gateway.mail.mail import Mail
 from gateway.mail.message import Held, Message
+from gateway.mail.opened import Layer, LayerKind, Opened
 from gateway.mail.plan import Plan
 from gateway.mail.reply import Refused, Reply
 from gateway.mail.terms import Protection, Quarantine, Smime, Terms, Wanted
-from gateway.observe.events import HANDED_ON
+from gateway.observe.events import HANDED_ON, PROTECTED
 from gateway.storage.writer import StorageFull
 from tests.fakes.clock import FakeClock
 
@@ -140,6 +141,55 @@ async def test_what_was_released_leaves_as_the_rules_had_decided() -> None:
         CLEAR.octets,
         False,
     )
+
+
+async def test_what_was_held_as_it_came_is_opened_once_more_so_that_it_is_decrypted_for_those_who_get_it_so() -> None:
+    """What was found inside is not kept. Encrypted for the gateway's key its recipient could not read it."""
+    way = Way()
+    found = Opened(layers=(Layer(kind=LayerKind.ENVELOPED, ok=True),), octets=b"inside")
+    seen: list[Opened | None] = []
+
+    async def protect(plan: Plan) -> Plan:
+        (mail,) = plan.copies
+        seen.append(mail.opened)
+        return replace(plan, copies=(replace(mail, message=Message(SEALED.octets, SEALED)),))
+
+    async def open_again(mail: Mail) -> Mail:
+        return replace(mail, opened=found)
+
+    resume = Resuming(open=open_again, protect=protect, leave=way.leave, ids=lambda: "Q2", clock=FakeClock())
+    outcome = await resume(delivery(Terms()), CLEAR)
+    assert verdicts(outcome) == [("a@x.example", Verdict.SENT)]
+    assert seen == [found]
+    ((_, plan, _),) = way.left
+    assert plan.copies[0].message.content is SEALED
+
+
+async def test_a_key_that_is_away_when_held_mail_is_released_makes_it_wait() -> None:
+    way = Way()
+
+    async def open_again(mail: Mail) -> Mail:
+        raise Refused(say.OPENING_AWAY)
+
+    resume = Resuming(open=open_again, protect=None, leave=way.leave, ids=lambda: "Q2", clock=FakeClock())
+    assert verdicts(await resume(delivery(Terms()), CLEAR)) == [("a@x.example", Verdict.LATER)]
+    assert way.left == []
+
+
+async def test_who_never_gets_what_waited_hears_of_the_rule_and_the_reason() -> None:
+    way = Way()
+    row = {"recipient": "b@x.example", "step": "refused", "rule": "Partners", "reason": "no-certificate"}
+
+    async def protect(plan: Plan) -> Plan:
+        return Plan(copies=(), told=((PROTECTED, {"recipients": [row]}),))
+
+    resume = Resuming(protect=protect, leave=way.leave, ids=lambda: "Q2", clock=FakeClock())
+    outcome = await resume(delivery(WAITS, "a@x.example", "b@x.example"), CLEAR)
+    assert verdicts(outcome) == [("a@x.example", Verdict.NEVER), ("b@x.example", Verdict.NEVER)]
+    assert [one.enhanced for one in outcome.results] == ["5.7.5", "5.7.5"]
+    assert outcome.results[1].reason is not None
+    assert 'the rule "Partners" lets the message leave with S/MIME only' in outcome.results[1].reason
+    assert "no certificate is known for the recipient" in (outcome.results[1].reply or "")
 
 
 async def test_a_full_disk_is_no_verdict() -> None:

@@ -33,6 +33,12 @@ ROW: dict[str, Any] = {
 OURS = ROW | {"addresses": ["ida@corp.example"], "private_key": True, "signs": True, "domains": ["corp.example"]}
 
 
+def test_an_import_tells_what_is_tried_again(command_line: CommandLine, file: Path) -> None:
+    answer = {"certificates": [ROW | {"was_there": False}], "warnings": [], "tried": ["Q1.1", "Q2.1"]}
+    said = command_line.run(FakeConsole(certificate__import=answer), "certificate", "import", str(file))
+    assert "Tried again: 2 deliveries that waited for S/MIME (Q1.1, Q2.1)" in said.out
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "otto.pem"

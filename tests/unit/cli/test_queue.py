@@ -167,6 +167,12 @@ def test_delete_off_a_terminal_needs_yes(command_line: CommandLine) -> None:
     assert said.code == 2 and "--yes" in said.err and console.asked == []
 
 
+@pytest.mark.parametrize("group", ["queue", "held"])
+def test_delete_of_nothing_asks_which_and_not_for_yes(command_line: CommandLine, group: str) -> None:
+    said = command_line.run(FakeConsole(), group, "delete")
+    assert said.code == 2 and "say which" in said.err and "--yes" not in said.err
+
+
 @pytest.mark.parametrize(("typed", "code", "deleted"), [("y\n", 0, True), ("n\n", 1, False), ("\n", 1, False)])
 def test_delete_asks_at_a_terminal(command_line: CommandLine, typed: str, code: int, deleted: bool) -> None:
     command_line.terminal = True

@@ -97,6 +97,16 @@ def test_attachments_are_told(folder: Path) -> None:
     assert (attachment["name"], attachment["size"]) == ("invoice.exe", 16)
 
 
+def test_without_any_rule_everybody_gets_it_as_it_is(folder: Path) -> None:
+    (folder / "some" / "rules.yaml").write_text("")
+    answer = found("--out", "out", to=("otto@partner.example", "olga@partner.example"))
+    assert answer["rules"] == [] and answer["facts"] == {"attachments": []}
+    (outcome,) = answer["outcomes"]
+    assert outcome["recipients"] == ["otto@partner.example", "olga@partner.example"]
+    assert (outcome["disposition"], outcome["actions"], outcome["message"]) == ("deliver", [], "out-1.eml")
+    assert (folder / "out" / "out-1.eml").read_bytes() == LETTER.replace(b"\n", b"\r\n")
+
+
 def test_internal_and_the_client_decide_who_the_sender_is() -> None:
     def matched(*arguments: str) -> list[str]:
         answer = found(*arguments)
@@ -130,6 +140,11 @@ def test_a_person_reads_a_table_and_sentences() -> None:
     assert (code, err) == (0, "")
     for words in ("judged by 4 rules", "Secure", "[secure]", "olga@partner.example: reject", "550 5.7.905 No"):
         assert words in out
+
+
+def test_what_holds_of_a_rule_that_does_not_match_is_not_told_as_the_reason_for_that() -> None:
+    _, out, _ = run("--rules", "some")  # Not --internal: External's from_scope does not hold, sent_to_scope does.
+    assert "only this holds: sent_to_scope" in out
 
 
 def test_a_message_comes_by_standard_input_and_the_sender_may_be_null() -> None:

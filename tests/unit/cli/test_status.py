@@ -71,6 +71,12 @@ def test_reload_says_that_it_is_done(command_line: CommandLine) -> None:
     assert command_line.run(FakeConsole(reload={"changed": []}), "reload", "--json").json == {"changed": []}
 
 
+def test_reload_tells_warnings_too(command_line: CommandLine) -> None:
+    doubt = 'rules/10-all.yaml: line 1: rule "All": when: warning: found no condition'
+    said = command_line.run(FakeConsole(reload={"changed": [], "warnings": [doubt]}), "reload")
+    assert said.code == 0 and "found no condition" in said.err and "found no condition" not in said.out
+
+
 def test_reload_of_bad_settings_names_every_fault_and_is_a_no(command_line: CommandLine) -> None:
     said = command_line.run(FakeConsole(fault="a.toml: one\na.toml: two"), "reload")
     assert (said.code, said.out) == (1, "") and said.err == "gateway: a.toml: one\ngateway: a.toml: two\n"

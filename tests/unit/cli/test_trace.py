@@ -295,7 +295,10 @@ def test_what_rules_decided_is_told_in_one_line() -> None:
         ({"disposition": "quarantine"}, "it is held for a@x.example"),
         ({"disposition": "delete"}, "it is deleted for a@x.example"),
         ({"disposition": "redirect"}, "it goes to a@x.example instead"),
-        ({"disposition": "defer", "reply": "451 4.7.5 Later"}, "it has to come again for a@x.example (451 4.7.5 Later)"),
+        (
+            {"disposition": "defer", "reply": "451 4.7.5 Later"},
+            "it has to come again for a@x.example (451 4.7.5 Later)",
+        ),
         (
             {"disposition": "deliver", "protection": "rights", "template": "encrypt-only", "audited": ["quarantine"]},
             "a@x.example may have it, under rights protection (encrypt-only), which a later version brings, "

@@ -17,7 +17,12 @@ ORIGINAL = b"From: ida@corp.example\r\nSubject: one\r\n\r\nthe plain words\r\n"
 
 
 @pytest.mark.parametrize(
-    ("terms", "whole"), [(Terms(), True), (Terms(wanted=Wanted(rule="Partners", smime=Smime.ENCRYPT)), False)]
+    ("terms", "whole"), [
+        (Terms(), True),
+        (Terms(connector="out"), True),
+        (Terms(wanted=Wanted(rule="Partners", smime=Smime.ENCRYPT)), False),
+        (Terms(require_tls=True), False),  # Whoever hands the notice on may know no TLS.
+    ],
 )
 async def test_the_whole_original_goes_back_unless_it_waited_for_its_protection(terms: Terms, whole: bool) -> None:
     submitted: list[Mail] = []

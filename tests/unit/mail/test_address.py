@@ -218,3 +218,22 @@ def test_any_text_is_a_domain_or_refused(text: str) -> None:
 def test_a_literal_of_any_length_is_no_domain_that_is_remembered() -> None:
     with pytest.raises(BadAddress):
         normal_domain("[" + "1" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("Ida@Corp.Example", "ida@corp.example"),
+        ('"Ida"@corp.example.', "ida@corp.example"),
+        ('"i\\da"@corp.example', "ida@corp.example"),
+        ('"ida b"@corp.example', '"ida b"@corp.example'),
+        ('"ida\\ b"@corp.example', '"ida b"@corp.example'),
+        ('"a\\"b"@corp.example', '"a"b"@corp.example'),
+        ('""@corp.example', '""@corp.example'),
+        ("Ju\u0308rgen@corp.example", "j\u00fcrgen@corp.example"),
+        ("\u212b@corp.example", "\u00e5@corp.example"),
+        ("postmaster", "postmaster@"),
+    ],
+)
+def test_one_mailbox_is_compared_alike_however_it_is_written(text: str, who: str) -> None:
+    assert parse_address(text).who == who

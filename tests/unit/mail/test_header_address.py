@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.mail import header_address
 from gateway.mail.address import BadAddress
 from gateway.mail.header_address import mailboxes
 
@@ -109,3 +110,25 @@ def test_any_value_is_read_or_refused_and_its_addresses_come_whole(value: str) -
     for one in found:
         assert one == "postmaster" or "@" in one
         assert one.rpartition("@")[2] in flat
+
+
+_PIECES = st.sampled_from(
+    [
+        *("ida", "@", "corp.example", "ida@corp.example", "<", ">", '"', "\\", " ", "\t", "\r\n ", "(", ")", ",", ":"),
+        *(";", "[", "]", "\x1c", "\x0b", "\x00", ".", '"Ida, from sales" <', '""', "<ida@corp.example>", "é"),
+    ]
+)
+
+
+@given(st.lists(_PIECES, max_size=8).map("".join))
+def test_a_simple_field_says_the_same_whether_it_is_read_quickly_or_word_by_word(value: str) -> None:
+    raw = value.encode()
+    try:
+        found: object = header_address._read(raw)
+    except BadAddress:
+        found = BadAddress
+    try:
+        quickly: object = mailboxes(raw)
+    except BadAddress:
+        quickly = BadAddress
+    assert quickly == found

@@ -75,6 +75,16 @@ async def test_what_was_found_is_told_to_rules_and_stands_on_top(house: House) -
     assert facts(FOUND) == {"layers": [ENVELOPED.row(), SIGNED.row()]}
 
 
+async def test_a_stored_mail_is_opened_again_and_nothing_is_told_twice(house: House) -> None:
+    mail = letter("ida@corp.example", octets=FIELD + P7M, wanted=False, client=None)
+    again = await house.stage.again(mail)
+    assert again == replace(mail, opened=FOUND)
+    assert house.metrics.snapshot()["smime_layers_total"] == []
+    house.opener.error = KeysAway()
+    with pytest.raises(Refused):
+        await house.stage.again(mail)
+
+
 async def test_mail_of_our_side_is_opened_and_gets_no_field(house: House) -> None:
     mail = await house.run(P7M, replace(PARTNER, user="ida"))
     assert mail.opened is FOUND

@@ -111,6 +111,13 @@ async def test_a_header_beyond_ascii_keeps_its_body_type(house: House) -> None:
     assert (await house.run(copy)).copies[0].envelope.body is Body.EIGHT_BIT_MIME
 
 
+async def test_a_body_that_is_signed_with_eight_bits_says_so(house: House) -> None:
+    """What lies in a foreign signature stays as it is; told as seven bits, a next hop without 8BITMIME would get it."""
+    house.means.signing = SIGNER
+    copy = letter(OTTO, octets=LETTER + b"gr\xc3\xb6\xc3\x9fer\r\n", smime=Smime.SIGN)
+    assert (await house.run(copy)).copies[0].envelope.body is Body.EIGHT_BIT_MIME
+
+
 async def test_a_copy_that_no_rule_marked_goes_on_as_it_is(house: House) -> None:
     copy = letter(OTTO, wanted=False)
     plan = await house.run(copy)
@@ -283,7 +290,8 @@ async def test_a_fault_of_ours_bounces_nothing_and_shows_nothing(house: House, b
     assert refused.value.reply == PROTECTION_AWAY
     assert ("error", "sealing_failed", {"id": "Q1", "error": "ValueError"}) in house.told
     assert SECRET.decode() not in repr(house.told)
-    plan = await house.stage.again(letter(OTTO, octets=text, smime=Smime.BOTH))
+    waits = letter(OTTO, octets=text, smime=Smime.BOTH)
+    plan = await house.stage.again(replace(waits, terms=replace(waits.terms, sign=True)))
     assert [one.terms.reason for one in plan.copies] == [SEALING_FAILED]
 
 
@@ -369,3 +377,39 @@ async def test_nothing_leaves_in_clear_that_a_rule_wants_protected_and_nobody_is
 
 
 CERTIFICATES = FakeMeans(*PEOPLE).known
+
+
+async def test_blind_recipients_of_a_large_message_get_their_copies_a_few_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a copy of his own: a hundred of them would fill the memory by one message."""
+    monkeypatch.setattr(module, "MOST", 5 * len(LETTER) // 2)
+    blind = [f"{number}@partner.example" for number in range(5)]
+    house.means.known |= {one: identity_of(one).certificate for one in blind}
+    plan = await house.run(letter(*blind))
+    rounds = [[people(copy) for copy in plan.copies if copy.terms.wanted is None]]
+    while waits := [copy for copy in plan.copies if copy.terms.wanted is not None]:
+        (one,) = waits
+        assert one.terms.reason == "too-many-copies"
+        plan = await house.stage.again(replace(one, client=None))
+        rounds.append([people(copy) for copy in plan.copies if copy.terms.wanted is None])
+    assert rounds == [[blind[0:1], blind[1:2]], [blind[2:3], blind[3:4]], [blind[4:5]]]
+    monkeypatch.setattr(module, "MOST", 1)
+    assert len((await house.run(letter(*blind))).copies) == 2  # One is made, however long it is.
+
+
+async def test_a_mail_of_our_own_is_encrypted_where_it_can_be_and_else_not_made(house: House) -> None:
+    report = letter(OTTO, wanted=False, client=None)
+    made = await house.stage.sealed(report)
+    assert made is not None
+    assert SECRET not in octets(made)
+    assert made.terms == Terms(protection=Protection.SMIME)
+    assert await house.stage.sealed(letter(OTTO, STRANGER, wanted=False, client=None)) is None
+    house.means.broken.add("encrypt")
+    assert await house.stage.sealed(report) is None
+    assert SECRET.decode() not in repr(house.told)
+
+
+async def test_a_seal_that_changes_nothing_is_no_seal(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house.means, "encrypt", lambda octets, certificates: octets)
+    assert await house.stage.sealed(letter(OTTO, wanted=False, client=None)) is None

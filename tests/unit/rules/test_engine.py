@@ -65,6 +65,8 @@ def test_a_later_rule_sees_what_one_before_has_set() -> None:  # a02
     [
         ({"prepend_subject": "[lantern]"}, {"subject_contains_words": "lantern"}),
         ({"prepend_subject": "[lantern]"}, {"subject_or_body_matches_patterns": "^.lantern"}),
+        ({"prepend_subject": "[lantern]"}, {"subject_matches_patterns": "^.lantern.news$"}),
+        ({"prepend_subject": "[größe]"}, {"subject_matches_patterns": "^.größe. news$"}),
         ({"set_header": {"name": "From", "value": "boss@else.example"}}, {"sender_domain_is": "else.example"}),
         ({"set_header": {"name": "From", "value": "boss@else.example"}}, {"from_scope": "not_in_organization"}),
         ({"set_header": {"name": "From", "value": "boss@else.example"}}, {"from_address_contains_words": "boss"}),

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.rules.conditions import CONDITIONS, attachment_rows
 from gateway.rules.model import OnError, Rule, RuleSet
+from gateway.rules.sight import Unread
 from tests.fakes.judging import engine, facts, judge, letter, matching, rule, work
 from tests.fakes.ruling import FakeHands, mail, octets_of, ruling
 
@@ -147,10 +148,15 @@ HOSTILE = {
 }
 
 
+UNREAD = {"10,000 parts", "100 levels", "a header of 10 MiB", "a header of a million fields", "addresses of 10 MiB"}
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_messages_are_judged_in_bounded_time(name: str) -> None:
     octets = HOSTILE[name]
     began = process_time()
     judged = judge(*every(), to=TO, message=octets or b"\r\n")
-    assert judged.failures == ()
+    # Not all of it is read: whether a rule holds can't be said then, unless what was read says that it does.
+    assert all(isinstance(error, Unread) for _, error in judged.failures)
+    assert bool(judged.failures) is (name in UNREAD)
     assert process_time() - began < 20  # A shared machine; each takes well under three seconds.

@@ -25,6 +25,9 @@ def letterhead(octets: bytes) -> Letterhead:
         (b"=?utf-8?q?J=C3=B6rg?=\r\n <j@corp.example>", "Jörg", "j@corp.example"),
         (b"berg@corp.example", "berg@corp.example", "berg@corp.example"),
         (b"broken <", "broken", "ida@corp.example"),
+        (b'"<b>Ida</b>" <berg@corp.example>', "<b>Ida</b>", "berg@corp.example"),
+        (b"=?utf-8?q?=3Cb=3EIda?= <berg@corp.example>", "<b>Ida", "berg@corp.example"),
+        (b'"Ida <berg@corp.example>', "ida@corp.example", "ida@corp.example"),
         (b"", "ida@corp.example", "ida@corp.example"),
     ],
 )

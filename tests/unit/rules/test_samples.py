@@ -39,6 +39,9 @@ def mail(body: bytes = b"Hello", fields: bytes = b"", subject: bytes = b"Offer",
     )  # fmt: skip
 
 
+FILE = b"Content-Type: application/octet-stream\r\n"
+
+
 def rules() -> RuleSet:
     return load(FOLDER)
 
@@ -73,7 +76,7 @@ CASES: list[tuple[str, str, bytes, dict[str, Any], str, list[str]]] = [
         "deliver", ["route_message_outbound_require_tls"],
     ),
     (
-        "35-by-another-way", "Large mail leaves by its own way", mail((b"x" * 70 + b"\r\n") * 380_000), {},
+        "35-by-another-way", "Large mail leaves by its own way", mail((b"x" * 70 + b"\r\n") * 380_000, FILE), {},
         "deliver", ["route_message_outbound_connector"],
     ),
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import textwrap
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -16,7 +17,7 @@ from gateway.mail.message import Held, Message
 from gateway.mail.opened import Layer, LayerKind, Opened
 from gateway.mail.plan import Plan
 from gateway.mail.reply import RULE_FAILED, Refused
-from gateway.mail.terms import Terms
+from gateway.mail.terms import Protection, Terms
 from gateway.rules.decide import ON_THE_LOOP
 from gateway.rules.rewrite import Rewriter
 from tests.fakes.ruling import HEAD, PLAIN, FakeHands, addresses, mail, octets_of, rule_set, ruling
@@ -82,6 +83,99 @@ async def test_a_message_that_no_rule_concerns_is_the_very_same(tmp_path: Path) 
     assert (made.decided, made.touched, made.notices) == (None, False, ())
     assert hands.told == []
     assert hands.observed == ["rules_seconds"]
+
+
+GUARDED = """
+- name: Secret
+  when: {subject_contains_words: offer}
+  then: {%s}
+- name: Reported
+  when: {subject_or_body_contains_words: [hello, secret]}
+  then: {%s generate_incident_report: {to: officer@corp.example, content: [subject, id_match, attach_original_mail]}}
+"""
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "apply_smime: encrypt",
+        "apply_smime: both",
+        "apply_ome: true",
+        "apply_rights_protection_template: do-not-forward",
+    ],
+)
+@pytest.mark.parametrize("more", ["", "quarantine: true, ", "reject_message: no, "])
+async def test_a_report_about_what_has_to_be_protected_shows_nothing_of_it(tmp_path: Path, how: str, more: str) -> None:
+    hands = FakeHands()
+    try:
+        notices = (await judged(tmp_path, GUARDED % (how, more), mail(), hands)).notices
+    except Refused:
+        notices = tuple(hands.submitted)
+    (notice,) = notices
+    assert notice.terms == Terms()
+    octets = octets_of(notice)
+    assert b"hello" not in octets
+    assert b"message/rfc822" not in octets
+    text = read(notice).get_content()
+    assert "The message itself is not attached: it is protected, and no certificate is known for officer@co" in text
+    assert "What was found is not shown" in text
+    assert "Subject:    Offer" in text
+
+
+async def test_where_a_certificate_is_known_such_a_report_is_whole_and_encrypted(tmp_path: Path) -> None:
+    hands = FakeHands()
+    hands.sealing = True
+    made = await judged(tmp_path, GUARDED % ("apply_smime: encrypt", ""), mail(), hands)
+    (notice,) = made.notices
+    assert notice.terms == Terms(protection=Protection.SMIME)
+    assert octets_of(notice).endswith(b"sealed\r\n")
+
+
+async def test_what_another_recipient_needs_counts_for_a_report_too(tmp_path: Path) -> None:
+    yaml = GUARDED.replace("Secret\n  when: {", "Secret\n  when: {sent_to: otto@partner.example, ").replace(
+        "Reported\n  when: {", "Reported\n  when: {sent_to: ida@corp.example, "
+    )
+    made = await judged(
+        tmp_path, yaml % ("apply_smime: encrypt", ""), mail(PLAIN, "otto@partner.example", "ida@corp.example")
+    )
+    assert len(made.copies) == 2
+    (notice,) = made.notices
+    assert b"hello" not in octets_of(notice)
+
+
+@pytest.mark.parametrize("own", ["", "- {name: All, then: {route_message_outbound_require_tls: true}}"])
+@pytest.mark.parametrize("sealing", [False, True])
+async def test_a_report_about_what_leaves_over_tls_alone_leaves_so_too(tmp_path: Path, own: str, sealing: bool) -> None:
+    """With a rule of the gateway's own mail and without: such a rule never takes away what the report has."""
+    yaml = GUARDED % ("route_message_outbound_require_tls: true, apply_smime: encrypt", "") + textwrap.dedent(own)
+    hands = FakeHands()
+    hands.sealing = sealing
+    (notice,) = (await judged(tmp_path, yaml, mail(), hands)).notices
+    assert notice.terms == Terms(require_tls=True, protection=Protection.SMIME if sealing else Protection.NONE)
+
+
+async def test_a_rule_for_others_leaves_a_sealed_report_as_it_is(tmp_path: Path) -> None:
+    yaml = GUARDED % ("apply_smime: encrypt", "") + textwrap.dedent("""
+    - {name: Others, when: {sent_to: x@y.example}, then: {route_message_outbound_require_tls: true}}
+    """)
+    hands = FakeHands()
+    hands.sealing = True
+    (notice,) = (await judged(tmp_path, yaml, mail(), hands)).notices
+    assert notice.terms == Terms(protection=Protection.SMIME)
+
+
+async def test_a_report_does_not_show_what_was_found_in_a_message_that_came_encrypted(tmp_path: Path) -> None:
+    inside = (HEAD + "\r\nsecret\r\n").encode()
+    opened = Opened(layers=(Layer(kind=LayerKind.ENVELOPED, ok=True),), octets=inside)
+    (notice,) = (await judged(tmp_path, GUARDED % ("set_audit_severity: low", ""), mail(opened=opened))).notices
+    octets = octets_of(notice)
+    assert b"secret" not in octets
+    assert b"message/rfc822" in octets  # As it came.
+
+
+async def test_a_report_about_what_is_only_signed_is_whole(tmp_path: Path) -> None:
+    (notice,) = (await judged(tmp_path, GUARDED % ("apply_smime: sign", ""), mail())).notices
+    assert b"message/rfc822" in octets_of(notice)
 
 
 async def test_what_was_decided_has_the_form_of_rule_test(tmp_path: Path) -> None:

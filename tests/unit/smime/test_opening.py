@@ -12,7 +12,8 @@ from asn1crypto import cms
 
 from gateway.mail.mime.head import head_of
 from gateway.mail.opened import Opened
-from gateway.smime.cms.algorithms import AES256_CBC, AES256_GCM, ContentCipher
+from gateway.smime.cms import der
+from gateway.smime.cms.algorithms import AES256_CBC, AES256_GCM, COMPRESSED_DATA, CONTENT_CIPHERS, ContentCipher
 from gateway.smime.cms.enveloped import seal_enveloped
 from gateway.smime.cms.recipients import recipient
 from gateway.smime.opening import MAX_LAYERS
@@ -148,6 +149,27 @@ def test_what_is_no_cms_is_said_to_be_broken(body: bytes) -> None:
         assert found.layers[0].reason in ("structure-broken", "encoding-broken")
         assert (found.layers[0].status == "bad") == (kind == b"signed-data")
         assert found.octets is None
+
+
+def test_what_is_compressed_is_told_as_such() -> None:
+    """RFC 3274: openssl cms -compress. A rule that looks for a broken message does not find one."""
+    data = der.sequence(der.integer(0), der.algorithm(der.oid_octets("1.2.840.113549.1.9.16.3.8")), der.sequence())
+    info = der.sequence(der.oid(COMPRESSED_DATA), der.explicit(0, data))
+    head = b"Content-Type: application/pkcs7-mime; smime-type=compressed-data\r\nContent-Transfer-Encoding: base64\r\n"
+    message = HEAD + head + b"\r\n" + encodebytes(info)
+    found = opened(message)
+    assert told(found) == ["closed compressed"]
+    assert not found.layers[0].hides
+    assert told(opened(encrypted(message))) == ["enveloped", "closed compressed"]
+
+
+def test_a_weak_cipher_is_told_beside_what_it_gave() -> None:
+    """3DES is read, since old mail has it; whoever carried it may have read it too."""
+    triple = next(one for one in CONTENT_CIPHERS.values() if one.name == "des-ede3-cbc")
+    found = opened(encrypted(cipher=triple))
+    assert found.octets == MESSAGE
+    (layer,) = found.layers
+    assert (layer.ok, layer.algorithm, layer.reason) == (True, "des-ede3-cbc", "weak-algorithm")
 
 
 def test_certificates_alone_are_no_signature() -> None:

@@ -104,7 +104,22 @@ def test_what_is_hidden_counts_and_is_told_apart(html: str) -> None:
     assert "secret" not in " ".join(seen(html))
     assert "secret" in hidden(html)
     texts = read(b"Content-Type: text/html\r\n\r\n" + html.encode()).texts
-    assert [text.hidden for text in texts if "secret" in text.text] == [True]
+    assert {text.hidden for text in texts if "secret" in text.text} == {True}
+
+
+@pytest.mark.parametrize(
+    ("html", "alone"),
+    [
+        ("<p>hi<span style='display:none'>secret</span></p>", ["secret"]),
+        ("hi<i hidden>secr&#101;t</i>there<b hidden>two<br>more</b>", ["secret", "two", "more"]),
+        ("<title>first</title>hi<i hidden>secret<i>more</i></i>", ["first", "secretmore"]),
+        ("hi<p hidden>secret", ["secret"]),
+        ("<p>secret</p>", []),
+    ],
+)
+def test_a_hidden_word_is_one_though_it_touches_another(html: str, alone: list[str]) -> None:
+    (one,) = shown(html)
+    assert one.beside.split() == alone
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,9 @@ def test_the_subject_counts_too() -> None:
 
 def test_a_later_rule_sees_a_subject_that_was_changed() -> None:
     judged = judge(
-        rule("a", then={"prepend_subject": VISA}), rule("b", {NAME: "credit_card"}), message=letter(subject="news")
+        rule("a", then={"prepend_subject": f"{VISA} "}),
+        rule("b", {NAME: "credit_card"}),
+        message=letter(subject="news"),
     )
     assert judged.matched == ("a", "b")
 

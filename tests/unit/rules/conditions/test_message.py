@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.mail.authentication import Authentication, DkimResult, Verdict
-from gateway.mail.opened import Layer, LayerKind, Opened
+from gateway.mail.opened import COMPRESSED, Layer, LayerKind, Opened
 from tests.fakes.judging import judge, letter, matching, rule
 
 KINDS = (
@@ -50,6 +50,12 @@ def test_a_message_with_rights_has_its_licence_attached() -> None:  # r35
 def test_several_kinds_are_any_of_them() -> None:
     message = letter(headers="MIME-Version: 1.0\r\nContent-Type: text/calendar\r\n")
     assert matching("message_type_matches", ["signed", "calendaring"], message=message)
+
+
+def test_what_is_only_compressed_is_not_encrypted() -> None:
+    """Else a rule that spares what is encrypted already would let it out, and everybody can read it."""
+    layer = Layer(kind=LayerKind.ENVELOPED, ok=False, reason=COMPRESSED)
+    assert not matching("message_type_matches", "encrypted", opened=Opened(layers=(layer,)))
 
 
 def test_what_was_opened_counts_as_what_it_was() -> None:

@@ -28,6 +28,26 @@ ALL = (INSIDE, OUTSIDE, PARTNER)
         ("recipient_address_matches_patterns", "^o", ALL, (INSIDE, PARTNER)),
         ("recipient_address_matches_patterns", ["^y", "ELSE"], ALL, (OUTSIDE,)),
         ("recipient_address_matches_patterns", "^lse", ALL, ()),
+        # One mailbox, written so that a rule about it might not know it again.
+        ("sent_to", PARTNER, ('"otto"@partner.example',), ('"otto"@partner.example',)),
+        ("sent_to", PARTNER, ('"o\\tto"@Partner.Example.',), ('"o\\tto"@Partner.Example.',)),
+        ("sent_to", '"otto"@partner.example', (PARTNER,), (PARTNER,)),
+        (
+            "sent_to",
+            "j\u00fcrgen@partner.example",
+            ("Ju\u0308rgen@partner.example",),
+            ("Ju\u0308rgen@partner.example",),
+        ),
+        ("sent_to", '"a b"@partner.example', ('"a\\ B"@partner.example',), ('"a\\ B"@partner.example',)),
+        ("sent_to", PARTNER, ('"otto "@partner.example', "otto+x@partner.example"), ()),
+        (
+            "recipient_address_matches_patterns",
+            "^otto@.*example$",
+            ('"otto"@partner.example',),
+            ('"otto"@partner.example',),
+        ),
+        ("recipient_address_matches_patterns", "example$", ("x@else.example.",), ("x@else.example.",)),
+        ("recipient_address_matches_patterns", '^"otto"', ('"otto"@partner.example',), ('"otto"@partner.example',)),
     ],
 )
 def test_it_matches_for_these(name: str, value: object, to: tuple[str, ...], hits: tuple[str, ...]) -> None:
@@ -37,7 +57,7 @@ def test_it_matches_for_these(name: str, value: object, to: tuple[str, ...], hit
 def test_the_actions_touch_the_copy_of_those_alone() -> None:
     judged = judge(rule("a", {"sent_to": PARTNER}, then={"prepend_subject": "[P]"}), to=ALL)
     changed = {tuple(str(one.address) for one in work.recipients): work.changed for work in judged.works}
-    assert changed == {(PARTNER,): {"subject": ("[P] news",)}, (INSIDE, OUTSIDE): {}}
+    assert changed == {(PARTNER,): {"subject": ("[P]news",)}, (INSIDE, OUTSIDE): {}}
 
 
 def test_all_conditions_on_recipients_must_hold_of_the_same_one() -> None:

@@ -347,6 +347,32 @@ def test_a_later_info_may_open_what_an_earlier_did_not() -> None:
     assert found.key == right
 
 
+def test_all_of_ours_for_whom_it_was_encrypted_are_found_and_nobody_who_added_himself() -> None:
+    octets = sealed("rsa", "p256", "x25519")
+    found = opened(octets, "x25519", "p256", "rsa", "p384")
+    assert {key.certificate for key in found.keys} == {certificate(kind) for kind in ("rsa", "p256", "x25519")}
+    # Whoever has got hold of it knows no content key, so that an info of his own brings another one.
+    parsed = asn1.ContentInfo.load(octets)
+    infos = parsed["content"]["recipient_infos"]
+    for kind in ("rsa:stranger", "p256:stranger"):
+        infos.append(asn1.RecipientInfo.load(recipient(certificate(kind)).info(b"m" * 32)))
+    found = opened(parsed.dump(force=True), "rsa", "rsa:stranger", "p256:stranger")
+    assert found.content == CONTENT
+    assert [key.certificate for key in found.keys] == [certificate("rsa")]
+
+
+def test_an_info_that_cannot_be_read_behind_the_one_that_opens_it_changes_nothing() -> None:
+    right = recipient(certificate("rsa")).info(b"k" * 32)
+    vector = bytes(16)
+    encrypted = Cipher(AES(b"k" * 32), CBC(vector)).encryptor().update(b"\x10" * 16)
+    inner = der.sequence(
+        der.oid(DATA), der.algorithm(AES256_CBC.oid, der.octet_string(vector)), der.element(0x80, encrypted)
+    )
+    data = der.sequence(der.integer(0), der.element(der.SET, right, der.sequence(der.integer(0))), inner)
+    found = opened(der.sequence(der.oid(ENVELOPED_DATA), der.explicit(0, data)), "rsa")
+    assert (found.content, len(found.keys)) == (b"", 1)
+
+
 def test_padding_that_is_wrong_is_damage() -> None:
     key, vector = b"k" * 32, b"v" * 16
     for last in (b"\x00" * 16, b"\x11" * 16, b"\x02\x03" + b"\x01\x02" * 7):

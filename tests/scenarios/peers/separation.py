@@ -1,18 +1,15 @@
-"""What each of database, blobs and vault tells to somebody who has it alone: nothing."""
+"""A gateway whose database, blobs and vault are searched by themselves: what it hides, and what is done to it."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import zlib
-from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 from gateway.app import keyring
 from gateway.app.database import open_shared
@@ -20,12 +17,11 @@ from gateway.app.file_vaults import means_of
 from gateway.keys import domain
 from gateway.keys.providers.file.vault import FileVault, sheet_in
 from gateway.settings.load import loaded
-from tests.postgres import MISSING, Cluster, programs
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.hop import Hop
-from tests.scenarios.peers.ports import free_port, until
+from tests.scenarios.peers.ports import until
 from tests.scenarios.peers.raw import Raw
-from tests.scenarios.peers.search import key_forms, needles, search, word_forms
+from tests.scenarios.peers.search import needles, search
 
 PASSWORD: Final = "Kakapo-7788-perambulate"
 # Each stands in one place alone, and in no language of ours.
@@ -67,6 +63,7 @@ class Story:
     places: dict[str, Path]
     taken: list[str] = field(default_factory=list)
     unfinished: Raw | None = None
+    clean: set[bytes] = field(default_factory=set)  # Digests of files in which nothing was found.
 
     def keys(self) -> dict[str, bytes]:
         """Every key that there is, as nobody but a test may see them."""
@@ -174,7 +171,7 @@ def check_control(wanted: dict[bytes, tuple[str, str]], keys: dict[str, bytes], 
 def check_apart(story: Story, wanted: dict[bytes, tuple[str, str]]) -> None:
     """Each place alone says nothing."""
     for name, place in story.places.items():
-        found = search(place, wanted)
+        found = search(place, wanted, story.clean)
         assert found == [], f"{name} shows {sorted({(one.what, one.form, one.place) for one in found})[:20]}"
 
 
@@ -192,40 +189,13 @@ def check_closed(story: Story, why: str, readers: tuple[tuple[str, ...], ...] = 
     assert not [word for word in WORDS if word in done.stdout + done.stderr], why
 
 
-def tell_stories(request: pytest.FixtureRequest, where: str, make_gateway: Callable[..., Gateway], hop: Hop) -> Story:
-    """A gateway whose database and large content lie there."""
-    url, blobs = "sqlite:data", ""
-    places: dict[str, str | Path] = {"vault": "vault"}
-    if where == "postgresql":
-        server: Cluster = request.getfixturevalue("server")
-        url, places["database"] = server.new_database(), server.folder
-    else:
-        places["database"] = "data"
-    if where != "sqlite":
-        blobs, places["blobs"] = 'blobs = "blobs"', "blobs"
-    gateway = make_gateway(URL=url, BLOBS=blobs, HOP=hop.port, DEAD=free_port())
-    return Story(gateway, hop, {name: gateway.folder / place for name, place in places.items()})
-
-
-@pytest.fixture
-def server() -> Iterator[Cluster]:
-    if programs() is None:
-        pytest.skip(MISSING)
-    with Cluster(durable=True, settings=("max_connections=60",)) as cluster:
-        yield cluster
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("where", ["sqlite", "sqlite and blobs", "postgresql"])
-def test_each_alone_says_nothing_and_together_they_say_all(
-    where: str, request: pytest.FixtureRequest, make_gateway: Callable[..., Gateway], hop: Hop, tmp_path: Path
-) -> None:
-    story = tell_stories(request, where, make_gateway, hop)
+def tell(story: Story, make_gateway: Callable[..., Gateway], control: Path) -> None:
+    """Each place alone says nothing, whatever happens to the gateway, and together they say all. `control` is made."""
     gateway = story.gateway
     prepare(story)
     keys = story.keys()
     wanted = needles(WORDS, keys)
-    check_control(wanted, keys, tmp_path / "control")
+    check_control(wanted, keys, control)
     if "blobs" in story.places:
         assert (
             sum(file.stat().st_size for file in story.places["blobs"].rglob("*") if file.is_file())
@@ -301,11 +271,3 @@ def bring_back(story: Story) -> None:
     assert all("Gemütlichkeitsfuchs".encode() in octets for octets in texts())
     assert sum(octets.count(b"Cobaltmarmot") for octets in texts()) == 60_200
     assert gateway.stop() == 0
-
-
-def test_the_forms_of_a_word_and_of_a_key() -> None:
-    """Each is what a program would write."""
-    assert word_forms("Grüße")["quoted-printable"] == b"Gr=C3=BC=C3=9Fe"
-    assert word_forms("abcdef")["reversed UTF-8"] == b"fedcba"
-    assert word_forms("abcdef")["base64 1"] in b64encode(b"Xabcdef!")
-    assert key_forms(bytes(range(32)))["reversed"] == bytes(range(31, 15, -1))
