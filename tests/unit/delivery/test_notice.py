@@ -17,7 +17,8 @@ ORIGINAL = b"From: ida@corp.example\r\nSubject: one\r\n\r\nthe plain words\r\n"
 
 
 @pytest.mark.parametrize(
-    ("terms", "whole"), [
+    ("terms", "whole"),
+    [
         (Terms(), True),
         (Terms(connector="out"), True),
         (Terms(wanted=Wanted(rule="Partners", smime=Smime.ENCRYPT)), False),
