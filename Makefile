@@ -102,6 +102,7 @@ COMPILE = env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT PIP_CON
 lock: ## Pin dependencies anew, within what pyproject.toml allows (UPGRADE=--upgrade: to the newest).
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_TOOLS)
+	$(COMPILE) $(UPGRADE) --output-file requirements/pip.txt requirements/pip.in
 	$(COMPILE) $(UPGRADE) --only-build-deps --all-build-deps --output-file requirements/build.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --output-file requirements/run.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --extra test --constraint requirements/run.txt --output-file requirements/test.txt pyproject.toml
@@ -119,8 +120,9 @@ clean: ## Remove what was built. Your var/ stays: it may hold mail.
 	@$(PYTHON) -m venv --clear .venv
 	@touch $@
 
-.venv/build.stamp: .venv/venv.stamp requirements/build.txt
+.venv/build.stamp: .venv/venv.stamp requirements/build.txt requirements/pip.txt
 	@echo "Installing pinned dependencies into .venv ..."
+	@$(LOCKED) -r requirements/pip.txt
 	@$(LOCKED) -r requirements/build.txt
 	@touch $@
 
