@@ -23,7 +23,7 @@ _SIGNS = frozenset("<>,:;@")
 # What it fits has one meaning, the one that `_read` finds too, in a tenth of the time.
 _ATOM = r'[^\s()<>\[\]:;@\\,"]++'
 _SIMPLE = re.compile(
-    rf'[ \t\r\n]*+(?:(?:{_ATOM}|"[^"\\]*+"|[ \t\r\n])*+<({_ATOM}@{_ATOM})>|({_ATOM}@{_ATOM}))[ \t\r\n]*+'
+    rf'[ \t\r\n]*+(?:(?:{_ATOM}|"[^"\\]*+"|[ \t\r\n])*<({_ATOM}@{_ATOM})>|({_ATOM}@{_ATOM}))[ \t\r\n]*+'
 )
 
 

@@ -15,7 +15,7 @@ _TOKEN: Final = re.compile(
     rb"<!--(?:>|->|.*?(?:--!?>|\Z))"
     rb"|<(?P<raw>script|style|title|textarea|xmp|iframe|noembed|noframes)(?=[\s/>])(?:.*?</(?P=raw)(?=[\s/>])|.*\Z)"
     rb"|<[!?][^>]*(?:>|\Z)"
-    rb"|<(?P<close>/?)(?P<name>[a-z][^\s/>]*)(?:[^>\"'=]|=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']?)|[\"'])*+(?P<end>>|\Z)",
+    rb"|<(?P<close>/?)(?P<name>[a-z][^\s/>]*)(?:[^>\"'=]|=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']?)|[\"'])*(?P<end>>|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
 

@@ -20,7 +20,7 @@ LONGEST: Final = 16 * 1024  # Octets of a field that is decoded; who writes more
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
 # Up to the first angle bracket that is none of a quoted string: names may hold any.
-_FRONT = re.compile(rb'((?:[^"<]|"(?:[^"\\]|\\.)*+")*+)<', re.DOTALL)
+_FRONT = re.compile(rb'((?:[^"<]|"(?:[^"\\]|\\.)*")*)<', re.DOTALL)
 
 
 class Letterhead:

@@ -22,7 +22,7 @@ _MIME = re.compile(
 )
 _TYPES = re.compile(rb"^content-type[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # All fields from the start, folded or not. A line of a mailbox file in front of them is passed over.
-_FIELDS = re.compile(rb"(?:>?From [^\n]*+\n)?+(?:[!-9;-~]++[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*+")
+_FIELDS = re.compile(rb"(?:>?From [^\n]*+\n)?(?:[!-9;-~]++[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*)*")
 _DISPOSITION = re.compile(rb"^content-disposition[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 # RFC 8551 3.2.1: some hosts send what they don't know as octet-stream, and the name alone tells.
 _NAME = re.compile(rb"""[;\s](?:file)?name\*?[01]?\*?\s*=\s*"?[^";\r\n]*\.p7([ms])\s*(?:["';]|\s|\Z)""", re.IGNORECASE)

@@ -13,7 +13,7 @@ from gateway.mail.reading.charset import readings
 from gateway.mail.reading.transfer import from_base64
 
 # The text of a word ends at `?=`, or where another begins: a scan never reads on over that, so that time stays linear.
-_WORD = re.compile(rb"=\?([^?\s=]{1,80})\?([bBqQ])\?((?:[^?=]++|=(?!\?[^=])|\?(?!=))*+)(?:\?=|(?==\?)|\Z)")
+_WORD = re.compile(rb"=\?([^?\s=]{1,80})\?([bBqQ])\?((?:[^?=]++|=(?!\?[^=])|\?(?!=))*)(?:\?=|(?==\?)|\Z)")
 MAX_WORDS = 20_000  # In one field; what follows stays as it is.
 
 

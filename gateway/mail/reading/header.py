@@ -14,8 +14,8 @@ MAX_FIELDS: Final = 10_000  # Of one header section; likewise.
 MAX_LATER: Final = 100  # Fields of MIME and subjects that are sought in what lies beyond.
 
 _EMPTY = re.compile(rb"\n\r?\n")
-_FIELD = re.compile(rb"([!-9;-~\x80-\xff]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?")
-_LATER = re.compile(rb"(?<=\n)(content-[a-z-]{1,40}|subject)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE)
+_FIELD = re.compile(rb"([!-9;-~\x80-\xff]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*)\n?")
+_LATER = re.compile(rb"(?<=\n)(content-[a-z-]{1,40}|subject)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*)", re.IGNORECASE)
 _PARAMETER = re.compile(rb"[ \t]*[A-Za-z0-9*_'-]+[ \t]*=")
 
 

@@ -31,7 +31,7 @@ _TELLERS: Final = frozenset(("img", "input", "area", "option", "track"))
 
 _TAG = re.compile(r"<(/?[A-Za-z][^\s/<>]*+)([^<>]*+)>|<[!?/][^<>]*+>")
 _QUOTED_TAG = re.compile(
-    r"""<(?:(/?[A-Za-z][^\s/>]*+)((?:[^>"'=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+|["'])*+)|[!?/][^>]*+)>"""
+    r"""<(?:(/?[A-Za-z][^\s/>]*+)((?:[^>"'=]++|=\s*+(?:"[^"]*+"|'[^']*+')|=(?!\s*+(?:"[^"]*+"|'[^']*+'))|["'])*)|[!?/][^>]*+)>"""
 )
 # With the letters in front that such a search is fast by; white space is one blank by then.
 _SIGNS_IN_QUOTES: Final = tuple(

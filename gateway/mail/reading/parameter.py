@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 # The others tell a reader nothing that he is shown.
 _HEEDED: Final = frozenset((b"boundary", b"charset", b"delsp", b"filename", b"name", b"report-type", b"smime-type"))
 _PARAMETER = re.compile(
-    rb"""(?:(?<=[\s;,"])|\A)([!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)("?)([^;]*+)|([^;]*+))""",
+    rb"""(?:(?<=[\s;,"])|\A)([!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*)("?)([^;]*+)|([^;]*+))""",
     re.DOTALL,
 )
 _NUMBERED = re.compile(rb"([^*]+)\*([0-9]{1,5})(\*?)")

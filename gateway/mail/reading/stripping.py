@@ -9,7 +9,7 @@ from typing import Final
 
 _COMMENT_END = re.compile(r"--!?>")
 # In conditional comments: Office's settings, and tags, which are all that most of them hold.
-_NO_TEXT = re.compile(r"<xml>(?:[^<]++|<(?!/?xml>))*+</xml>|<[^<>]*+>", re.IGNORECASE)
+_NO_TEXT = re.compile(r"<xml>(?:[^<]++|<(?!/?xml>))*</xml>|<[^<>]*+>", re.IGNORECASE)
 _NAME_ENDS: Final = " \t\n\r\f/>"
 # Sought one by one: in most texts each stands a few times or never, which an expression takes much longer to tell.
 _WORDS: Final = ("<!--", "<![", "<style", "<script", "<title", "<template")
