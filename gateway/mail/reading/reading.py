@@ -17,6 +17,7 @@ from gateway.mail.reading.text import Text
 
 TEXT_LIMIT: Final = 12 << 20  # Octets of text that are read, decoded, in all.
 MAX_LEVELS: Final = 5  # Messages that lie as files in each other (`.eml`).
+MAX_MESSAGES: Final = 100  # Of them in all: each may hold many, and a broken one all that stands behind it.
 
 
 def read(octets: bytes, *, text_limit: int = TEXT_LIMIT) -> Reading:
@@ -30,12 +31,15 @@ def read(octets: bytes, *, text_limit: int = TEXT_LIMIT) -> Reading:
 class Reading:
     """One message. To be made by `read`, and kept as long as the message is judged."""
 
-    def __init__(self, octets: bytes, text_limit: int, level: int = 0) -> None:
+    def __init__(self, octets: bytes, text_limit: int, level: int = 0, room: list[int] | None = None) -> None:
+        """`room`: how many files may still be read as messages, in the whole of which this is a part."""
         if b"\r" in octets and b"\n" not in octets:  # As old Macintoshes ended lines.
             octets = octets.replace(b"\r", b"\n")
         self._octets = octets
         self._limit = text_limit
         self._level = level
+        self._room = [MAX_MESSAGES] if room is None else room
+        self._crowded = False  # There were more.
         self._cut = False
         self._charset_doubtful = False
 
@@ -129,11 +133,16 @@ class Reading:
         """Files that are messages by their name alone: some readers open them in place."""
         if self._level >= MAX_LEVELS:
             return []
-        return [
-            (one.where, Reading(one.octets(), self._limit, self._level + 1))
-            for one in self._files.attachments
-            if not one.type.startswith("message/") and any(name.lower().endswith(".eml") for name in one.names)
-        ]
+        found: list[tuple[str, Reading]] = []
+        for one in self._files.attachments:
+            if one.type.startswith("message/") or not any(name.lower().endswith(".eml") for name in one.names):
+                continue
+            if self._room[0] <= 0:
+                self._crowded = True
+                break
+            self._room[0] -= 1
+            found.append((one.where, Reading(one.octets(), self._limit, self._level + 1, self._room)))
+        return found
 
     @once
     def attachments(self) -> tuple[Attachment, ...]:
@@ -163,7 +172,7 @@ class Reading:
         if "_files" in self.__dict__:
             if self._files.is_broken:
                 found.add(Flaw.TNEF)
-            if self._files.inside > MAX_INSIDE:
+            if self._files.inside > MAX_INSIDE or self._crowded:
                 found.add(Flaw.MANY)
         if self._cut:
             found.add(Flaw.CUT)

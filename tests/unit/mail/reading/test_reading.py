@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import encodebytes
+from time import process_time
 
 import pytest
 
@@ -107,3 +108,27 @@ def test_an_ordinary_message_and_one_that_carries_another_are_of_no_kind() -> No
     assert read(BEFORE + inner + b"\r\n--b--").kinds == frozenset()
     report = b"Auto-Submitted: auto-replied\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--"
     assert read(report).kinds == frozenset()
+
+
+def test_files_that_are_messages_are_read_up_to_a_hundred_in_all() -> None:
+    """Parts that nothing ends hold all that stands behind them, so that each file is read in each before it."""
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    reading = read(head + (b"--b\r\nContent-Disposition: attachment; filename=a.eml\r\n\r\n" + head) * 200)
+    began = process_time()
+    texts, files = reading.texts, reading.attachments
+    assert len(files) >= 200 and texts is not None
+    assert Flaw.MANY in reading.flaws
+    assert process_time() - began < 10  # A tenth of that on a free machine; without a bound it would never end.
+
+
+def test_what_lies_in_files_in_each_other_shares_one_bound() -> None:
+    inner = b"X: 1\r\n\r\nx"
+    for number in range(4):
+        head = b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n" % number
+        part = b"--b%d\r\nContent-Type: application/x; name=a.eml\r\nContent-Transfer-Encoding: base64\r\n\r\n" % number
+        inner = head + (part + encodebytes(inner) + b"\r\n") * 6 + b"--b%d--\r\n" % number
+    reading = read(inner)
+    began = process_time()
+    assert reading.texts is not None
+    assert process_time() - began < 10
+    assert reading._room == [0]
