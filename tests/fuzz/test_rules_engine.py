@@ -14,6 +14,7 @@ from gateway.rules.filetype import filetype
 from gateway.rules.matching.finder import Finder
 from gateway.rules.matching.fold import plain
 from gateway.rules.shapes.pattern import options
+from gateway.rules.sight import Unread
 from tests.fakes.judging import engine, facts, rule, work
 
 pytestmark = pytest.mark.fuzz
@@ -77,7 +78,9 @@ def test_any_message_is_judged() -> None:
         began = process_time()
         said = facts(octets or b"\r\n", hops=("192.0.2.7",))
         quick, slow = (compiled.judge(said, work("a@b.example"), explain=explain) for explain in (False, True))
-        assert quick.failures == slow.failures == ()
+        failed = [(name, type(error)) for name, error in quick.failures]
+        assert failed == [(name, type(error)) for name, error in slow.failures]
+        assert {kind for _, kind in failed} <= {Unread}  # Where parts lie too deep in each other.
         assert quick.matched == slow.matched
         assert process_time() - began < 5
         filetype(octets, ("a.js",))

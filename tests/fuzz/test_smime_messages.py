@@ -140,7 +140,8 @@ def test_any_message_is_sealed_whole() -> None:
             assert (opened(sealed).octets or b"").endswith(body)
         clear = signed(message)
         parts = clear_signed(entity_of(clear))
-        if parts is not None and body.isascii():
+        is_odd = b"From " in body or any(len(line) > 990 for line in body.split(b"\r\n"))  # Such lines are encoded.
+        if parts is not None and body.isascii() and not is_odd:
             assert parts.signed.endswith(body)
 
     fuzzed(property)
