@@ -107,6 +107,7 @@ def test_base64_is_the_same_in_blocks_of_any_size(octets: bytes, block: int) -> 
 
 @given(st.binary(max_size=400), st.integers(4, 60))
 def test_quoted_printable_is_the_same_in_blocks_of_any_size(octets: bytes, block: int) -> None:
+    octets = octets.replace(b"\r\n", b"\n")  # quopri has one kind of line end alone in what it writes.
     coded = quopri.encodestring(octets, quotetabs=True).replace(b"\r", b"=0D")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transfer, "BLOCK", block)
