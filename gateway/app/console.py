@@ -192,8 +192,10 @@ class Console:
                     answer = await self._commands(stores, clock).answer(command, arguments)
                 await stores.mover.finish(10.0)
                 mover.cancel()
-        except* Fault as group:
-            raise group.exceptions[0] from None
+        except BaseExceptionGroup as group:  # Not `except*`: what is raised in such a block comes out in a group again.
+            if (faults := group.subgroup(Fault)) is None:
+                raise
+            raise faults.exceptions[0] from None
         finally:
             await asyncio.to_thread(stores.close)
         return answer
