@@ -70,7 +70,7 @@ def engines(terms: RulingTerms) -> Engines:
     )
     return Engines(
         terms=terms,
-        all=Engine(rules) if rules.rules else None,
+        all=Engine(rules) if any(rule.enabled for rule in rules) else None,  # Mail need not be read for the others.
         own=Engine(replace(rules, rules=own)) if own else None,
         on_error={rule.name: rule.on_error for rule in rules},
     )
