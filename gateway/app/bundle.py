@@ -24,10 +24,11 @@ async def bundled(mail: Mail, plan: Plan, spool: Spooling) -> Message:
         if shelved and messages[0].content is not mail.message.content:
             await spool.forget_content(mail.id)
         return messages[0]
-    if all(message.content.inline is not None for message in messages):
-        whole = b"".join([message.content.inline or b"" for message in messages])
+    contents = plan.contents() if len(messages) > 1 else (messages[0].content,)
+    if all(content.inline is not None for content in contents):
+        whole = b"".join([content.inline or b"" for content in contents])
     else:
-        whole = b"".join([await octets(message.content) for message in messages])
+        whole = b"".join([await octets(content) for content in contents])
     if shelved:
         await spool.forget_content(mail.id)
     if len(whole) <= INLINE:

@@ -89,7 +89,7 @@ class HeldMail:
         spool, delivery = found[0]
         content = await self._content(spool, delivery)
         size = content.size
-        octets = await _beginning(sliced(content, (start, max(0, min(PIECE, size - start)))), PIECE)
+        octets = await _beginning(sliced(content, ((start, max(0, min(PIECE, size - start))),)), PIECE)
         if start == 0:
             await self._looked(spool, delivery, by)
         return {"id": delivery.id, "size": size, "octets": b64encode(octets).decode("ascii")}

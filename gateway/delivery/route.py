@@ -10,6 +10,7 @@ from gateway.mail.address import Address
 from gateway.mail.delivery import HERE, PROTECT, QUARANTINE, Delivery, State, Target
 from gateway.mail.envelope import Recipient
 from gateway.mail.mail import Mail
+from gateway.mail.message import Runs
 from gateway.mail.plan import Plan
 from gateway.mail.reply import CONNECTOR_GONE, NO_ROUTE, Refused
 from gateway.mail.terms import PLAIN
@@ -66,7 +67,7 @@ def route(
 
 
 def _routed(
-    mail: Mail, number: int, outbounds: tuple[Outbound, ...], home: str, now: float, place: tuple[int, int] | None
+    mail: Mail, number: int, outbounds: tuple[Outbound, ...], home: str, now: float, place: Runs | None
 ) -> tuple[Delivery, ...]:
     """The deliveries of one copy, numbered from `number` on."""
     recipients, chosen = mail.envelope.recipients, mail.terms.connector
@@ -133,7 +134,7 @@ def _delivery(
     destination: str,
     targets: tuple[Target, ...],
     now: float,
-    place: tuple[int, int] | None,
+    place: Runs | None,
 ) -> Delivery:
     envelope = mail.envelope
     return Delivery(

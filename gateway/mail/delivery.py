@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.mail.address import Address
 from gateway.mail.envelope import Body
+from gateway.mail.message import Runs
 from gateway.mail.terms import PLAIN, Terms
 
 # Connector and destination of what does not leave: it waits for its protection, or for an officer.
@@ -76,8 +77,7 @@ class Delivery:
     `connector` names the outbound connector, `destination` what is asked there: a domain (MX), or "" (smart hosts,
     folder). Times are seconds since 1970. `attempts` counts those that failed. `delay_told`: the sender was told once
     that it is late. `preface`: header fields that stand in front of the stored octets; `size` counts them. `slice`:
-    where its octets begin in the stored content of the message, and how many they are, where other copies lie there
-    too. `terms`: what it needs before it may leave, and leaves under.
+    which octets of the stored content of the message are its own, where other copies lie there too. `terms`: what it needs before it may leave, and leaves under.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Delivery:
     envid: str | None = None
     delay_told: bool = False
     preface: bytes = b""
-    slice: tuple[int, int] | None = None
+    slice: Runs | None = None
     terms: Terms = PLAIN
 
     @property

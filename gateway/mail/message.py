@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.mail.body_hash import BodyHashes
 
+Runs = tuple[tuple[int, int], ...]  # Places in a content: where each begins, and how many octets it has.
 MAX_HEAD = 256 * 1024  # What views see of the header section; a longer one travels whole but is read in part.
 
 _FIELD = re.compile(
@@ -112,13 +113,42 @@ class Sliced:
                 await blocks.aclose()
 
 
-def sliced(content: Content, place: tuple[int, int] | None) -> Content:
-    """The octets at `place` (start, length) of `content`, in memory where it is; None: all of it."""
-    if place is None:
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several contents, read one behind the other. Copies that have a part in common share the object itself, so that
+    it is stored once.
+    """
+
+    parts: tuple[Content, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts)
+
+    @property
+    def inline(self) -> bytes | None:
+        return None  # Whoever had it in one piece would lose sight of what is shared.
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        for part in self.parts:
+            blocks = part.blocks()
+            try:
+                async for block in blocks:
+                    yield block
+            finally:
+                if isinstance(blocks, AsyncGenerator):
+                    await blocks.aclose()
+
+
+def sliced(content: Content, runs: Runs | None) -> Content:
+    """The octets of those runs of `content`, one behind the other, in memory where it is; None: all of it."""
+    if runs is None:
         return content
-    start, length = place
     held = content.inline
-    return Sliced(content, start, length) if held is None else Held(held[start : start + length])
+    if held is not None:
+        return Held(b"".join([held[start : start + length] for start, length in runs]))
+    parts = [Sliced(content, start, length) for start, length in runs]
+    return parts[0] if len(parts) == 1 else Joined(tuple(parts))
 
 
 def prefaced(preface: bytes, content: Content) -> Content:

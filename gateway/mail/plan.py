@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.mail.mail import Mail
-from gateway.mail.message import Message
+from gateway.mail.message import Content, Joined, Message, Runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +31,30 @@ class Plan:
         return self.copies + self.notices
 
     def messages(self) -> tuple[Message, ...]:
-        """The different messages, in the order in which their octets are stored one behind the other."""
+        """The different messages."""
         return tuple({id(mail.message.content): mail.message for mail in self.mails}.values())
 
-    def places(self) -> dict[int, tuple[int, int]] | None:
+    def contents(self) -> tuple[Content, ...]:
+        """The different octets, in the order in which they are stored one behind the other."""
+        found = {id(part): part for message in self.messages() for part in _parts(message.content)}
+        return tuple(found.values())
+
+    def places(self) -> dict[int, Runs] | None:
         """Where each message's octets lie in what is stored, by `id` of its content; None where there is but one."""
         if len(self.copies) + len(self.notices) == 1:
             return None
         messages = self.messages()
         if len(messages) < 2:
             return None
-        places, at = {}, 0
-        for message in messages:
-            places[id(message.content)] = (at, message.size)
-            at += message.size
-        return places
+        starts, at = {}, 0
+        for part in self.contents():
+            starts[id(part)] = at
+            at += part.size
+        return {
+            id(message.content): tuple((starts[id(part)], part.size) for part in _parts(message.content))
+            for message in messages
+        }
+
+
+def _parts(content: Content) -> tuple[Content, ...]:
+    return content.parts if isinstance(content, Joined) else (content,)

@@ -17,10 +17,11 @@ from gateway.storage.sealer import SealBroken
 
 VERSION = 1
 # A delivery that has what an older gateway does not read: a notice of it was sent or is owed; a preface; terms, or a
-# place among other copies.
+# place among other copies; several places.
 OF_NOTICES = 2
 OF_PREFACES = 3
 OF_TERMS = 4
+OF_RUNS = 5
 
 
 def _dump(value: list[Any]) -> bytes:
@@ -74,8 +75,9 @@ def encode_delivery(delivery: Delivery) -> bytes:
         row[0] = OF_PREFACES
         row.append(delivery.preface.decode("latin-1"))  # Each octet is a letter of JSON.
     if delivery.slice is not None or delivery.terms is not PLAIN:
-        row[0] = OF_TERMS
-        row += [delivery.slice, _terms(delivery.terms)]
+        runs = delivery.slice
+        row[0] = OF_TERMS if runs is None or len(runs) == 1 else OF_RUNS
+        row += [runs[0] if runs is not None and len(runs) == 1 else runs, _terms(delivery.terms)]
     return _dump(row)
 
 
@@ -147,13 +149,15 @@ def decode_delivery(
         version, *fields = orjson.loads(plain) if b"\\ud" not in plain else json.loads(plain)
         if version == VERSION:
             fields.append(False)
-        elif version not in (OF_NOTICES, OF_PREFACES, OF_TERMS):
+        elif version not in (OF_NOTICES, OF_PREFACES, OF_TERMS, OF_RUNS):
             raise SealBroken(f"delivery {id_} was written by a newer gateway (version {version})")
         terms, place = PLAIN, None
-        if version == OF_TERMS:
+        if version in (OF_TERMS, OF_RUNS):
             terms = _read_terms(fields.pop())
             place = fields.pop()
-        preface = fields.pop().encode("latin-1") if version in (OF_PREFACES, OF_TERMS) else b""
+            if place is not None and version == OF_TERMS:
+                place = [place]
+        preface = fields.pop().encode("latin-1") if version in (OF_PREFACES, OF_TERMS, OF_RUNS) else b""
         sender, targets, destination, body, smtputf8, ret, envid, delay_told = fields
         return Delivery(
             id=id_,
@@ -173,7 +177,7 @@ def decode_delivery(
             envid=envid,
             delay_told=delay_told,
             preface=preface,
-            slice=None if place is None else (int(place[0]), int(place[1])),
+            slice=None if place is None else tuple((int(start), int(length)) for start, length in place),
             terms=terms,
         )
     except (ValueError, TypeError, IndexError, AttributeError) as error:

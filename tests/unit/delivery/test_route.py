@@ -11,7 +11,7 @@ from gateway.mail.address import parse_address
 from gateway.mail.delivery import Delivery, State
 from gateway.mail.envelope import Body, Envelope, Recipient
 from gateway.mail.mail import Mail
-from gateway.mail.message import Held, Message
+from gateway.mail.message import Held, Joined, Message, sliced
 from gateway.mail.plan import Plan
 from gateway.mail.reply import CONNECTOR_GONE, NO_ROUTE, Refused
 from gateway.mail.terms import Otherwise, Quarantine, Smime, Terms, Wanted
@@ -157,12 +157,30 @@ def test_copies_are_numbered_on_and_each_knows_its_place_in_what_is_stored() -> 
     routed = route(Plan(copies=(first, second), notices=(notice,)), ALL, home="", now=0)
     size = first.message.size
     assert [(one.id, one.slice, one.size) for one in routed] == [
-        ("Q1.1", (0, size), size),
-        ("Q1.2", (0, size), size),
-        ("Q1.3", (size, 18), 18),
-        ("Q1.4", (size + 18, 19), 19),
+        ("Q1.1", ((0, size),), size),
+        ("Q1.2", ((0, size),), size),
+        ("Q1.3", ((size, 18),), 18),
+        ("Q1.4", ((size + 18, 19),), 19),
     ]
     assert [one.sender for one in routed] == [*[parse_address("ida@corp.example")] * 3, None]
+
+
+def test_what_copies_have_in_common_is_stored_once_and_each_knows_its_runs() -> None:
+    shared, tail = Held(b"s" * 50), Held(b"--end\r\n")
+    heads = [Held(b"Subject: one\r\n\r\n"), Held(b"Subject: three\r\n\r\n")]
+    copies = [
+        replace(mail(who), message=Message(head.octets, Joined((head, shared, tail))))
+        for who, head in zip(("a@x.example", "b@x.example"), heads, strict=True)
+    ]
+    plan = Plan(copies=tuple(copies))
+    first, second = route(plan, ALL, home="", now=0)
+    stored = b"".join(one.inline or b"" for one in plan.contents())
+    assert stored.count(shared.octets) == 1
+    for copy, delivery in zip(copies, (first, second), strict=True):
+        content = copy.message.content
+        assert isinstance(content, Joined)
+        assert sliced(Held(stored), delivery.slice).inline == b"".join(one.inline or b"" for one in content.parts)
+        assert delivery.size == content.size
 
 
 def test_copies_of_one_message_share_its_octets() -> None:

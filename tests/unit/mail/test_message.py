@@ -172,16 +172,16 @@ async def test_a_slice_is_what_lies_there_however_the_blocks_fall(pieces: list[b
     whole = b"".join(pieces)
     start = min(start, len(whole))
     size = min(size, len(whole) - start)
-    part = sliced(Blocks(*pieces), (start, size))
+    part = sliced(Blocks(*pieces), ((start, size),))
     assert part.size == size
     assert b"".join([block async for block in part.blocks()]) == whole[start : start + size]
-    held = sliced(Held(whole), (start, size))
+    held = sliced(Held(whole), ((start, size),))
     assert held.inline == whole[start : start + size]
 
 
 async def test_a_slice_reads_no_further_than_it_goes_and_leaves_nothing_open() -> None:
     content = Blocks(b"ab", b"cd", b"ef")
-    assert [block async for block in sliced(content, (1, 2)).blocks()] == [b"b", b"c"]
+    assert [block async for block in sliced(content, ((1, 2),)).blocks()] == [b"b", b"c"]
     assert (content.given, content.ended) == (2, True)
 
 
