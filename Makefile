@@ -10,6 +10,7 @@ SHELL := /bin/bash
 # not, and relays about a fifth faster.
 PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo /usr/bin/python3 || echo python3)
 VAR ?= var
+PORTAL ?= 127.0.0.1:8443
 UNIT_JOBS ?= 2
 LONG_JOBS ?= 3
 FUZZ_SECONDS ?= 15
@@ -34,8 +35,8 @@ help: ## Say what there is.
 
 # --- running ---
 
-run: .venv/run.stamp ## Start a demo on this machine; it drops messages into var/outbox.
-	@[ -e $(VAR)/gateway.toml ] || $(BIN)/gateway init $(VAR)/
+run: .venv/run.stamp ## Start a demo on this machine; it drops messages into var/outbox, and has a portal.
+	@[ -e $(VAR)/gateway.toml ] || $(BIN)/gateway init $(VAR)/ --portal $(PORTAL)
 	@$(BIN)/python .ci/hello.py $(VAR)/gateway.toml $(BIN)/gateway
 	@exec $(BIN)/gateway serve --config $(VAR)/gateway.toml
 

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -119,6 +120,7 @@ def hello(path: Path, command: str, signed: str | None = None, partner: Path | N
         f"Settings      {path}",
         f"Listening on  {', '.join(listener['listen'] for listener in listeners)}",
         *(f"Messages      land as .eml files in {path.parent / folder}" for folder in folders),
+        *_portal(path, settings),
         *([f"Signed for    {signed} (DKIM): {command} dkim key show {signed} --config {path}"] if signed else []),
         "",
         "Send a first message from another terminal:",
@@ -126,11 +128,42 @@ def hello(path: Path, command: str, signed: str | None = None, partner: Path | N
         "or, the same with swaks:",
         f"  swaks --server {first['listen']}{tls} --from {sender} --to otto@partner.example",
         "",
+        *(_protected(path, command, settings, folders) if "portal" in settings else []),
         *(_sealed(path, command, f"{first['listen']}{tls} --from {sender}", partner, folders) if partner else []),
         "Ctrl-C stops it; what was accepted stays.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _portal(path: Path, settings: dict[str, Any]) -> list[str]:
+    """Where readers come to, and why their browser will doubt it."""
+    url = settings.get("portal", {}).get("url")
+    if url is None:
+        return []
+    authority = path.parent / "certs" / "ca.pem"
+    return [
+        f"Portal        {url}",
+        f"              (your browser does not know who made its certificate: {authority}, on this machine;",
+        "              import that authority, or go on for this once; in earnest it is one that browsers know)",
+    ]
+
+
+def _protected(path: Path, command: str, settings: dict[str, Any], folders: list[str]) -> list[str]:
+    """How to send something that a rule protects by rights, and how a stranger reads it."""
+    lines = [
+        f"A rule ({path.parent / 'rules/10-secure.yaml'}) has mail tagged [secure] leave protected, for any stranger:",
+        f"  {command} send --config {path} --subject '[secure] For you alone' --body 'Nobody else reads this.'",
+    ]
+    if folders:
+        last = f'"$(ls -t {path.parent / folders[0]}/*.eml | head -1)"'
+        lines += [
+            "What has arrived has a link to the portal; open it, and ask there for a code:",
+            f"  grep -o '{settings['portal']['url'].rstrip('/')}/m/[A-Za-z0-9_-]*' {last} | head -1",
+            "The mail with the code lands in the outbox too, and so does your answer:",
+            f"  grep -A2 '^Your code' {last}",
+        ]
+    return [*lines, ""]
 
 
 def _sealed(path: Path, command: str, way: str, partner: Path, folders: list[str]) -> list[str]:

@@ -46,7 +46,7 @@ from gateway.world.clock import Clock
 # Keys of the settings whose values are files that a backup does not hold: most of them are secrets of others.
 _SECRET: Final = "secret_file"  # noqa: S105  (a key, no secret: what opens a vault; a restore makes a new one)
 _FILES: Final = frozenset(
-    {"certificate", "key", "trusted_ca", "client_certificate", "client_key", "file", "trust_anchors"}
+    {"certificate", "key", "trusted_ca", "client_certificate", "client_key", "file", "trust_anchors", "archived_keys"}
 )
 
 
@@ -216,7 +216,27 @@ class _Work:
                 self._spool(places.spool(number), number, shelves)
         copied = self._room / "gateway.db"
         snapshot.copy(places.shared, copied)
+        self._copies(copied, places)
         self._file(form.SHARED, copied)
+
+    def _copies(self, shared: Path, places: Places) -> None:
+        """Stored copies of rights-managed mail. One that is gone is no loss of mail: its readers have the file."""
+        gone = 0
+        for name in snapshot.copies(shared):
+            if self._settings.settings.storage.blobs is not None:
+                self._notes.append(
+                    "large stored copies of rights-managed mail lie in the store of [storage] blobs, and are not in "
+                    "it: their readers drop the attached message.rpmsg on the portal"
+                )
+                return
+            path = places.copies / name
+            try:
+                with path.open("rb") as file:
+                    self._archive.add(f"data/copies/{name}", path.stat().st_size, pieces_of(file))
+            except FileNotFoundError:
+                gone += 1
+        if gone:
+            self._notes.append(f"{gone} stored copies of rights-managed mail are gone, and not in it")
 
     def _check_room(self, databases: list[Path], journals: int) -> None:
         disk = os.statvfs(self._room)

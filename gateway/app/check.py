@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.app.blob_check import judge_blobs
+from gateway.app.branding import judge_branding
 from gateway.app.database_check import judge_database
 from gateway.app.fips_check import judge_fips
 from gateway.app.login_check import judge_log_ins
 from gateway.app.own_certificates import judge_anchors, judge_clients, judge_listener
+from gateway.app.portal_check import judge_portal
+from gateway.app.rights_check import judge_rights
 from gateway.app.rule_files import judge_rules
 from gateway.app.smime_terms import judge_smime
 from gateway.app.vault_check import judge_vaults
@@ -66,6 +69,8 @@ def _judge(loaded: Loaded, now: float) -> list[Fault]:
     faults += judge_clients(loaded, now)
     faults += judge_smime(loaded)
     faults += judge_anchors(loaded, now)
+    faults += judge_rights(loaded)
+    faults += judge_branding(loaded)
     faults += judge_fips(loaded)
     return [*faults, *_listeners(loaded, now), *_names(loaded), *_places(loaded), *_retry(loaded), *_disk(loaded)]
 
@@ -79,6 +84,10 @@ def _listeners(loaded: Loaded, now: float) -> Iterator[Fault]:
         yield from _proxies(loaded, f"{key}.proxy_protocol_from", listener.proxy_protocol_from)
     if loaded.settings.metrics is not None:
         yield from _free(loaded, "metrics.listen", loaded.settings.metrics.listen, taken)
+    if (portal := loaded.settings.portal) is not None:
+        yield from _free(loaded, "portal.listen", portal.listen, taken)
+        yield from _proxies(loaded, "portal.proxies", portal.proxies)
+        yield from judge_portal(loaded, now)
 
 
 def _proxies(loaded: Loaded, key: str, texts: list[str]) -> list[Fault]:

@@ -28,8 +28,19 @@ class WorkerFailed(Exception):
 class Child:
     """One process. Made by `start`; ended by `stop` or by itself."""
 
-    def __init__(self, number: int, config: Path, clock: Clock, masters: Mapping[str, bytes] | None = None) -> None:
-        """`masters`: master keys of vaults that the worker can't open by itself, by the vaults' names."""
+    def __init__(
+        self,
+        number: int,
+        config: Path,
+        clock: Clock,
+        masters: Mapping[str, bytes] | None = None,
+        *,
+        portal: bool = False,
+    ) -> None:
+        """`masters`: master keys of vaults that the worker can't open by itself, by the vaults' names. `portal`: it
+        serves the portal.
+        """
+        self._options = ["--portal"] if portal else []
         self.number = number
         self._masters = {name: b64encode(master).decode("ascii") for name, master in (masters or {}).items()}
         self.started = clock.now()
@@ -49,7 +60,7 @@ class Child:
         """Start it and wait until it serves. Raises WorkerFailed, OSError."""
         ours, theirs = pair()
         hand, taken = pair()
-        options = ["--config", str(self._config), "--number", str(self.number)]
+        options = ["--config", str(self._config), "--number", str(self.number), *self._options]
         options += ["--control", str(theirs.fileno()), "--sockets", str(taken.fileno())]
         try:
             self._process = await asyncio.create_subprocess_exec(

@@ -25,11 +25,12 @@ DKIM: Final = "dkim"  # The purpose of the domain key under which it is kept whi
 
 @dataclass(frozen=True, slots=True)
 class Hangs:
-    """What hangs on one key of a vault: domain keys by their rows, and what it signs."""
+    """What hangs on one key of a vault: domain keys by their rows, what it signs, rights-managed mail."""
 
     rows: tuple[KeyRow, ...] = field(repr=False)
     dkim: tuple[str, str] | None = None  # Domain and selector.
     signs_log: bool = False
+    is_tenant: bool = False
     use: str | None = None  # Of a DKIM key: a `Use`, or UNUSED; None: it was not asked, or could not be read.
 
     @property
@@ -53,6 +54,8 @@ class Hangs:
             found.append({"kind": "dkim", "domain": self.dkim[0], "selector": self.dkim[1], **use})
         if self.signs_log:
             found.append({"kind": "key_log"})
+        if self.is_tenant:
+            found.append({"kind": "tenant"})
         return found
 
 
@@ -101,6 +104,8 @@ def consequences(key: VaultKey, hangs: Hangs, weight: Weight | None, kept: Kept 
         "queue": queue,
         "traces": kept.traces if kept is not None and domain.TRACE in purposes else None,
         "accounts": kept.accounts if kept is not None and domain.ACCOUNTS in purposes else None,
+        "rights": None if kept is None or not (hangs.is_tenant or domain.PORTAL in purposes) else kept.rights,
+        "copies": None if kept is None or domain.PORTAL not in purposes else kept.copies,
         # Without its domain key nobody knows which keys sign, so no mail is signed.
         "signing": DKIM in purposes,
     }

@@ -29,6 +29,9 @@ from gateway.app.parts import Stores, open_stores
 from gateway.app.people import People
 from gateway.app.places import Places
 from gateway.app.queue_counts import of_the_queue, queue_counts
+from gateway.app.rights import RightsOffice
+from gateway.app.rights_check import rights_terms
+from gateway.app.rights_commands import RightsCommands, portal_url
 from gateway.app.selftest import tested
 from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings, vault_warnings
 from gateway.connectors.patterns import accepted
@@ -81,7 +84,7 @@ class Console:
         try:
             if command in KEY_LOG_COMMANDS:  # Read as it lies, also while a gateway serves.
                 return LogReader(self._settings, SystemClock()).answer(command, arguments)
-            if command in KEY_COMMANDS or command.startswith("held."):
+            if command in KEY_COMMANDS or command.startswith(("held.", "rights.")):
                 arguments["by"] = account_name()  # Who it was stands in the key-access log, or the trace.
             if self.serving:
                 return self._ask_running(command, arguments)
@@ -183,6 +186,8 @@ class Console:
                     answer = await self._ask_people(stores, clock, command, arguments)
                 elif command.startswith("dkim."):
                     answer = await self._ask_dkim(stores, clock, command, arguments)
+                elif command.startswith("rights."):
+                    answer = await self._ask_rights(stores, clock, command, arguments)
                 elif command.startswith("certificate."):
                     answer = await self._ask_certificates(stores, clock, command, arguments)
                     if command == "certificate.import":
@@ -283,6 +288,22 @@ class Console:
                 accepted=lambda: accepted(self._settings),
             ).answer(command, arguments)
 
+    async def _ask_rights(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:
+        terms = rights_terms(self._settings)
+        opened = await asyncio.to_thread(vaults, self._settings)
+        with recorded(self._settings, stores.shared, opened, process=person(), clock=clock) as held:
+            office = RightsOffice(
+                self._settings,
+                stores,
+                held,
+                terms=lambda: terms,
+                clock=clock,
+                chance=SystemChance(),
+                tell=lambda *_, **__: None,
+            )
+            commands = RightsCommands(office, clock=clock, chance=SystemChance(), url=portal_url(self._settings))
+            return await commands.answer(command, arguments)
+
     async def _ask_certificates(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:
         return await CertificateCommands(
             CertificateStore(stores.shared, stores.sealer),
@@ -329,6 +350,8 @@ class Console:
             return {"changed": [], "missing": [], "sending": []}
         if command in ("held.release", "held.delete"):
             return {"changed": [], "missing": arguments.get("ids") or [], "sending": []}
+        if command == "rights.revoke":
+            raise Fault("nothing was ever sealed here")
         return None if command == "held.read" else []
 
 
@@ -336,7 +359,7 @@ def _makes(command: str) -> bool:
     """Whether it needs the shared database even where there is none yet."""
     if command in ("user.list", "dkim.list", "certificate.list"):
         return False
-    return command.startswith(("user.", "dkim.", "certificate."))
+    return command.startswith(("user.", "dkim.", "certificate.")) or command in ("rights.open", "rights.seal")
 
 
 async def _nothing(ids: object) -> None:

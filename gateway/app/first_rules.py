@@ -1,4 +1,4 @@
-"""The rules that `gateway init` writes: one sample that is ready to be turned on, and a page that says how."""
+"""The rules that `gateway init` writes: one sample, which works where there is a portal, and a page that says how."""
 
 from __future__ import annotations
 
@@ -20,17 +20,26 @@ changed rules, the whole of them or nothing. `gateway rule schema` prints a JSON
 
 Data types of your own (what your customer numbers look like) stand in `types/*.yaml`.
 """
-SECURE: Final = """\
-# A sender writes [secure] into the subject, and whoever is outside gets the message protected.
-#
-# It is off, since rights protection comes with a later version: turned on, mail that it fits waits (4xx) until then.
-# For recipients with certificates (gateway certificate import FILE) it can protect today, as S/MIME: say
-#     then: {apply_smime: encrypt, smime_otherwise: reject}
+_SECURE: Final = """\
+# A sender writes [secure] into the subject, and whoever is outside gets the message protected: a mail with a button,
+# which opens the message on the portal once he has typed a code that is mailed to him.
+#{off}
+# Where certificates of recipients are known (gateway certificate import FILE) they can get S/MIME instead: say
+#     then: {{apply_smime: encrypt, smime_otherwise: {otherwise}}}
 - name: Mail tagged [secure] is protected
-  enabled: false
+  enabled: {enabled}
   when:
     subject_contains_words: ["[secure]"]
     sent_to_scope: not_in_organization
   then:
     apply_ome: true
 """
+_OFF: Final = """
+# It is off, since gateway.toml has no [portal] where it could be read: turned on, mail that it fits waits (4xx).
+#"""
+
+
+def secure(portal: bool) -> str:
+    """The sample `[secure]`, in YAML; it works from the start where there is a portal."""
+    off = "" if portal else _OFF
+    return _SECURE.format(off=off, enabled=f"{portal}".lower(), otherwise="rights" if portal else "reject")

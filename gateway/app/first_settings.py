@@ -60,6 +60,21 @@ recipient_domains = ["*"]
 smart_hosts = ["{next_hop}"]
 """
 
+_PORTAL = """
+# Where recipients outside read protected mail, in a browser, with a one-time code that is mailed to them. The links in
+# protected mail begin with `url`; in earnest that is a name that the world knows, with a certificate for it.
+[portal]
+listen = "{listen}"
+url = "{url}"
+certificate = "certs/server.pem"    # a development certificate: browsers believe it once certs/ca.pem is trusted
+key = "certs/server.key"
+# address = "portal@{first}"        # what codes and readers' answers come from
+
+# How protected mail and the portal look; docs/settings.md has logo, colour and texts.
+[branding]
+name = "{first}"
+"""
+
 _TAIL = """
 # A partner to whom nothing goes without TLS and the right name in the certificate:
 # [[connectors.outbound]]
@@ -93,9 +108,17 @@ folder = "rules"
 """
 
 
-def first_settings(domains: Sequence[str], listen: Sequence[str], next_hop: str | None) -> str:
+def first_settings(
+    domains: Sequence[str],
+    listen: Sequence[str],
+    next_hop: str | None,
+    *,
+    portal: str | None = None,
+    url: str | None = None,
+) -> str:
     """The file's text. All values are names and places that were validated, so none needs escaping in TOML."""
     listeners = "\n".join(_LISTENER.format(listen=place) for place in listen)
     outbound = _FOLDER if next_hop is None else _SMART_HOST.format(next_hop=next_hop)
     head = _HEAD.format(domains=", ".join(f'"{domain}"' for domain in domains), first=domains[0])
-    return head + listeners + _INBOUND + outbound + _TAIL
+    web = "" if portal is None else _PORTAL.format(listen=portal, url=url, first=domains[0])
+    return head + listeners + _INBOUND + outbound + web + _TAIL

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from gateway.app import devcerts
-from gateway.app.first_rules import README, SECURE
+from gateway.app import devcerts, tenant
+from gateway.app.first_rules import README, secure
 from gateway.app.first_settings import first_settings
 from gateway.connectors import patterns
 from gateway.connectors.outbound import smart_host
@@ -39,7 +39,8 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What was made: for telling it. `listen` are HOST:PORT, `next_hop` is None where mail goes into `outbox`.
+    """What was made: for telling it. `listen` are HOST:PORT, `next_hop` is None where mail goes into `outbox`. `portal`
+    is HOST:PORT and `url` its address as browsers have it, None where there is none.
 
     `recovery_key`: the 48 digits that open the vault, which nobody can show again; None where none was wished for.
     """
@@ -50,6 +51,8 @@ class Made:
     listen: tuple[str, ...]
     next_hop: str | None
     outbox: Path | None
+    portal: str | None = None
+    url: str | None = None
     recovery_key: str | None = field(default=None, repr=False)
 
 
@@ -59,6 +62,7 @@ def init(
     domains: Sequence[str] = (),
     listen: Sequence[str] = (),
     next_hop: str | None = None,
+    portal: str | None = None,
     recovery_key: bool = True,
     hostname: str,
     clock: Clock,
@@ -72,7 +76,8 @@ def init(
     ours = tuple(dict.fromkeys(_domain(text) for text in domains)) or (DOMAIN,)
     doors = tuple(dict.fromkeys(_door(text) for text in listen)) or (LISTEN,)
     hop = None if next_hop is None else _hop(next_hop)
-    _apart(doors)
+    web = None if portal is None else _place_of("--portal", portal)
+    _apart({"--listen": doors, "--portal": () if web is None else (web,)})
     made = Made(
         folder=folder,
         settings=folder / SETTINGS,
@@ -80,6 +85,8 @@ def init(
         listen=doors,
         next_hop=hop,
         outbox=folder / "outbox" if hop is None else None,
+        portal=web,
+        url=None if web is None else _url(web),
         recovery_key=digits.written(chance.octets(protectors.SEED_OCTETS)) if recovery_key else None,
     )
     try:
@@ -100,17 +107,31 @@ def _domain(text: str) -> str:
 
 
 def _door(text: str) -> str:
+    return _place_of("--listen", text)
+
+
+def _place_of(option: str, text: str) -> str:
     try:
         return written(*listening(text))
     except BadPlace as error:
-        raise WrongUse(f"--listen {text!r}: right would be {error}") from error
+        raise WrongUse(f"{option} {text!r}: right would be {error}") from error
 
 
-def _apart(doors: tuple[str, ...]) -> None:
-    """Raises WrongUse where one listener takes all addresses of a port and another one of them."""
-    for one, other in combinations(doors, 2):
+def _apart(doors: Mapping[str, tuple[str, ...]]) -> None:
+    """Raises WrongUse where one takes all addresses of a port and another one of them."""
+    named = [(option, place) for option, places in doors.items() for place in places]
+    for (option, one), (other_option, other) in combinations(named, 2):
         if overlap(listening(one), listening(other)):
-            raise WrongUse(f"--listen {one} and --listen {other} exclude each other; right would be one of the two")
+            raise WrongUse(
+                f"{option} {one} and {other_option} {other} exclude each other; right would be one of the two"
+            )
+
+
+def _url(place: str) -> str:
+    """As a browser on this machine finds it: of all addresses the name that stands in the certificate too."""
+    host, port = listening(place)
+    host = "localhost" if host in EVERYWHERE else host
+    return f"https://{written(host, port)}".removesuffix(":443")
 
 
 def _hop(text: str) -> str:
@@ -172,31 +193,33 @@ def _build(draft: Path, made: Made, hostname: str, clock: Clock, chance: Chance)
     _sync(certs)
     (draft / "data").mkdir(mode=0o700)
     (draft / "vault").mkdir(mode=0o700)
-    _build_vault(draft, made.recovery_key, clock, chance)
+    _build_vault(draft, made, clock, chance)
     rules = draft / "rules"
     rules.mkdir(mode=0o755)
     _write(rules / "README.md", README.encode(), 0o644)
-    _write(rules / "10-secure.yaml", SECURE.encode(), 0o644)
+    _write(rules / "10-secure.yaml", secure(portal=made.portal is not None).encode(), 0o644)
     if made.outbox is not None:
         (draft / "outbox").mkdir(mode=0o700)  # Mail lies in it as it left, in clear.
-    text = first_settings(made.domains, made.listen, made.next_hop)
+    text = first_settings(made.domains, made.listen, made.next_hop, portal=made.portal, url=made.url)
     _write(draft / SETTINGS, text.encode(), 0o644)
 
 
-def _build_vault(draft: Path, recovery_key: str | None, clock: Clock, chance: Chance) -> None:
+def _build_vault(draft: Path, made: Made, clock: Clock, chance: Chance) -> None:
     secret, now = protectors.new_secret(chance), clock.now()
     _write(draft / SECRET, secret + b"\n", 0o600)
     makers: list[custody.Maker] = [
         lambda id_, master: protectors.with_secret(id_, "service", secret, master, now=now, chance=chance)
     ]
-    if recovery_key is not None:
-        seed = digits.read(recovery_key)
+    if made.recovery_key is not None:
+        seed = digits.read(made.recovery_key)
         makers.append(
             lambda id_, master: protectors.with_seed(
                 Kind.RECOVERY_KEY, id_, "recovery", seed, master, {}, now=now, chance=chance
             )
         )
     signers = {access_head.KEY: KeyType.EC_P256}  # Signs the key-access log.
+    if made.portal is not None:
+        signers[tenant.KEY] = tenant.TYPE
     custody.create(draft / "vault", ("default",), makers, signers=signers, chance=chance, clock=clock)
 
 
@@ -205,7 +228,7 @@ def _server_names(made: Made, hostname: str) -> list[str]:
     if (name := patterns.domain(hostname)) is not None and "_" not in name:
         names.append(name)
     names += ["127.0.0.1", "::1"]
-    doors = (listening(text)[0] for text in made.listen)
+    doors = (listening(text)[0] for text in (*made.listen, *(() if made.portal is None else (made.portal,))))
     return names + [host for host in doors if host not in EVERYWHERE]
 
 

@@ -11,9 +11,20 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from gateway.app.consequences import DKIM_PREFIX
-from gateway.app.inventory_links import control_socket, listeners, metrics, outbounds, sources
+from gateway.app.inventory_links import control_socket, listeners, metrics, outbounds, portal, sources
 from gateway.app.inventory_row import TOKENS_OWN, Ground, Row
-from gateway.app.inventory_stores import backups, blobs, database, key_log, logs, passwords, queue, settings_files
+from gateway.app.inventory_stores import (
+    backups,
+    blobs,
+    copies,
+    database,
+    key_log,
+    logs,
+    passwords,
+    queue,
+    settings_files,
+)
+from gateway.app.tenant import tenant_name
 from gateway.keys.domain import CERTIFICATES
 from gateway.keys.providers.file.sheet import Kind, Protector
 from gateway.keys.providers.file.vault import facts
@@ -161,6 +172,24 @@ def smime(ground: Ground) -> Iterator[Row]:
     )
 
 
+def rights(ground: Ground) -> Iterator[Row]:
+    """Mail that a rule has sealed with rights."""
+    name = tenant_name(ground.loaded)
+    key = next((one for one in ground.listed["keys"] if one["key"] == str(name)), None)
+    if key is None and ground.loaded.settings.portal is None:
+        return
+    told = f"{name}, made at the first start" if key is None else f"{name}, {_version(key)}, {key['state']}"
+    yield Row(
+        "Rights-managed mail",
+        "mail that leaves, where a rule says apply_ome or apply_rights_protection_template",
+        "whole messages; only sender, date and, unless the branding hides it, the subject stay readable",
+        "AES-256-CBC in segments; its key under RSA-OAEP with SHA-256; licence signed by RSA PKCS #1 v1.5 with SHA-256",
+        None if key is None else _BITS.get(key["type"]),
+        f"the tenant key {told}; readers have none: the portal opens for them",
+        ground.derived,
+    )
+
+
 Part = Callable[[Ground], Iterator[Row]]
 PARTS: Final[tuple[Part, ...]] = (
     queue,
@@ -172,7 +201,10 @@ PARTS: Final[tuple[Part, ...]] = (
     root_keys,
     dkim,
     smime,
+    rights,
+    copies,
     listeners,
+    portal,
     outbounds,
     sources,
     control_socket,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.app.inventory_row import Ground, Row, Validation
 from gateway.app.places import Places
+from gateway.app.portal_terms import portal_files
 from gateway.connectors import pem
 from gateway.settings import schema
 from gateway.settings.load import Loaded
@@ -44,6 +45,23 @@ def listeners(ground: Ground) -> Iterator[Row]:
             f"private key in {private}, file mode 0600; {words}",
             ground.tls,
         )
+
+
+def portal(ground: Ground) -> Iterator[Row]:
+    """TLS of the recipients' portal, and what opens a message there."""
+    loaded, section, files = ground.loaded, ground.loaded.settings.portal, portal_files(ground.loaded)
+    if section is None or files is None:
+        return
+    length, words = _own(loaded, str(files.certificate))
+    yield Row(
+        "Portal (TLS)",
+        section.listen,
+        f"protected messages as their readers see them at {section.url}, after a one-time code by mail",
+        _versions(loaded, section.minimum_tls),
+        f"{SESSION}; {length}",
+        f"private key in {files.key}, file mode 0600; {words}",
+        ground.tls,
+    )
 
 
 def outbounds(ground: Ground) -> Iterator[Row]:

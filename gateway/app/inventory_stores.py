@@ -46,6 +46,27 @@ def blobs(ground: Ground) -> Iterator[Row]:
     yield Row("Blobs", where, "content over 128 KiB", GCM, BITS, ground.sealed_under(domain.SPOOL), ground.stored)
 
 
+def copies(ground: Ground) -> Iterator[Row]:
+    """Rights-managed messages that are kept for the portal."""
+    loaded = ground.loaded
+    if loaded.settings.portal is None:
+        return
+    text = loaded.settings.storage.blobs
+    if text is not None:
+        where = text if "://" in text else str(loaded.resolve(text))
+    else:
+        where = _database(loaded) if loaded.is_shared else str(Places.of(loaded).copies)
+    yield Row(
+        "Stored copies of rights-managed mail",
+        f"the shared database; over 128 KiB: {where}",
+        "the sealed message.rpmsg of each message, for its readers' links, until it expires",
+        f"{GCM}, over what the tenant key seals",
+        BITS,
+        f"a content key for each copy, destroyed when the message expires; {ground.sealed_under(domain.PORTAL)}",
+        ground.stored,
+    )
+
+
 def database(ground: Ground) -> Iterator[Row]:
     """The shared database, by what lies in it."""
     loaded = ground.loaded
@@ -58,6 +79,11 @@ def database(ground: Ground) -> Iterator[Row]:
             "S/MIME certificates and keys",
             domain.CERTIFICATES,
             "partners' certificates, and our private keys, sealed apart",
+        ),
+        (
+            "Rights-managed mail's facts",
+            domain.PORTAL,
+            "senders, readers, subjects, revocations, the licence log, passcodes' hashes; links as SHA-256 alone",
         ),
     ):
         yield Row(technology, where, what, GCM, BITS, ground.sealed_under(purpose), ground.stored)

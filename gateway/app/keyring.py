@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gateway.app.file_vaults import open_file_vault
 from gateway.app.key_log import person, recorded
+from gateway.app.tenant import ensure_tenant, tenant_name, wants_tenant
 from gateway.keys import domain
 from gateway.keys.access_heads import ensure_signer
 from gateway.keys.domain import DomainKeys
@@ -82,11 +83,15 @@ def make_keys(
     """Make the domain keys that are missing, under the root key that wraps the others. Blocks; raises KeyFault.
 
     The first of all come under the root `default` of the first vault. None is made beside others that our vaults do
-    not open: they would be of two vaults. The key that signs the key-access log is made too, where a vault can sign.
+    not open: they would be of two vaults. The key that signs the key-access log is made too, where a vault can sign;
+    and with a portal the tenant key.
     """
     opened = vaults(loaded, handed)
     with recorded(loaded, shared, opened, process=person(), clock=clock) as held:
         _make_keys(loaded, shared, held, chance, clock)
+        if wants_tenant(loaded):
+            with suppress(KeyFault):  # `check` and `status` say what is wrong; until then what needs it waits.
+                ensure_tenant(held, tenant_name(loaded))
         if KeyLogStore(shared).newest_head() is None:  # Else another node has it, or somebody took it away.
             with suppress(KeyFault):  # The processes say why they can't sign.
                 ensure_signer(held.values())

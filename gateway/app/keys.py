@@ -8,7 +8,7 @@ Leaves out: protectors and recovery (`key_protector`, `key_recovery` of the comm
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -21,6 +21,7 @@ from gateway.app.inventory import inventory
 from gateway.app.inventory_row import Ground
 from gateway.app.key_log import person, recorded
 from gateway.app.places import Places
+from gateway.app.tenant import tenant_name
 from gateway.keys import rotation
 from gateway.keys.domain import LEARNING, ORGANISATION, TOKEN, DomainKeys, unwrap_all
 from gateway.keys.fips import modules
@@ -200,7 +201,7 @@ class _Work:
             if (vault := self._opened.vaults.get(section.name)) is not None:
                 try:
                     vault.health()
-                    keys += [self._row(key, hangs_on(key, rows, self._domains())) for key in vault.keys()]
+                    keys += [self._row(key, self._hangs(key, rows)) for key in vault.keys()]
                 except KeyFault as error:
                     fault = error
             vaults.append(
@@ -216,6 +217,10 @@ class _Work:
     def _row(self, key: VaultKey, hangs: Hangs) -> dict[str, Any]:
         return told(key) | {"holds": hangs.told()}
 
+    def _hangs(self, key: VaultKey, rows: Sequence[KeyRow]) -> Hangs:
+        hangs = hangs_on(key, rows, self._domains())
+        return replace(hangs, is_tenant=RootName(key.vault, key.name) == tenant_name(self._loaded))
+
     def _consequences(self, key: str) -> dict[str, Any]:
         found = self._found(key)
         weight: Weight | None = None
@@ -227,7 +232,7 @@ class _Work:
             else:
                 places = Places.of(self._loaded)
                 weight = spools_weight(places.spool(number) for number in places.spools())
-        hangs = hangs_on(found, self._rows(), self._domains())
+        hangs = self._hangs(found, self._rows())
         if hangs.dkim is not None and (known := self._dkim_keys()) is not None:
             hangs = with_use(hangs, found, known)
         return consequences(found, hangs, weight, stored)
@@ -255,6 +260,9 @@ class _Work:
             raise Fault(
                 f"{name.key[:20]!r}... is a name of {len(name.key)} characters; right would be at most {LONGEST_NAME}"
             )
+        if name == tenant_name(self._loaded) and not kind.decrypts:
+            right = ", ".join(one for one in KeyType if one.decrypts)
+            raise Fault(f"{name} is the tenant key, which has to decrypt, and {kind} can't; right would be {right}")
         if name.key == LOG_KEY and not kind.signs:
             right = ", ".join(one for one in KeyType if one.signs)
             raise Fault(
@@ -279,7 +287,7 @@ class _Work:
         else:
             rewrapped = rotation.rotate_root(self._shared, self._opened.vaults, root)
         after = self._found(key)
-        return self._row(after, hangs_on(after, self._rows())) | {"rewrapped": rewrapped}
+        return self._row(after, self._hangs(after, self._rows())) | {"rewrapped": rewrapped}
 
     def _rotate_domain(self, purpose: str) -> dict[str, Any]:
         if self._shared is None:

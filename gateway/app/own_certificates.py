@@ -1,5 +1,5 @@
-"""Certificates that we show ourselves: listeners', those for further names, client certificates; and when they end,
-and when the authorities end by which S/MIME is judged.
+"""Certificates that we show ourselves: listeners', those for further names, the portal's, client certificates; and
+when they end, and when the authorities end by which S/MIME is judged.
 
 `gateway check` tells what is wrong with them, `gateway status` and the log warn before their end.
 """
@@ -48,6 +48,12 @@ def judge_listener(loaded: Loaded, key: str, listener: Listener, now: float) -> 
         yield from _dates(loaded, place, path, now)
 
 
+def judge_pair(loaded: Loaded, key: str, certificate: str, private: str | None, now: float) -> Iterator[Fault]:
+    """Faults and warnings about a certificate of the section `key`, and its private key. Reads them."""
+    yield from _pair(loaded, key, certificate, private)
+    yield from _dates(loaded, f"{key}.certificate", loaded.resolve(certificate), now)
+
+
 def judge_clients(loaded: Loaded, now: float) -> Iterator[Fault]:
     """Warnings about the dates of client certificates. What else is wrong with them the connector tells."""
     for place, path in _of_connectors(loaded):
@@ -66,6 +72,9 @@ def date_faults(loaded: Loaded, now: float) -> list[Fault]:
     for number, listener in enumerate(loaded.settings.listeners):
         for place, path in _of_listener(loaded, f"listeners[{number}]", listener):
             found += _dates(loaded, place, path, now)
+    portal = loaded.settings.portal
+    if portal is not None and portal.certificate is not None:
+        found += _dates(loaded, "portal.certificate", loaded.resolve(portal.certificate), now)
     return [*found, *judge_clients(loaded, now), *judge_anchors(loaded, now)]
 
 

@@ -15,11 +15,13 @@ from gateway.app.database import database
 from gateway.app.keyring import Keyring, open_sealer
 from gateway.app.places import Places
 from gateway.settings.load import Loaded
+from gateway.storage.blob_folder import FolderBlobs
 from gateway.storage.blobs import Blobs
 from gateway.storage.mover import Mover
 from gateway.storage.moving import Moving
 from gateway.storage.owner import owner
 from gateway.storage.record import Prepared
+from gateway.storage.rights_pieces import PieceBlobs
 from gateway.storage.sealer import Sealer
 from gateway.storage.shared import Shared
 from gateway.storage.sharing import SharedStore
@@ -31,6 +33,7 @@ from gateway.storage.tracing import Traces
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
+COPIES = "rights"  # The part of the store of large content in which stored copies lie.
 THREADS = 8  # For disk and long crypto; each holds a segment of 1 MiB at most.
 
 
@@ -44,6 +47,7 @@ class Stores:
     mover: Moving[Any]
     spools: Sequence[Spooling]
     executor: ThreadPoolExecutor
+    copies: Blobs  # Large stored copies of rights-managed messages; all processes share them.
     # Each store of large content, and what gives the names in it that rows know.
     shelved: Sequence[tuple[Blobs, Callable[[], Awaitable[set[str]]]]] = ()
 
@@ -111,6 +115,7 @@ async def open_stores(
         mover=mover,
         spools=spools,
         executor=executor,
+        copies=_copies(loaded, shared, executor, clock, chance) or FolderBlobs(places.copies, executor),
         shelved=[(blobs[number], spool.shelved) for number, spool in zip(numbers, spools, strict=True) if blobs],
     )
 
@@ -124,6 +129,25 @@ def _own_blobs(
     name = shared.run(lambda connection: owner(connection, chance.octets(OWNER_OCTETS)))
     found = {number: open_blobs(loaded, f"{name}/{number}", executor, clock) for number in numbers}
     return {number: store for number, store in found.items() if store is not None}
+
+
+def _copies(loaded: Loaded, shared: Shared, executor: ThreadPoolExecutor, clock: Clock, chance: Chance) -> Blobs | None:
+    if loaded.settings.storage.blobs is None:
+        return None
+    name = shared.run(lambda connection: owner(connection, chance.octets(OWNER_OCTETS)))
+    return open_blobs(loaded, f"{name}/{COPIES}", executor, clock)
+
+
+def _shared_blobs(
+    loaded: Loaded, shared: SharedStore, executor: ThreadPoolExecutor, clock: Clock, chance: Chance
+) -> tuple[Blobs | None, Blobs | None]:
+    """For the queue, and for stored copies; None where both lie in the database."""
+    if loaded.settings.storage.blobs is None:
+        return None, None
+    name = shared.run(lambda connection: owner(connection, chance.octets(OWNER_OCTETS)))
+    parts = ("shared", COPIES)
+    queue, copies = (open_blobs(loaded, f"{name}/{part}", executor, clock) for part in parts)
+    return queue, copies
 
 
 async def _open_shared_stores(
@@ -153,11 +177,8 @@ async def _open_shared_stores(
         else:
             sealer = await keyring.open(shared)
         traces = PostgresTraces(shared, sealer)
-        blobs: Blobs | None = None
-        if loaded.settings.storage.blobs is not None:
-            # All nodes have one part of the store together, as they have one queue.
-            name = await shared.call(lambda connection: owner(connection, chance.octets(OWNER_OCTETS)))
-            blobs = open_blobs(loaded, f"{name}/shared", executor, clock)
+        # All nodes have one part of the store together, as they have one queue.
+        blobs, copies = await loop.run_in_executor(executor, _shared_blobs, loaded, shared, executor, clock, chance)
         spool = PostgresSpool(
             there,
             node=node,
@@ -182,6 +203,7 @@ async def _open_shared_stores(
         mover=Direct(),
         spools=[spool],
         executor=executor,
+        copies=copies or PieceBlobs(shared, clock.now),
         shelved=[] if blobs is None else [(blobs, spool.shelved)],
     )
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gateway.settings.load import Loaded
 from gateway.storage.spool import DATABASE
+
+PORTAL: Final = 900  # Number of the portal's process and of its spool: above all workers, of whom there are 64 at most.
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Places:
         """Locked by whoever uses the data: one supervisor, or one command while nothing serves."""
         return self.data / "lock"
 
+    @property
+    def copies(self) -> Path:
+        """Stored copies of rights-managed messages that are too large for the shared database."""
+        return self.data / "copies"
+
     def spool(self, number: int) -> Path:
         """The folder of one worker's spool."""
         return self.data / "spool" / str(number)
@@ -45,3 +53,13 @@ class Places:
         if not folder.is_dir():
             return []
         return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and (path / DATABASE).exists())
+
+    def left_over(self, number: int, count: int, *, has_portal: bool) -> list[int]:
+        """Of the spools of workers that are no more, those that worker `number` of `count` sees to.
+
+        Where there is no portal any more, the mail of its process is theirs too.
+        """
+        if number == PORTAL:
+            return []
+        mine = PORTAL if has_portal else None
+        return [one for one in self.spools() if one >= count and one != mine and one % count == number]

@@ -1,4 +1,6 @@
-"""S/MIME on the way of a message, joined for one worker: what is opened, what is sealed, and who hears what was not."""
+"""S/MIME and rights on the way of a message, joined for one worker: what is opened, what is sealed, and who hears what
+was not.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from gateway.app.rights import RightsOffice
+from gateway.app.rights_desk import Asking
 from gateway.app.terms import Policy
 from gateway.connectors.model import Outbound
 from gateway.connectors.outbound import choose
@@ -18,10 +22,14 @@ from gateway.observe.metrics import Metrics
 from gateway.protect.decrypted import Decrypting
 from gateway.protect.notice import Lost, refusal_notice
 from gateway.protect.opening import Opening
+from gateway.protect.rights import Wrapping, WrapTerms
+from gateway.protect.rights_opener import RightsOpener
 from gateway.protect.smime import Certificates, Smime
 from gateway.protect.stage import Protecting
+from gateway.protect.unsealed import Unsealing
 from gateway.protect.visible import who
 from gateway.protect.workroom import Workroom
+from gateway.rights.opening import OpenedMessage
 from gateway.smime.terms import SmimeTerms
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
@@ -47,7 +55,9 @@ class Protection:
         chance: Chance,
         log: Log,
         metrics: Metrics,
+        office: RightsOffice | None = None,
     ) -> None:
+        """`office` None: there are no rights."""
         self._certificates = certificates
         self._policy = policy
         self._is_ours = is_ours
@@ -65,16 +75,41 @@ class Protection:
             is_ours=is_ours,
             tell=log.tell,
             count=metrics.count,
+            rights=None if office is None else self._opener(office),
         )
         self.protecting = Protecting(
             smime,
             work,
             decrypting=Decrypting(self._delivers_decrypted, work, is_his=self._is_his),
+            unsealing=Unsealing(work, is_inside=is_inside, is_ours=lambda mail: is_ours(mail.client, mail.connector)),
             is_sure=self.is_sure,
             is_ours=lambda mail: is_ours(mail.client, mail.connector),
             notice=self._notice,
             tell=log.tell,
             count=metrics.count,
+            wrapping=None
+            if office is None
+            else Wrapping(self._wrap_terms, office.tenant, office.store.keep, work, clock=clock, chance=chance),
+        )
+
+    def _opener(self, office: RightsOffice) -> RightsOpener:
+        """Rights are opened as the gateway itself, and each opening is in the licence log."""
+
+        async def open_(file: bytes) -> OpenedMessage:
+            return await office.desk.open(file, Asking(principal=None, by="rules"))
+
+        return RightsOpener(office.tenant, open_, is_on=lambda: self._policy().portal is not None)
+
+    def _wrap_terms(self) -> WrapTerms | None:
+        policy = self._policy()
+        if policy.portal is None:
+            return None
+        return WrapTerms(
+            url=policy.portal,
+            branding=policy.branding,
+            rights=policy.rights,
+            hostnames=(policy.hostname, *(one.hostname for one in policy.listeners)),
+            authserv_id=policy.authenticate.authserv_id,
         )
 
     async def again(self, plan: Plan) -> Plan:

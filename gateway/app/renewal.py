@@ -156,10 +156,10 @@ def _words(faults: list[Fault], key: str) -> str:
 
 
 def _marks(piece: _Piece) -> tuple[Mark, ...]:
-    return tuple(_mark(path) for path in piece.files)
+    return tuple(mark_of(path) for path in piece.files)
 
 
-def _mark(path: Path) -> Mark:
+def mark_of(path: Path) -> Mark:
     """What changes with a file, also where another takes its place with the same size and time; None: no file."""
     try:
         state = path.stat()

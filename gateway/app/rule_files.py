@@ -7,17 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from gateway.mail.terms import Otherwise
+from gateway.rights.template import Templates
 from gateway.rules import fault as rules
 from gateway.rules.fault import BadRules
 from gateway.rules.files import RuleFiles, kept_files, read_files
 from gateway.rules.load import understood
-from gateway.rules.model import NO_RULES, RuleSet
+from gateway.rules.model import NO_RULES, Action, Mode, RuleSet
 from gateway.rules.review import review
+from gateway.rules.values import WantedSmime
 from gateway.settings.fault import Fault
 from gateway.settings.load import Loaded
 
 FOLDER: Final = "rules"
 _CHOOSES: Final = "route_message_outbound_connector"
+_TEMPLATE: Final = "apply_rights_protection_template"
+_RIGHTS: Final = ("apply_ome", _TEMPLATE)
 
 
 def rule_folder(loaded: Loaded) -> Path | None:
@@ -48,7 +53,7 @@ def _understood(loaded: Loaded, files: RuleFiles | None) -> RuleSet:
     if files is None:
         return NO_RULES
     found = understood(files)
-    if faults := list(_strangers(found, loaded)):
+    if faults := [*_strangers(found, loaded), *_unknown_templates(found, loaded)]:
         raise BadRules(faults)
     return found
 
@@ -63,7 +68,7 @@ def judge_rules(loaded: Loaded, now: float) -> tuple[list[Fault], Loaded]:
         found = _understood(loaded, files)
     except BadRules as bad:
         return [_told(fault) for fault in bad.faults], with_rules
-    return [_told(fault) for fault in (*found.warnings, *review(found, now))], with_rules
+    return [_told(fault) for fault in (*found.warnings, *review(found, now), *_unreadable(found, loaded))], with_rules
 
 
 def _strangers(found: RuleSet, loaded: Loaded) -> Iterator[rules.Fault]:
@@ -80,6 +85,47 @@ def _strangers(found: RuleSet, loaded: Loaded) -> Iterator[rules.Fault]:
                     found=f"the unknown connector `{action.value}`",
                     right=f"an outbound connector of {loaded.path.name}: {', '.join(names) or 'there is none'}",
                 )
+
+
+def _unknown_templates(found: RuleSet, loaded: Loaded) -> Iterator[rules.Fault]:
+    """A fault for each rule that protects by a template which there is not: its mail would wait for ever."""
+    names = [*Templates().names, *(one.name for one in loaded.settings.rights.templates)]
+    for rule in found:
+        for action in rule.then:
+            if action.name == _TEMPLATE and action.value not in names:
+                yield rules.Fault(
+                    file=rule.file,
+                    line=action.line,
+                    rule=rule.name,
+                    key=f"then.{_TEMPLATE}",
+                    found=f"the unknown template `{action.value}`",
+                    right=f"one of {', '.join(names)}, or one of your own in [[rights.templates]]",
+                )
+
+
+def _unreadable(found: RuleSet, loaded: Loaded) -> Iterator[rules.Fault]:
+    """A warning for each rule whose mail waits, since nobody could read it: rights need the portal."""
+    if loaded.settings.portal is not None:
+        return
+    for rule in found:
+        for action in rule.then if rule.enabled and rule.mode is Mode.ENFORCE else ():
+            if _asks_for_rights(action):
+                yield rules.Fault(
+                    file=rule.file,
+                    line=action.line,
+                    rule=rule.name,
+                    key=f"then.{action.name}",
+                    found="rights protection, and no [portal] where a recipient could read what it protects",
+                    right=f"[portal] in {loaded.path.name}; until then mail of this rule waits (4xx)",
+                    severity="warning",
+                )
+
+
+def _asks_for_rights(action: Action) -> bool:
+    if action.name in _RIGHTS:
+        return True
+    value = action.value
+    return isinstance(value, WantedSmime) and value.otherwise is Otherwise.RIGHTS
 
 
 def _told(fault: rules.Fault) -> Fault:

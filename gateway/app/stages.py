@@ -10,6 +10,7 @@ from gateway.app.certificates import Certificates
 from gateway.app.dkim import Dkim
 from gateway.app.parts import Stores
 from gateway.app.protection import Protection
+from gateway.app.rights import RightsOffice
 from gateway.app.rules import TransportRules, internal
 from gateway.app.terms import Policy
 from gateway.authenticate.arriving import Arrivals
@@ -46,6 +47,7 @@ class Stages:
         metrics: Metrics,
         ids: Callable[[], str],
         submit: Callable[[Mail], Awaitable[str]],
+        office: RightsOffice | None = None,
     ) -> None:
         self._policy = policy
         self.signing = Signing(
@@ -69,7 +71,7 @@ class Stages:
         )
         self._is_inside = internal(settings())
         self.certificates, self.protection = self._smime(
-            stores, ids, clock=clock, chance=chance, log=log, metrics=metrics
+            stores, ids, office, clock=clock, chance=chance, log=log, metrics=metrics
         )
         self.transport = TransportRules(
             stores.sealer,
@@ -91,7 +93,15 @@ class Stages:
         )
 
     def _smime(
-        self, stores: Stores, ids: Callable[[], str], *, clock: Clock, chance: Chance, log: Log, metrics: Metrics
+        self,
+        stores: Stores,
+        ids: Callable[[], str],
+        office: RightsOffice | None,
+        *,
+        clock: Clock,
+        chance: Chance,
+        log: Log,
+        metrics: Metrics,
     ) -> tuple[Certificates, Protection]:
         """What is known of certificates, and the two stages that use it."""
         policy = self._policy
@@ -114,6 +124,7 @@ class Stages:
             chance=chance,
             log=log,
             metrics=metrics,
+            office=office,
         )
         return certificates, protection
 

@@ -11,7 +11,7 @@ from typing import Any
 from gateway import __version__
 from gateway.app.file_vaults import is_about_sealing
 from gateway.app.own_certificates import is_about_dates
-from gateway.app.places import Places
+from gateway.app.places import PORTAL, Places
 from gateway.app.queue_counts import STATES, of_the_queue
 from gateway.app.renewal import renewal_warnings
 from gateway.keys.fips import modules
@@ -56,6 +56,18 @@ NOT_RUNNING_HERE = warning(
 )
 
 
+def _name(number: int) -> str:
+    """A process as people are told of it."""
+    return "portal" if number == PORTAL else f"worker {number}"
+
+
+def _doors(loaded: Loaded) -> list[tuple[str, str, str]]:
+    """Place, kind and TLS of everything that people and programs connect to."""
+    found = [(one.listen, str(one.kind), str(one.tls)) for one in loaded.settings.listeners]
+    portal = loaded.settings.portal
+    return found if portal is None else [*found, (portal.listen, "portal", "implicit")]
+
+
 class Status:
     """Gathers what the supervisor knows and joins it with what the workers say."""
 
@@ -88,7 +100,7 @@ class Status:
             raise LookupError("no settings are in force yet")
         now = self._clock.now()
         processes = [self._process("supervisor", os.getpid(), self._started, now)]
-        processes += [self._process(f"worker {one['worker']}", one["pid"], one["started"], now) for one in workers]
+        processes += [self._process(_name(one["worker"]), one["pid"], one["started"], now) for one in workers]
         queue = dict.fromkeys((*STATES, QUARANTINED), 0)
         # Where several gateways share the queue, each worker tells of all of it.
         for one in workers[:1] if settings.is_shared else workers:
@@ -99,12 +111,12 @@ class Status:
             "processes": processes,
             "listeners": [
                 {
-                    "listen": listener.listen,
-                    "kind": listener.kind,
-                    "tls": listener.tls,
-                    "sessions": sum(one["sessions"].get(listener.listen, 0) for one in workers),
+                    "listen": listen,
+                    "kind": kind,
+                    "tls": tls,
+                    "sessions": sum(one["sessions"].get(listen, 0) for one in workers),
                 }
-                for listener in settings.settings.listeners
+                for listen, kind, tls in _doors(settings)
             ],
             "queue": of_the_queue(queue),
             "quarantine": queue[QUARANTINED],
@@ -118,6 +130,7 @@ class Status:
             + storage_warnings(workers)
             + vault_warnings(workers)
             + dkim_warnings(workers)
+            + tenant_warnings(workers)
             + smime_warnings(workers)
             + log_warnings(workers),
         }
@@ -223,6 +236,12 @@ def dkim_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         )
         for domain, keys in sorted(unsigned.items())
     ]
+
+
+def tenant_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Why no mail can be sealed with rights, where the settings have some sealed, each once."""
+    found = sorted({one["tenant"] for one in workers if one.get("tenant")})
+    return [warning("tenant_key", f"no mail can be sealed with rights, so it waits: {why}") for why in found]
 
 
 def recipient_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

@@ -26,7 +26,7 @@ from gateway.app.keys import COMMANDS as KEY_COMMANDS
 from gateway.app.keys import Keys, open_each
 from gateway.app.migrate import workers
 from gateway.app.own_certificates import EndWatch, certificate_warnings
-from gateway.app.places import Places
+from gateway.app.places import PORTAL, Places
 from gateway.app.service import Service
 from gateway.app.status import Status
 from gateway.observe.log import Log
@@ -34,6 +34,7 @@ from gateway.observe.metrics import Metrics, lasting, merge, render
 from gateway.settings.fault import Fault, errors
 from gateway.settings.load import Loaded
 from gateway.settings.place import listening
+from gateway.settings.portal import Portal
 from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket, bind, control_server
@@ -73,7 +74,11 @@ class Supervisor:
         self._places = Places.of(settings)
         self._count = workers(settings)
         self._doors: dict[str, list[Socket]] = {}
-        self._children: list[Child | None] = [None] * self._count
+        # The portal's process, where there is one, has the last slot.
+        self._portal = None if settings.settings.portal is None else self._count
+        self._portal_door: Socket | None = None
+        self._slots = self._count + (self._portal is not None)
+        self._children: list[Child | None] = [None] * self._slots
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
         self._hangup = asyncio.Event()
@@ -113,7 +118,7 @@ class Supervisor:
             if not await self._started(tasks):
                 return 0
             health = await self._serve_health()
-            keepers = [tasks.create_task(self._keep(slot, tasks)) for slot in range(self._count)]
+            keepers = [tasks.create_task(self._keep(slot, tasks)) for slot in range(self._slots)]
             keepers += [tasks.create_task(self._sample()), tasks.create_task(self._heed_hangups())]
             keepers.append(tasks.create_task(self._service.watch()))
             keepers.append(tasks.create_task(EndWatch(self._clock, self._log, lambda: self._settings).run()))
@@ -137,7 +142,10 @@ class Supervisor:
     def _bind(self, settings: Loaded) -> None:
         """Open what the settings name and is not open yet; all of it or nothing. Raises OSError."""
         fresh: dict[str, list[Socket]] = {}
+        portal = settings.settings.portal
         try:
+            if portal is not None and self._portal is not None and self._portal_door is None:
+                self._portal_door = bind(*listening(portal.listen), reuse_port=False)
             for listener in settings.settings.listeners:
                 if listener.listen in self._doors:
                     continue
@@ -161,6 +169,9 @@ class Supervisor:
                 door.close()
 
     def _sockets(self, slot: int) -> dict[str, Socket]:
+        portal = self._settings.settings.portal
+        if slot == self._portal:
+            return {} if portal is None or self._portal_door is None else {portal.listen: self._portal_door}
         return {name: doors[slot] for name, doors in self._doors.items()}
 
     # -- workers ------------------------------------------------------------------------------------------------------
@@ -184,14 +195,16 @@ class Supervisor:
 
     async def _start_workers(self, tasks: asyncio.TaskGroup) -> None:
         async with asyncio.TaskGroup() as starts:
-            for slot in range(self._count):
+            for slot in range(self._slots):
                 starts.create_task(self._start(slot, tasks))
 
     async def _start(self, slot: int, tasks: asyncio.TaskGroup) -> None:
-        child = Child(slot, self._path, self._clock, self._masters)
+        is_portal = slot == self._portal
+        number = PORTAL if is_portal else slot
+        child = Child(number, self._path, self._clock, self._masters, portal=is_portal)
         self._children[slot] = child
         await child.start(self._settings, self._sockets(slot), tasks)
-        self._log.tell("info", "worker_started", worker=slot, pid=child.pid)
+        self._log.tell("info", "worker_started", worker=number, pid=child.pid)
 
     async def _keep(self, slot: int, tasks: asyncio.TaskGroup) -> None:
         """Start the worker again whenever it ends by itself."""
@@ -201,9 +214,9 @@ class Supervisor:
             if child is None:
                 return
             status = await child.ended()
-            self._log.tell("error", "worker_ended", worker=slot, pid=child.pid, status=status)
+            self._log.tell("error", "worker_ended", worker=child.number, pid=child.pid, status=status)
             self._metrics.count("worker_restarts_total")
-            self.status.restarted(slot)
+            self.status.restarted(child.number)
             if (sample := self._samples.pop(slot, None)) is not None:
                 self._gone.append(lasting(sample))
                 self._gone = [merge(self._gone)]
@@ -215,7 +228,7 @@ class Supervisor:
                     break
                 except (WorkerFailed, OSError) as error:
                     deaths += 1
-                    self._log.tell("error", "worker_not_started", worker=slot, error=str(error))
+                    self._log.tell("error", "worker_not_started", worker=child.number, error=str(error))
                     failed = self._children[slot]
                     if failed is not None and failed.pid:
                         await failed.ended()
@@ -299,12 +312,18 @@ class Supervisor:
             key
             for key, was, is_ in (
                 ("server.workers", self._count, workers(new)),
+                ("portal", old.portal is None, now.portal is None),
+                ("portal.listen", _of(old.portal, "listen"), _of(now.portal, "listen")),
+                ("portal.minimum_tls", _of(old.portal, "minimum_tls"), _of(now.portal, "minimum_tls")),
+                ("portal.max_connections", _of(old.portal, "max_connections"), _of(now.portal, "max_connections")),
                 ("storage.url", old.storage.url, now.storage.url),
                 ("storage.password_file", old.storage.password_file, now.storage.password_file),
                 ("storage.folder", old.storage.folder, now.storage.folder),
                 ("storage.blobs", old.storage.blobs, now.storage.blobs),
                 ("storage.s3", old.storage.s3, now.storage.s3),
                 ("vaults", old.vaults, now.vaults),
+                ("rights.tenant_key", old.rights.tenant_key, now.rights.tenant_key),
+                ("rights.archived_keys", old.rights.archived_keys, now.rights.archived_keys),
                 ("keys.cache_seconds", old.keys.cache_seconds, now.keys.cache_seconds),
                 ("keys.log_days", old.keys.log_days, now.keys.log_days),
                 ("security", old.security, now.security),
@@ -347,7 +366,7 @@ class Supervisor:
                 return await self._ask_all("keys", {})
             case _ if command in KEY_COMMANDS:
                 return await self._keys.answer(command, arguments)
-            case _ if command.startswith("user."):
+            case _ if command.startswith(("user.", "rights.")):
                 return await self._ask_one(command, arguments)
             case _ if command.startswith("dkim."):
                 return await self._ask_dkim(command, arguments)
@@ -431,7 +450,7 @@ class Supervisor:
 
     async def _healthy(self) -> tuple[bool, dict[str, object]]:
         ready = sum(child is not None and child.ready for child in self._children)
-        return ready == self._count, {"workers": self._count, "ready": ready}
+        return ready == self._slots, {"workers": self._slots, "ready": ready}
 
     async def _serve_health(self) -> asyncio.AbstractServer | None:
         metrics = self._settings.settings.metrics
@@ -443,12 +462,21 @@ class Supervisor:
 
     def _summary(self) -> str:
         ready = sum(child is not None and child.ready for child in self._children)
-        return f"{ready} of {self._count} workers, listening on {', '.join(self._doors) or 'nothing'}"
+        portal = self._settings.settings.portal
+        places = [*self._doors, *([] if portal is None else [portal.listen])]
+        return f"{ready} of {self._slots} workers, listening on {', '.join(places) or 'nothing'}"
 
     def _announce(self) -> None:
         for listener in self._settings.settings.listeners:
             tls = {"none": "no TLS", "starttls": "STARTTLS offered", "implicit": "TLS at once"}[listener.tls]
             self._say(f"listening on {listener.listen} ({listener.kind}, {tls})")
+        if (portal := self._settings.settings.portal) is not None:
+            self._say(f"listening on {portal.listen} (portal, {portal.url})")
         self._say(f"settings: {self._path}")
         workers_ = "1 worker" if self._count == 1 else f"{self._count} workers"
         self._say(f"{workers_}, process {os.getpid()}; stop with Ctrl-C, reload with `gateway reload`")
+
+
+def _of(portal: Portal | None, key: str) -> object:
+    """A value of a portal that there is before and after; that there is none is told by itself."""
+    return None if portal is None else getattr(portal, key)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.app.branding import branding
+from gateway.app.rights_check import rights_terms
 from gateway.app.smime_terms import smime_terms
 from gateway.app.verification import Verification, verification
 from gateway.authenticate.terms import AuthenticateTerms
@@ -14,6 +16,8 @@ from gateway.connectors.outbound import outbounds
 from gateway.connectors.own_names import OwnFiles, door_context
 from gateway.connectors.patterns import accepted
 from gateway.delivery.schedule import RetryTerms
+from gateway.rights.branding import Branding
+from gateway.rights.terms import RightsTerms
 from gateway.settings import schema
 from gateway.settings.load import Loaded
 from gateway.smime.terms import SmimeTerms
@@ -23,7 +27,9 @@ from gateway.world.sockets import machine_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Everything that is asked on the way of a message. `home` is the first domain of ours, "" where there is none."""
+    """Everything that is asked on the way of a message. `home` is the first domain of ours, "" where there is none.
+    `portal`: the address at which recipients find it, without a slash at its end; None: there is none.
+    """
 
     inbounds: Inbounds
     outbounds: tuple[Outbound, ...]
@@ -37,6 +43,9 @@ class Policy:
     verification: Verification
     authenticate: AuthenticateTerms
     smime: SmimeTerms = field(default_factory=SmimeTerms)
+    rights: RightsTerms = field(default_factory=RightsTerms)
+    branding: Branding = field(default_factory=lambda: Branding(name="localhost"))
+    portal: str | None = None
 
 
 def policy(loaded: Loaded) -> Policy:
@@ -58,6 +67,9 @@ def policy(loaded: Loaded) -> Policy:
         verification=verification(loaded),
         authenticate=AuthenticateTerms.from_settings(settings.authenticate, hostname),
         smime=smime_terms(loaded),
+        rights=rights_terms(loaded),
+        branding=branding(loaded),
+        portal=None if settings.portal is None else settings.portal.url.rstrip("/"),
     )
 
 

@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.app.blobs import keep_clear
 from gateway.app.channel import Channel
@@ -17,19 +17,22 @@ from gateway.app.doors import Doors
 from gateway.app.handover import TakenOver, taken_over
 from gateway.app.key_log import open_log, who
 from gateway.app.keyring import Keyring
-from gateway.app.lock import FileLock, lock_soon
+from gateway.app.leftovers import carried, erased
+from gateway.app.lock import lock_soon
 from gateway.app.mail_gate import MailGate
 from gateway.app.migrate import workers
 from gateway.app.parts import Stores, open_stores
 from gateway.app.people import People
 from gateway.app.places import Places
-from gateway.app.queue_counts import queue_counts
 from gateway.app.reception import Reception
 from gateway.app.recipients import Recipients
 from gateway.app.renewal import LOOK, Renewal
 from gateway.app.resuming import Resuming
+from gateway.app.rights import RightsOffice
+from gateway.app.rights_commands import RightsCommands, portal_url
 from gateway.app.stages import Stages
 from gateway.app.terms import Policy, policy
+from gateway.app.worker_state import WorkerState
 from gateway.delivery.attempt import Attempts
 from gateway.delivery.probe import Probes
 from gateway.delivery.runner import Runner
@@ -39,8 +42,7 @@ from gateway.mail.queue_id import CHANCE, queue_id
 from gateway.observe.log import Level, Log
 from gateway.observe.metrics import Metrics
 from gateway.settings.fault import BadSettings
-from gateway.smtp.desk import Desk
-from gateway.storage.sealer import KeysClosed
+from gateway.smtp.desk import Desk, Terms
 from gateway.storage.sharing import SharedStore
 from gateway.storage.spooling import Hands
 from gateway.storage.writer import StorageBroken, StorageFull
@@ -49,19 +51,23 @@ from gateway.world.clock import SystemClock
 from gateway.world.dns import SystemNames
 from gateway.world.sockets import Socket, adopt
 
+if TYPE_CHECKING:
+    from gateway.app.portal import Portal
+
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
 GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
-ERASE = 3600.0  # Seconds between two looks for traces that are too old.
 
 
 class Worker:
     """The parts of one process, joined."""
 
-    def __init__(self, taken: TakenOver, number: int, log: Log, handover: Socket) -> None:
-        """`handover` brings what a reload changes."""
+    def __init__(self, taken: TakenOver, number: int, log: Log, handover: Socket, *, portal: bool = False) -> None:
+        """`handover` brings what a reload changes. `portal`: it serves the portal, and no listener."""
         settings, listening = taken.settings, taken.listening
         self._settings = settings
         self._number = number
+        self._is_portal = portal
+        self._portal: Portal | None = None
         self._log = log
         self._clock = SystemClock()
         self._chance = SystemChance()
@@ -71,8 +77,8 @@ class Worker:
             clock=self._clock,
             chance=self._chance,
             tell=log.tell,
-            who=who(settings, f"worker-{number}"),
-            alone=workers(settings) == 1 and not settings.is_shared,
+            who=who(settings, self._process),
+            alone=workers(settings) == 1 and settings.settings.portal is None and not settings.is_shared,
             masters=taken.masters,
             recorder=self._open_key_log,
         )
@@ -85,6 +91,7 @@ class Worker:
         self._drawn = b""
         self._people: People | None = None
         self._stages: Stages | None = None
+        self._office: RightsOffice | None = None
         self._key_log: AccessLog | None = None
         self._started = self._clock.now()
 
@@ -94,7 +101,8 @@ class Worker:
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
         loop.add_signal_handler(signal.SIGINT, lambda: None)
         numbers = self._spool_numbers()
-        locks = [await self._lock(number) for number in numbers]
+        places = Places.of(self._settings)
+        locks = [await lock_soon(places.spool(number) / "lock", self._clock, LOCK) for number in numbers]
         tell = self._log.tell
         stores = await open_stores(
             self._settings,
@@ -108,19 +116,16 @@ class Worker:
         try:
             await self._serve(stores, control, loop)
         finally:
-            if self._people is not None:
-                await loop.run_in_executor(None, self._people.close)
-            if self._stages is not None:
-                await loop.run_in_executor(None, self._stages.close)
-            if self._key_log is not None:  # After the last use of a key, while the database is there.
-                await loop.run_in_executor(None, self._key_log.close)
-            await loop.run_in_executor(None, stores.close)
+            # The key log after the last use of a key, while the database is there.
+            for part in (self._people, self._stages, self._key_log, stores):
+                if part is not None:
+                    await loop.run_in_executor(None, part.close)
             for lock in locks:
                 lock.release()
 
     def _open_key_log(self, shared: SharedStore) -> AccessLog:
         """The keeper of the uses of keys, for the keyring."""
-        name, tell, held = f"worker-{self._number}", self._log.tell, self._keyring.vaults
+        name, tell, held = self._process, self._log.tell, self._keyring.vaults
         self._key_log = open_log(self._settings, shared, process=name, clock=self._clock, tell=tell, vaults=held)
         return self._key_log
 
@@ -128,12 +133,9 @@ class Worker:
         """Our own spool first, then those of workers that are no more, shared out among us. None on PostgreSQL."""
         if self._settings.is_shared:
             return []
-        count = workers(self._settings)
-        left = [n for n in Places.of(self._settings).spools() if n >= count and n % count == self._number]
+        has_portal = self._settings.settings.portal is not None
+        left = Places.of(self._settings).left_over(self._number, workers(self._settings), has_portal=has_portal)
         return [self._number, *left]
-
-    async def _lock(self, number: int) -> FileLock:
-        return await lock_soon(Places.of(self._settings).spool(number) / "lock", self._clock, LOCK)
 
     def _committed(self, works: int, seconds: float) -> None:
         self._metrics.observe("spool_commit_seconds", seconds)
@@ -147,6 +149,7 @@ class Worker:
 
     async def _serve(self, stores: Stores, control: int, loop: asyncio.AbstractEventLoop) -> None:
         self._people = self._open_people(stores)
+        self._office = await loop.run_in_executor(None, self._open_office, stores)
         stages = self._stages = self._open_stages(stores)
         self._parts(stores, stages)
         probes = Probes(names=self._names, clock=self._clock, chance=self._chance, hostname=self._policy.hostname)
@@ -155,10 +158,12 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             steady = [tasks.create_task(stores.mover.run()), tasks.create_task(self._erase())]
             steady.append(tasks.create_task(self._recipients.watch()))
+            if self._number == 0:
+                steady += [tasks.create_task(self._office.watch()), tasks.create_task(self._office.clear())]
             for blobs, known in stores.shelved:
                 steady.append(tasks.create_task(keep_clear(blobs, known, self._clock, self._log.tell)))
             runner = tasks.create_task(self._runner.run())
-            leftovers = tasks.create_task(self._carry_leftovers())
+            leftovers = tasks.create_task(carried(stores, self._gate, self._clock))
             steady += [leftovers, tasks.create_task(self._keyring.keeper.run())]
             if self._key_log is not None:
                 steady.append(tasks.create_task(self._key_log.run()))
@@ -167,7 +172,8 @@ class Worker:
             await stages.look()
             steady += [tasks.create_task(stages.watch()), tasks.create_task(self._follow_keys(stages))]
             self._doors = Doors(self._desk, loop, tasks)
-            await self._doors.arrange(self._policy.listeners, self._listening)
+            await self._doors.arrange(self._listeners, self._listening)
+            await self._open_portal(stores, tasks)
             steady.append(tasks.create_task(self._renew()))
             door = adopt(control)
             door.setblocking(False)
@@ -184,6 +190,52 @@ class Worker:
                 task.cancel()
             channel.close()
 
+    @property
+    def _process(self) -> str:
+        """Its name in logs."""
+        return "portal" if self._is_portal else f"worker-{self._number}"
+
+    @property
+    def _listeners(self) -> tuple[Terms, ...]:
+        return () if self._is_portal else self._policy.listeners
+
+    async def _open_portal(self, stores: Stores, tasks: asyncio.TaskGroup) -> None:
+        portal = self._settings.settings.portal
+        if not self._is_portal or portal is None or self._office is None:
+            return
+        from gateway.app.portal import Portal  # Large: web pages, which no other process needs.
+
+        self._portal = Portal(
+            stores,
+            self._office,
+            settings=lambda: self._settings,
+            policy=lambda: self._policy,
+            pipeline=lambda: self._reception.pipeline,
+            check_room=self._reception.check_room,
+            ids=self._new_id,
+            clock=self._clock,
+            chance=self._chance,
+            log=self._log,
+            metrics=self._metrics,
+        )
+        await self._portal.open(self._listening[portal.listen], tasks)
+
+    def _open_office(self, stores: Stores) -> RightsOffice:
+        """Reads archived keys. Raises TenantDenied."""
+        return RightsOffice(
+            self._settings,
+            stores,
+            self._keyring.vaults,
+            terms=lambda: self._policy.rights,
+            clock=self._clock,
+            chance=self._chance,
+            tell=self._log.tell,
+            count=self._metrics.count,
+            submit=lambda mail: self._reception.pipeline.accept(mail),
+            ids=self._new_id,
+            hostname=lambda: self._policy.hostname,
+        )
+
     def _open_stages(self, stores: Stores) -> Stages:
         dns = self._settings.settings.dns
         self._names = SystemNames(list(dns.resolvers), dns.timeout, self._clock)
@@ -199,6 +251,7 @@ class Worker:
             metrics=self._metrics,
             ids=self._new_id,
             submit=lambda mail: self._reception.pipeline.accept(mail),
+            office=self._office,
         )
 
     def _parts(self, stores: Stores, stages: Stages) -> None:
@@ -220,7 +273,7 @@ class Worker:
             chance=self._chance,
             submit=lambda mail: self._reception.pipeline.accept(mail),
             tell=self._tell,
-            count=self._count_delivery,
+            count=self._metrics.note,
             contact=terms.contact,
             hostname=terms.hostname,
             ids=self._new_id,
@@ -314,23 +367,6 @@ class Worker:
     def _tell(self, level: str, event: str, facts: Mapping[str, object]) -> None:
         self._log.tell(cast(Level, level), event, **facts)
 
-    def _count_delivery(self, name: str, labels: dict[str, str], value: float) -> None:
-        if name.endswith("_total"):
-            self._metrics.count(name, tuple(labels.values()), value)
-        else:
-            self._metrics.observe(name, value, tuple(labels.values()))
-
-    async def _carry_leftovers(self) -> None:
-        """Records that a former process left in the spools go first; where there are no keys, as soon as there are."""
-        for spool in self._stores.spools:
-            while True:
-                await self._gate.opened()
-                try:
-                    await self._stores.mover.recover(spool)
-                    break
-                except KeysClosed:
-                    await self._clock.sleep(1.0)
-
     async def _converse(self, channel: Channel) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(channel.run())
@@ -345,6 +381,8 @@ class Worker:
     async def _stop(self, steady: Sequence[asyncio.Task[None]]) -> None:
         seconds = self._settings.settings.server.drain
         self._doors.close()
+        if self._portal is not None:
+            await self._portal.close(seconds)
         await self._doors.drain(seconds)
         await self._runner.drain(seconds)
         await self._attempts.close()
@@ -354,14 +392,10 @@ class Worker:
 
     async def _erase(self) -> None:
         """Traces end after their time; one worker sees to it."""
-        while self._number == 0:
-            before = self._clock.now() - self._settings.settings.storage.trace_days * 86400
-            try:
-                while await self._stores.traces.erase(before) > 0:
-                    await self._clock.sleep(0.1)
-            except (StorageBroken, StorageFull) as error:
-                self._log.tell("warning", "trace_not_erased", error=str(error))
-            await self._clock.sleep(ERASE)
+        if self._number == 0:
+            await erased(
+                self._stores.traces, lambda: self._settings.settings.storage.trace_days, self._clock, self._log.tell
+            )
 
     async def _renew(self) -> None:
         """Take up certificate files that have changed, for ever."""
@@ -377,7 +411,7 @@ class Worker:
                 for key in [key for key, words in renewal.failing.items() if failing.get(key) != words]:
                     self._log.tell("warning", "certificate_not_renewed", key=key, reason=renewal.failing[key])
                 if renewed:
-                    await self._take(terms, {})
+                    await self._take(terms, {}, is_renewal=True)
             except (OSError, BadSettings) as error:
                 self._log.tell("error", "renewal_failed", error=str(error))
 
@@ -396,14 +430,19 @@ class Worker:
             case "reload":
                 return await self._reload()
             case "metrics":
-                return await self._sample()
+                return await self._state.sample()
             case "status":
-                return await self._status()
+                return await self._state.status()
             case "keys":
                 await self._keyring.keeper.look(hurry=True)
                 return self._keyring.keeper.facts
         if command.startswith("user.") and self._people is not None:
             return await self._people.answer(command, arguments)
+        if command.startswith("rights.") and self._office is not None:
+            commands = RightsCommands(
+                self._office, clock=self._clock, chance=self._chance, url=portal_url(self._settings)
+            )
+            return await commands.answer(command, arguments)
         if self._stages is not None and self._stages.answers(command):
             return await self._stages.answer(command, arguments)
         return await self._commands.answer(command, arguments)
@@ -422,7 +461,7 @@ class Worker:
         self._log.set_level(new.settings.log.level)
         return True
 
-    async def _take(self, terms: Policy, sockets: Mapping[str, Socket]) -> None:
+    async def _take(self, terms: Policy, sockets: Mapping[str, Socket], *, is_renewal: bool = False) -> None:
         """Go by these terms from now on; what is under way ends under the old."""
         await self._know_recipients(terms)
         self._policy = terms
@@ -431,52 +470,31 @@ class Worker:
         self._reception.take(terms)
         self._desk.contact = terms.contact
         self._runner.reconfigure(terms.outbounds, terms.retry, hostname=terms.hostname, contact=terms.contact)
-        await self._doors.arrange(terms.listeners, sockets)
+        await self._doors.arrange(self._listeners, sockets)
+        if self._portal is not None and not is_renewal:
+            await self._portal.take()
 
-    async def _sample(self) -> Any:
-        self._keyring.count(self._metrics)
-        for name, count in self._doors.sessions().items():
-            self._metrics.set("sessions_open", count, (name,))
-        if self._settings.is_shared and self._number != 0:
-            return self._metrics.snapshot()  # One worker tells of the queue that all share, else it counts twice.
-        try:
-            states, oldest = await self._queue()
-        except (StorageBroken, StorageFull):  # What is known of the process is told all the same.
-            return self._metrics.snapshot()
-        for state, number in states.items():
-            self._metrics.set("queue_deliveries", number, (state,))
-        self._metrics.set("oldest_waiting_seconds", 0.0 if oldest is None else max(0.0, self._clock.now() - oldest))
-        return self._metrics.snapshot()
+    @property
+    def _state(self) -> WorkerState:
+        return WorkerState(
+            number=self._number,
+            started=self._started,
+            is_shared=self._settings.is_shared,
+            stores=self._stores,
+            keyring=self._keyring,
+            metrics=self._metrics,
+            clock=self._clock,
+            sending=lambda: len(self._runner.in_hand()["sending"]),
+            sessions=lambda: self._doors.sessions() | ({} if self._portal is None else self._portal.sessions()),
+            more=self._more_state,
+        )
 
-    async def _queue(self) -> tuple[dict[str, int], float | None]:
-        """Deliveries by state, and when the oldest was taken."""
-        states, oldest = await queue_counts(self._stores.spools)
-        if self._settings.is_shared:
-            return states, oldest  # It knows what is on the wire, here and elsewhere.
-        sending = min(len(self._runner.in_hand()["sending"]), states["ready"])
-        states["ready"] -= sending
-        states["sending"] = sending
-        return states, oldest
-
-    async def _status(self) -> dict[str, Any]:
-        fault: str | None = None
-        try:
-            states, oldest = await self._queue()
-        except (StorageBroken, StorageFull) as error:
-            states, oldest, fault = {}, None, str(error)
+    async def _more_state(self) -> dict[str, Any]:
         return {
-            "storage": fault,
-            "worker": self._number,
-            "pid": os.getpid(),
-            "started": self._started,
-            "sessions": self._doors.sessions(),
-            "queue": states,
-            "oldest": oldest,
-            "trace_failing": self._stores.mover.failing,
-            "unrenewed": self._renewal.failing,
+            "unrenewed": self._renewal.failing | ({} if self._portal is None else self._portal.failing),
             "unverifying": self._recipients.absences(),
-            "keys": self._keyring.keeper.facts,
             **({} if self._stages is None else await self._stages.status()),
+            "tenant": None if self._office is None else self._office.fault,
             "key_log": None if self._key_log is None else self._key_log.state(),
             "logins": self._attempts.logins_refused(self._policy.outbounds),
         }

@@ -28,6 +28,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--sockets", type=int, required=True)
+    parser.add_argument("--portal", action="store_true")
     options = parser.parse_args(argv)
     handover = adopt(options.sockets)
     handover.setblocking(True)
@@ -36,11 +37,12 @@ def main(argv: list[str]) -> int:
     file = settings.settings.log.file
     path = None if file is None else settings.resolve(file)
     terms = settings.settings.log
-    log = configure(terms.level, path, f"worker-{options.number}", SystemClock(), journal=terms.journal)
+    name = "portal" if options.portal else f"worker-{options.number}"
+    log = configure(terms.level, path, name, SystemClock(), journal=terms.journal)
     sys.setswitchinterval(SWITCH)
     try:
         tested(settings)
-        uvloop.run(Worker(taken, options.number, log, handover).run(options.control))
+        uvloop.run(Worker(taken, options.number, log, handover, portal=options.portal).run(options.control))
     except (KeyFault, StorageBroken, InUse, OSError) as error:
         log.tell("error", "worker_failed", error=str(error))
         return 1

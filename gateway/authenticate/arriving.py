@@ -16,6 +16,7 @@ from typing import Final
 from gateway.authenticate.dkim.body import BodyHash
 from gateway.authenticate.dkim.letter import FIELD, Letter
 from gateway.authenticate.own_fields import NAME as OUR_NAME
+from gateway.authenticate.own_fields import RIGHTS as OUR_RIGHTS
 from gateway.authenticate.own_fields import without_ours
 from gateway.authenticate.results import NAME, without_claims
 from gateway.authenticate.terms import AuthenticateTerms
@@ -174,7 +175,7 @@ class Arriving:
             self._bodies = [octets[end + 2 :]]
         if self._authserv_id is None:
             return octets
-        if OUR_NAME in lower:
+        if OUR_NAME in lower or OUR_RIGHTS in lower:
             section = without_ours(section)
         if NAME in lower:
             section = without_claims(section, self._authserv_id)

@@ -1,4 +1,4 @@
-"""The header field by which we say that we decrypted a message: one that comes from elsewhere is taken out. Pure.
+"""The header fields by which we say that we opened a message: those that come from elsewhere are taken out. Pure.
 
 Leaves out: Authentication-Results, which others write too (`results`), and fields that prove themselves by a key.
 """
@@ -9,13 +9,14 @@ import re
 from typing import Final
 
 NAME: Final = b"x-gateway-smime"  # In lower case.
+RIGHTS: Final = b"x-gateway-rights"
 
 _FIELD = re.compile(
-    rb"(?:\A|(?<=\r\n))x-gateway-smime[ \t]*:[^\r\n]*(?:(?:\r\n[ \t]|\r(?!\n)|\n)[^\r\n]*)*(?:\r\n|\Z)",
+    rb"(?:\A|(?<=\r\n))x-gateway-(?:smime|rights)[ \t]*:[^\r\n]*(?:(?:\r\n[ \t]|\r(?!\n)|\n)[^\r\n]*)*(?:\r\n|\Z)",
     re.IGNORECASE,
 )
 
 
 def without_ours(section: bytes) -> bytes:
-    """A header section without that field, however often it stands there; all else octet for octet."""
+    """A header section without those fields, however often they stand there; all else octet for octet."""
     return _FIELD.sub(b"", section)

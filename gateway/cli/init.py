@@ -32,7 +32,10 @@ NoRecoveryKey = Annotated[
     bool,
     typer.Option("--no-recovery-key", help="Leave out the vault's recovery key; gateway key recovery create adds one."),
 ]
-Portal = Annotated[str | None, typer.Option("--portal", metavar="HOST:PORT", help="Not built yet.", hidden=True)]
+Portal = Annotated[
+    str | None,
+    typer.Option("--portal", metavar="HOST:PORT", help="Where the recipients' portal serves. Default: there is none."),
+]
 Imap = Annotated[str | None, typer.Option("--imap", metavar="HOST:PORT", help="Not built yet.", hidden=True)]
 
 
@@ -50,16 +53,16 @@ def init(
     from gateway.world.chance import SystemChance
     from gateway.world.clock import SystemClock
 
-    for option, value, part in (("--portal", portal, "the recipients' portal"), ("--imap", imap, "mailbox access")):
-        if value is not None:
-            complain(f"{option}: {part} is not built yet; right would be to leave it out")
-            raise typer.Exit(2)
+    if imap is not None:
+        complain("--imap: mailbox access is not built yet; right would be to leave it out")
+        raise typer.Exit(2)
     try:
         made = maker.init(
             folder,
             domains=domain or (),
             listen=listen or (),
             next_hop=next_hop,
+            portal=portal,
             recovery_key=not no_recovery_key,
             hostname=platform.node(),
             clock=SystemClock(),
@@ -87,6 +90,8 @@ def _tell(made: Made) -> None:
     where = " and ".join(made.listen)
     goes = f"goes on to {made.next_hop}" if made.next_hop else "lands in outbox/"
     say(f"It will take mail from this machine at {where}; what it takes {goes}.")
+    if made.url is not None:
+        say(f"The recipients' portal will be at {made.url}; a browser that trusts certs/ca.pem warns of nothing.")
     if made.recovery_key is not None:
         _tell_recovery_key(made.recovery_key, made.settings)
     say(f"Next: gateway serve --config {plain(made.settings)}")

@@ -13,7 +13,10 @@ from gateway.cli.reach import console, reach, speaking
 from gateway.cli.trace import since_when
 from gateway.cli.words import count, moment, plain
 
-OPERATIONS = ("wrap", "unwrap", "sign", "create", "rotate", "enable", "disable", "delete", "recover", "purge")
+OPERATIONS = (
+    *("wrap", "unwrap", "decrypt", "sign"),
+    *("create", "rotate", "enable", "disable", "delete", "recover", "purge"),
+)
 
 Since = Annotated[
     str | None, typer.Option("--since", metavar="TIME", help="An RFC 3339 time, or how long ago: 30m, 2h, 7d.")

@@ -24,6 +24,8 @@ def holds(found: Iterable[dict[str, Any]]) -> list[str]:
                 others.append(f"DKIM of {plain(one['domain'])} ({plain(one['selector'])})")
             case "key_log":
                 others.append("the key-access log")
+            case "tenant":
+                others.append("rights-managed mail")
     return [f"{plain(purpose)} {', '.join(versions)}" for purpose, versions in domain.items()] + others
 
 
@@ -49,8 +51,22 @@ def consequences(facts: dict[str, Any], verb: str) -> list[str]:
             said.append(
                 "The key-access log goes on, but nobody signs its heads, so a log cut off at its end looks whole."
             )
+        elif one["kind"] == "tenant":
+            said += _tenant(facts, verb)
     if not found:
         said.append(f"Nothing that this gateway knows of hangs on {key}.")
+    return said
+
+
+def _tenant(facts: dict[str, Any], verb: str) -> list[str]:
+    """What comes of it for the tenant key."""
+    sent = "" if facts.get("rights") is None else f" ({count(facts['rights'], 'message')} so far)"
+    said = [
+        "No mail is sealed with rights any more: what a rule wants protected so waits. What was sealed"
+        f"{sent} opens on the portal for nobody, not even for its sender."
+    ]
+    if verb == "delete":
+        said.append("Once it is destroyed nobody can ever open that mail again, unless he has saved it before.")
     return said
 
 
@@ -85,6 +101,8 @@ def rotated(key: dict[str, Any]) -> str:
     """What came of the rotation of a key of a vault."""
     if any(one["kind"] == "key_log" for one in key["holds"]):
         return "it signs the key-access log from now on, and what the older ones signed can still be verified."
+    if any(one["kind"] == "tenant" for one in key["holds"]):
+        return "mail is sealed under it from now on, and what was sealed under the older ones still opens."
     if not key["rewrapped"] and key["type"] in SIGNS_ALONE:
         return "it signs from now on, and what the older ones signed can still be verified."
     moved = count(key["rewrapped"], "domain key was", "domain keys were")
@@ -111,6 +129,10 @@ def _sealed(facts: dict[str, Any], verb: str) -> list[str]:
         said.append(
             "No certificate for S/MIME is known then, and no key of ours: nothing is encrypted, opened, signed."
         )
+    if "portal" in purposes:
+        copies = facts.get("copies")
+        lost = f", {count(copies, 'stored copy', 'stored copies')} among it" if copies else ""
+        said.append(f"The portal knows nobody then: what is kept of rights-managed mail can't be read{lost}.")
     if verb == "delete":
         said.append("Once it is destroyed nobody can ever read any of that again, whatever backup there is of it.")
     return said

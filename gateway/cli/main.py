@@ -18,6 +18,7 @@ from gateway.cli import (
     key,
     queue,
     reload,
+    rights,
     rule,
     rule_test,
     send,
@@ -51,6 +52,7 @@ ORDER = (
     "authenticate",
     "connector",
     "smime",
+    "rights",
     "user",
     "dkim",
     "certificate",
@@ -119,6 +121,7 @@ def _command_line() -> typer.Typer:
     whole.add_typer(dkim.app, name="dkim", rich_help_panel=CARE)
     whole.add_typer(certificate.app, name="certificate", rich_help_panel=CARE)
     whole.add_typer(smime.app, name="smime", rich_help_panel=WATCH)
+    whole.add_typer(rights.app, name="rights", rich_help_panel=WATCH)
     whole.add_typer(key.app, name="key", rich_help_panel=CARE)
     return whole
 

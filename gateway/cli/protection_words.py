@@ -21,7 +21,10 @@ _WORDS: Final = {
     "no-signing-identity": "nobody who wrote it has a certificate to sign with",
     "sender-not-ours": "it comes from elsewhere, and only mail from here is signed",
     "vault-away": "the vault keeps the signing key from the gateway now",
-    "rights-not-built": "rights protection comes with a later version",
+    "no-portal": "gateway.toml has no [portal], so that nobody could read what rights protect",
+    "template-unknown": "neither is the template built in, nor does [rights] have it",
+    "tenant-key-away": "the vault of the tenant key does not answer",
+    "tenant-key-denied": "the vault of the tenant key says no, or there is none",
     "sealing-failed": "a fault in the gateway; its log says more",
     "encrypted-by-sender": "its sender had encrypted it already",
     "encrypted-for-others": "it is encrypted, and not for this recipient",
@@ -32,10 +35,10 @@ _WANTS: Final = {"encrypt": "S/MIME (encrypt)", "sign": "S/MIME (sign)", "both":
 
 
 def lack(reason: str) -> str:
-    """A reason in words."""
-    return _WORDS.get(reason, plain(reason))
+    """A reason in words; where neither S/MIME nor rights can be had there are two."""
+    return "; ".join(_WORDS.get(one, plain(one)) for one in reason.split(", "))
 
 
 def wanted(what: str) -> str:
     """The protection that a copy waits for: `encrypt`, `sign`, `both`, or the name of a rights template."""
-    return _WANTS.get(what, f"rights protection ({plain(what)}), which a later version brings")
+    return _WANTS.get(what, f"rights protection ({plain(what)})")

@@ -113,25 +113,29 @@ def _opened(event: Facts) -> str:
         why = f" ({plain(one['reason'])})" if one.get("reason") else ""
         if one.get("layer") == "signed":
             told.append(f"signed by {plain(one.get('signer') or 'somebody')}: {plain(one.get('status') or '-')}{why}")
+        elif one.get("layer") == "rights":
+            how = "opened" if one.get("ok") else f"not opened{why}"
+            told.append(f"protected by rights of ours ({plain(one.get('work') or '-')}), {how}")
         elif one.get("ok"):
             how = plain(one.get("algorithm") or "an unnamed cipher")
             told.append(f"encrypted with {how}, opened with the key of {plain(one.get('recipient') or '-')}{why}")
         else:
             told.append(f"encrypted, not opened{why}")
-    return f"S/MIME: {'; '.join(told)}"
+    is_rights = any(one.get("layer") == "rights" for one in event.get("layers") or ())
+    return f"{'Rights' if is_rights else 'S/MIME'}: {'; '.join(told)}"
 
 
 def _protected(event: Facts) -> str:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for row in event.get("recipients") or ():
-        key = (str(row.get("step") or "-"), str(row.get("rule") or ""), str(row.get("reason") or ""))
+        step = str(row.get("step") or "-").replace("-", " ")
+        step += f" ({row['template']})" if row.get("template") else ""
+        key = (step, str(row.get("rule") or ""), str(row.get("reason") or ""))
         groups.setdefault(key, []).append(str(row.get("recipient") or "-"))
     told = []
     for (step, rule, reason), people in groups.items():
         by = f", by the rule {plain(rule)}" if rule else ""
-        told.append(
-            f"{plain(step).replace('-', ' ')} for {_addresses(people)}{by}{f': {lack(reason)}' if reason else ''}"
-        )
+        told.append(f"{plain(step)} for {_addresses(people)}{by}{f': {lack(reason)}' if reason else ''}")
     return f"Protection: {'; '.join(told)}"
 
 

@@ -25,7 +25,7 @@ GATHER: Final = 0.8  # Seconds in which uses gather for one transaction.
 RETRY: Final = 5.0  # Seconds between two tries at a database that refuses.
 LOOK: Final = 60.0  # Seconds between two looks whether a head is due.
 # What happens for messages gathers; what people do is written at once.
-_COMMON: Final = frozenset({Operation.WRAP, Operation.UNWRAP, Operation.SIGN})
+_COMMON: Final = frozenset({Operation.WRAP, Operation.UNWRAP, Operation.DECRYPT, Operation.SIGN})
 
 
 class Chain(Protocol):

@@ -109,6 +109,10 @@ class Guarded:
         """See Vault."""
         return self._ask("unwrap", lambda vault: vault.unwrap(wrapped, context, about=about))
 
+    def decrypt(self, key: str, sealed: bytes, *, version: int, about: str = "") -> bytes:
+        """See Vault."""
+        return self._ask("decrypt", lambda vault: vault.decrypt(key, sealed, version=version, about=about))
+
     def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
         """See Vault."""
         return self._ask("sign", lambda vault: vault.sign(key, data, version=version, about=about))

@@ -61,6 +61,17 @@ class Recorded:
             wrapped.root_version,
         )
 
+    def decrypt(self, key: str, sealed: bytes, *, version: int, about: str = "") -> bytes:
+        """See Vault."""
+        return self._recorded(
+            Operation.DECRYPT,
+            key,
+            about,
+            lambda: self._inner.decrypt(key, sealed, version=version, about=about),
+            lambda _: version,
+            version,
+        )
+
     def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
         """See Vault."""
         return self._recorded(

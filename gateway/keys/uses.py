@@ -12,6 +12,7 @@ class Operation(StrEnum):
 
     WRAP = "wrap"
     UNWRAP = "unwrap"
+    DECRYPT = "decrypt"
     SIGN = "sign"
     CREATE = "create"
     ROTATE = "rotate"

@@ -44,6 +44,11 @@ class KeyType(StrEnum):
         return self is KeyType.AES_256 or self.name.startswith("RSA")
 
     @property
+    def decrypts(self) -> bool:
+        """Whether it decrypts what others have encrypted to it: RSA by OAEP with SHA-256 (RFC 8017 7.1)."""
+        return self.name.startswith("RSA")
+
+    @property
     def signs(self) -> bool:
         """Whether it can sign: RSA by PKCS #1 v1.5 with SHA-256, Ed25519 (RFC 8032), ECDSA P-256 with SHA-256."""
         return self is not KeyType.AES_256
@@ -119,6 +124,13 @@ class Vault(Protocol):
 
     def unwrap(self, wrapped: Wrapped, context: bytes, *, about: str = "") -> bytes:
         """The plain key. Raises VaultBroken for what is damaged or belongs to another context."""
+
+    def decrypt(self, key: str, sealed: bytes, *, version: int, about: str = "") -> bytes:
+        """What was encrypted to the public key of that version by RSAES-OAEP, SHA-256, no label (RFC 8017 7.1).
+
+        For octets that others frame, as the licences of rights-managed mail; what we keep ourselves is
+        wrapped, which binds a context. Raises VaultBroken for what does not open, Denied for a key that is no RSA key.
+        """
 
     def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
         """A signature over `data` by that version (default: the newest), in the one way that the key's type has."""

@@ -77,7 +77,8 @@ class Delivery:
     `connector` names the outbound connector, `destination` what is asked there: a domain (MX), or "" (smart hosts,
     folder). Times are seconds since 1970. `attempts` counts those that failed. `delay_told`: the sender was told once
     that it is late. `preface`: header fields that stand in front of the stored octets; `size` counts them. `slice`:
-    which octets of the stored content of the message are its own, where other copies lie there too. `terms`: what it needs before it may leave, and leaves under.
+    which octets of the stored content of the message are its own, where other copies lie there too. `terms`: what it
+    needs before it may leave, and leaves under.
     """
 
     id: str

@@ -65,7 +65,8 @@ class Terms:
 
     `protection`: what the octets have. `wanted`: what they need before they may leave; a delivery that has it never
     leaves as it is, it goes through `protect` again. `reason`: why that could not be done yet, for people. `sign`: it
-    came from our side, so that it may be signed in our name (DKIM, S/MIME) when it leaves later.
+    came from our side, so that it may be signed in our name (DKIM, S/MIME) when it leaves later. `remove_rights`:
+    rights of ours that it came with are taken off for those inside who may read it.
     """
 
     require_tls: bool = False
@@ -75,6 +76,7 @@ class Terms:
     reason: str | None = None
     quarantine: Quarantine | None = None
     sign: bool = False
+    remove_rights: bool = False
 
     @property
     def waits(self) -> bool:

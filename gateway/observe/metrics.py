@@ -66,6 +66,12 @@ TABLE: Final = (
     Declared("rules_matched_total", Kind.COUNTER, "Messages that a transport rule applied to.", ("rule",)),
     Declared("rules_seconds", Kind.HISTOGRAM, "Judging one message by all rules, with the edits.", (), _QUICK),
     Declared("protected_total", Kind.COUNTER, "Recipients by the step of the ladder that they got.", ("step",)),
+    Declared("licences_total", Kind.COUNTER, "Use licences given, or why not.", ("result",)),
+    Declared("portal_codes_total", Kind.COUNTER, "One-time codes asked for and tried.", ("result",)),
+    Declared("portal_refused_total", Kind.COUNTER, "Requests to the portal that were not served.", ("reason",)),
+    Declared("portal_replies_total", Kind.COUNTER, "Answers that readers sent from the portal."),
+    Declared("portal_request_seconds", Kind.HISTOGRAM, "One request to the portal.", (), _QUICK),
+    Declared("portal_connections_open", Kind.GAUGE, "Connections to the portal open now."),
     Declared("smime_layers_total", Kind.COUNTER, "Layers found in what came in.", ("layer", "result")),
     Declared("accept_seconds", Kind.HISTOGRAM, "From the end of DATA to the 250.", (), _QUICK),
     Declared("spool_commit_seconds", Kind.HISTOGRAM, "One commit of a spool.", (), _QUICK),
@@ -101,6 +107,13 @@ class Metrics:
             values[labels] += by
         except KeyError:
             values[self._checked(name, labels)] = by
+
+    def note(self, name: str, labels: dict[str, str], value: float) -> None:
+        """Count or observe, as the name says: whoever does not know metrics tells facts so. `labels` in their order."""
+        if name.endswith("_total"):
+            self.count(name, tuple(labels.values()), value)
+        else:
+            self.observe(name, value, tuple(labels.values()))
 
     def set(self, name: str, value: float, labels: Labels = ()) -> None:
         """Give a gauge its value."""

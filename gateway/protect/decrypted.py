@@ -48,7 +48,7 @@ class Decrypting:
     async def __call__(self, copy: Mail) -> tuple[list[Mail], list[Protected]]:
         """What becomes of a copy that was opened: itself, or one for each of the two kinds of recipients."""
         opened = copy.opened
-        if opened is None or opened.octets is None or not opened.was_encrypted:
+        if opened is None or opened.octets is None or opened.unsealed or not opened.was_encrypted:
             return [copy], []
         connector = copy.terms.connector
         wanted = [one for one in copy.envelope.recipients if self._wants(one.address, connector)]

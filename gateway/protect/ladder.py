@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.mail.address import Address
 from gateway.mail.envelope import Recipient
 from gateway.mail.terms import Otherwise, Smime, Wanted
-from gateway.protect.reasons import RIGHTS_NOT_BUILT, Lack
+from gateway.protect.reasons import Lack
 from gateway.protect.visible import who
 from gateway.smime.certificate import Certificate
 
@@ -26,17 +26,26 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A recipient who gets no S/MIME now."""
+    """A recipient who gets nothing now."""
 
     recipient: Recipient
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
+class Below:
+    """A recipient who gets rights. `reason`: why no S/MIME; None: nobody asked for that."""
+
+    recipient: Recipient
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """`groups` get theirs; `waiting` wait, sealed; `refused` never get the message."""
+    """`groups` get S/MIME, `rights` the step below it; `waiting` wait, sealed; `refused` never get the message."""
 
     groups: tuple[Group, ...] = ()
+    rights: tuple[Below, ...] = ()
     waiting: tuple[Missed, ...] = ()
     refused: tuple[Missed, ...] = ()
 
@@ -54,7 +63,7 @@ def judge(
     """
     recipients = tuple(recipients)
     if wanted.smime is None:
-        return Judged(waiting=tuple(Missed(one, RIGHTS_NOT_BUILT) for one in recipients))
+        return Judged(rights=tuple(Below(one, None) for one in recipients))
     if lack is not None:
         return _split(wanted, [(one, lack) for one in recipients], ())
     if wanted.smime is Smime.SIGN:
@@ -76,13 +85,14 @@ def judge(
 
 
 def _split(wanted: Wanted, missed: list[tuple[Recipient, Lack]], groups: tuple[Group, ...]) -> Judged:
+    rights: list[Below] = []
     waiting: list[Missed] = []
     refused: list[Missed] = []
     for one, lack in missed:
         if lack.passing or wanted.otherwise is Otherwise.DEFER:
             waiting.append(Missed(one, lack.reason))
         elif wanted.otherwise is Otherwise.RIGHTS:
-            waiting.append(Missed(one, f"{lack.reason}, {RIGHTS_NOT_BUILT}"))
+            rights.append(Below(one, lack.reason))
         else:
             refused.append(Missed(one, lack.reason))
-    return Judged(groups, tuple(waiting), tuple(refused))
+    return Judged(groups, tuple(rights), tuple(waiting), tuple(refused))

@@ -1,4 +1,5 @@
-"""The stage `open`: mail that is signed, or encrypted for a certificate of ours, is opened and judged for rules.
+"""The stage `open`: mail that is signed, encrypted for a certificate of ours, or under rights of ours, is opened and
+judged for rules.
 
 What travels on are the octets as they came (DESIGN, The one way), with a field on top that says what was found. What
 can't be opened is judged as it is and relayed. Leaves out: S/MIME that is a part of a message and not the whole of it.
@@ -17,6 +18,7 @@ from gateway.mail.opened import Opened, SignatureStatus
 from gateway.mail.reply import OPENING_AWAY, Refused
 from gateway.protect.results import field
 from gateway.protect.workroom import Workroom, whole
+from gateway.rights.wrapper.unwrapping import is_worth_a_look
 
 
 class KeysAway(Exception):
@@ -31,7 +33,7 @@ class Opener(Protocol):
         """Whether there is anything to open or to judge with."""
 
     async def open(self, octets: bytes, work: Workroom) -> Opened | None:
-        """What is inside a whole message; None where it is no S/MIME after all. Raises KeysAway."""
+        """What is inside a whole message; None where it is nothing of that kind after all. Raises KeysAway."""
 
 
 class Opening:
@@ -48,9 +50,11 @@ class Opening:
         is_ours: Callable[[Client | None, str | None], bool],
         tell: Callable[..., None],
         count: Callable[[str, tuple[str, ...]], None],
+        rights: Opener | None = None,
     ) -> None:
         self._authserv_id = authserv_id
         self._opener = opener
+        self._rights = rights
         self._work = workroom
         self._is_ours = is_ours
         self._tell = tell
@@ -79,14 +83,15 @@ class Opening:
         return mail if opened is None else replace(mail, opened=opened)
 
     async def _found(self, mail: Mail) -> Opened | None:
-        """What is inside; None where it is no S/MIME. Raises Refused."""
-        if not self._opener.is_on or not looks_like_smime(mail.message):
+        """What is inside; None where it is neither S/MIME nor under rights of ours. Raises Refused."""
+        opener = self._opener_of(mail.message)
+        if opener is None:
             return None
         content = mail.message.content
         try:
             async with self._work.room(content.size):
                 octets = await whole(content)
-                opened = await self._opener.open(octets, self._work)
+                opened = await opener.open(octets, self._work)
         except KeysAway as error:
             raise Refused(OPENING_AWAY) from error
         except Exception as error:  # noqa: BLE001 - whatever a hostile message sets off: it is judged as it is
@@ -94,6 +99,14 @@ class Opening:
             self._tell("error", "opening_failed", id=mail.id, error=type(error).__name__)
             return None
         return opened if opened is not None and opened.layers else None
+
+    def _opener_of(self, message: Message) -> Opener | None:
+        """Whoever may open it. S/MIME that holds a message.rpmsg is opened as S/MIME, and no further."""
+        if self._opener.is_on and looks_like_smime(message):
+            return self._opener
+        if self._rights is not None and self._rights.is_on and is_worth_a_look(message):
+            return self._rights
+        return None
 
 
 def looks_like_smime(message: Message) -> bool:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 VAULT_AWAY: Final = "vault-away"  # The signing key can't be had now.
-RIGHTS_NOT_BUILT: Final = "rights-not-built"  # The rule wants rights, and the gateway has none yet.
+NO_PORTAL: Final = "no-portal"  # The rule wants rights, and gateway.toml has no [portal] where one could read them.
+TEMPLATE_UNKNOWN: Final = "template-unknown"  # Neither is it built in, nor does [rights] have it.
+TENANT_KEY_AWAY: Final = "tenant-key-away"  # Its vault does not answer now.
+TENANT_KEY_DENIED: Final = "tenant-key-denied"  # Its vault says no, or there is none to seal with.
 SEALING_FAILED: Final = "sealing-failed"  # A fault of ours: the log has it.
 SENDER_NOT_OURS: Final = "sender-not-ours"  # It comes from elsewhere, so nobody here may sign it.
 ENCRYPTED_BY_SENDER: Final = "encrypted-by-sender"

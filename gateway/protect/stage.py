@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gateway.mail.envelope import Recipient
 from gateway.mail.mail import Mail
+from gateway.mail.message import Joined
 from gateway.mail.plan import Plan
 from gateway.mail.reply import PROTECTION_AWAY, Refused, unprotectable
 from gateway.mail.terms import Protection, Smime, Wanted
@@ -21,16 +23,20 @@ from gateway.protect.means import Means
 from gateway.protect.notice import Lost
 from gateway.protect.reasons import (
     ENCRYPTED_BY_SENDER,
-    RIGHTS_NOT_BUILT,
+    NO_PORTAL,
     SEALING_FAILED,
     SENDER_NOT_OURS,
     TOO_MANY_COPIES,
     Lack,
 )
+from gateway.protect.rights import Wrapping
+from gateway.protect.rights_step import RightsStep
 from gateway.protect.sealing import Sealing, as_it_is, sealed
 from gateway.protect.told import Protected, Step
-from gateway.protect.visible import authors, visible
+from gateway.protect.unsealed import Unsealing
+from gateway.protect.visible import authors, visible, who
 from gateway.protect.workroom import Workroom, whole
+from gateway.rights.wrapper.proof import Proof
 from gateway.smime.certificate import Identity
 
 MOST = 64 << 20  # Octets of encrypted copies that are made of one message at once. One is, however long it is.
@@ -48,7 +54,7 @@ class _Made:
 
     again: bool = False
 
-    size: int = 0  # Of what was encrypted, in octets: each blind recipient has a copy of his own.
+    size: int = 0  # Of what was encrypted or wrapped, in octets: each blind recipient has a copy of his own.
     copies: list[Mail] = field(default_factory=list)
     told: list[Protected] = field(default_factory=list)
     lost: list[tuple[Mail, Lost]] = field(default_factory=list)
@@ -68,27 +74,32 @@ class Protecting:
         workroom: Workroom,
         *,
         decrypting: Decrypting,
+        unsealing: Unsealing | None = None,
         is_sure: Callable[[Mail], bool],
         is_ours: Callable[[Mail], bool],
         notice: Callable[[Mail, Sequence[Lost]], Mail | None],
         tell: Callable[..., None],
         count: Callable[[str, tuple[str, ...]], None],
+        wrapping: Wrapping | None = None,
     ) -> None:
+        """`wrapping` None: there are no rights, and whoever should get them waits; likewise `unsealing`."""
         self._means = means
         self._work = workroom
         self._sealing = Sealing(means, workroom)
         self._decrypting = decrypting
+        self._unsealing = unsealing
         self._is_sure = is_sure
         self._is_ours = is_ours
         self._notice = notice
         self._tell = tell
         self._count = count
+        self._rights = RightsStep(wrapping, self._fail)
 
     async def __call__(self, plan: Plan) -> Plan:
         """The plan with its copies protected, waiting or held. Raises Refused where nobody gets the message, or nobody
         gets it now; what reading a content raises.
         """
-        if not any(copy.terms.wanted is not None or copy.opened is not None for copy in plan.copies):
+        if not any(_concerns(copy) for copy in plan.copies):
             return plan
         made = _Made()
         for copy in plan.copies:
@@ -101,7 +112,7 @@ class Protecting:
             self._say(plan.copies[0].id, made)
             raise Refused(unprotectable(made.lost[0][1].rule))
         notices = self._notices(made, sure=False)
-        return self._finished(plan, made, notices)
+        return await self._finished(plan, made, notices)
 
     async def again(self, mail: Mail) -> Plan:
         """The same for one stored copy that waits. What still can't be had waits on; who never gets it is in no copy,
@@ -109,7 +120,7 @@ class Protecting:
         """
         made = _Made(again=True)
         await self._take(mail, made)
-        return self._finished(Plan(copies=(mail,)), made, self._notices(made, sure=True))
+        return await self._finished(Plan(copies=(mail,)), made, self._notices(made, sure=True))
 
     async def sealed(self, mail: Mail) -> Mail | None:
         """A mail of the gateway's own, encrypted for all of its recipients; None where that can't be done now."""
@@ -133,6 +144,11 @@ class Protecting:
         wanted = copy.terms.wanted
         if copy.terms.quarantine is not None:  # Held, sealed, as it is; what is wanted is asked for at its release.
             made.copies.append(copy)
+        elif copy.terms.remove_rights and self._unsealing is not None:
+            copies, told = await self._unsealing(copy)
+            made.told += told
+            for one in copies:
+                await self._take(one, made)
         elif wanted is not None:
             async with self._work.room(copy.message.size):
                 await self._protect(copy, wanted, made)
@@ -145,7 +161,7 @@ class Protecting:
 
     async def _protect(self, copy: Mail, wanted: Wanted, made: _Made) -> None:
         recipients = copy.envelope.recipients
-        encrypts = wanted.smime in (Smime.ENCRYPT, Smime.BOTH)
+        encrypts = wanted.encrypts
         try:
             if encrypts and await self._sealing.is_encrypted(copy):
                 made.copies.append(as_it_is(copy, recipients))
@@ -155,7 +171,7 @@ class Protecting:
             ours = copy.terms.sign if made.again else self._is_ours(copy)
             identity = await self._identity(copy, wanted, ours=ours)
             lack = identity if isinstance(identity, Lack) else None
-            named = visible(copy.message) if encrypts else frozenset()
+            named = visible(copy.message)
             judged = judge(wanted, recipients, named, self._means.recipient, lack)
             octets = b""
             if judged.groups:
@@ -167,13 +183,18 @@ class Protecting:
         except Exception as error:  # noqa: BLE001 - whatever failed, it waits: a fault of ours bounces nothing
             self._fail(copy, error)
             judged, octets = Judged(waiting=tuple(Missed(one, SEALING_FAILED) for one in recipients)), b""
+            named = frozenset()
         waiting = list(judged.waiting)
         for group in judged.groups:
             if made.size and made.size + len(octets) > MOST:
                 waiting += [Missed(one, TOO_MANY_COPIES) for one in group.recipients]
             else:
                 waiting += await self._seal(copy, group, octets, wanted, made)
-        self._leave_waiting(copy, wanted, waiting, made)
+        given = await self._rights(copy, judged.rights, named, wanted, made.size, MOST)
+        made.copies += given.copies
+        made.told += given.told
+        made.size += given.size
+        self._leave_waiting(copy, wanted, [*waiting, *given.waiting], made)
         for missed in judged.refused:
             made.told.append(_told(missed.recipient, Step.REFUSED, wanted, missed.reason))
             made.lost.append((copy, Lost(missed.recipient, wanted.rule, missed.reason)))
@@ -225,7 +246,7 @@ class Protecting:
         found = [self._notice(copy, lost) for copy, lost in by_copy.values() if sure or self._is_sure(copy)]
         return [one for one in found if one is not None]
 
-    def _finished(self, plan: Plan, made: _Made, notices: Sequence[Mail]) -> Plan:
+    async def _finished(self, plan: Plan, made: _Made, notices: Sequence[Mail]) -> Plan:
         done = replace(
             plan,
             copies=tuple(made.copies),
@@ -233,7 +254,8 @@ class Protecting:
             told=(*plan.told, *_traced(made.told)),
             touched=plan.touched or bool(made.told),
         )
-        check(plan, done, [lost.recipient for _, lost in made.lost])
+        lost = [one.recipient for _, one in made.lost]
+        await self._work.run(made.size, partial(check, plan, done, lost))
         if plan.copies:
             self._say(plan.copies[0].id, made)
         return done
@@ -249,7 +271,7 @@ class Protecting:
             steps[f"{one.step}"] = steps.get(f"{one.step}", 0) + 1
         reasons = sorted({one.reason for one in told if one.reason is not None})
         rules = sorted({one.rule for one in told if one.rule is not None})
-        level = "warning" if any(RIGHTS_NOT_BUILT in reason for reason in reasons) else "info"
+        level = "warning" if any(NO_PORTAL in reason for reason in reasons) else "info"
         self._tell(level, "protected", id=id_, rules=rules, steps=steps, **({"reasons": reasons} if reasons else {}))
 
     def _fail(self, copy: Mail, error: Exception) -> None:
@@ -271,9 +293,14 @@ def check(before: Plan, after: Plan, lost: Sequence[Recipient]) -> None:
     if was != now:
         raise Unprotected("a recipient is in too many copies, or in none")
     came = {id(copy) for copy in before.copies}
+    proof = Proof()
     for copy in after.copies:
-        if id(copy) not in came and copy.terms.protection is Protection.SMIME and not _is_smime(copy):
+        if id(copy) in came:
+            continue
+        if copy.terms.protection is Protection.SMIME and not _is_smime(copy):
             raise Unprotected("a copy says that it is protected, and is no S/MIME")
+        if copy.terms.protection is Protection.RIGHTS and not _is_rights(copy, proof):
+            raise Unprotected("a copy says that it is protected, and is no wrapped mail for one reader")
 
 
 def _counted(plan: Plan, which: Callable[[Mail], bool] | None = None) -> dict[int, int]:
@@ -284,6 +311,11 @@ def _counted(plan: Plan, which: Callable[[Mail], bool] | None = None) -> dict[in
             for one in copy.envelope.recipients:
                 found[id(one)] = found.get(id(one), 0) + 1
     return found
+
+
+def _concerns(copy: Mail) -> bool:
+    """Whether there is anything to do about a copy."""
+    return copy.terms.wanted is not None or copy.opened is not None
 
 
 def _is_plain(copy: Mail) -> bool:
@@ -297,6 +329,15 @@ def _is_smime(copy: Mail) -> bool:
     section = copy.message.header_section() if held is None else held[: held.find(b"\r\n\r\n") + 2]
     section = section.lower()
     return b"pkcs7-mime" in section or b"pkcs7-signature" in section
+
+
+def _is_rights(copy: Mail, proof: Proof) -> bool:
+    """Likewise; and the link in it is one person's."""
+    content = copy.message.content
+    parts = content.parts if isinstance(content, Joined) else (content,)
+    pieces = [held for part in parts if (held := part.inline) is not None]
+    people = {who(one.address) for one in copy.envelope.recipients}
+    return len(people) == 1 and len(pieces) == len(parts) and proof.holds(pieces)
 
 
 def _goes_on(copy: Mail) -> bool:

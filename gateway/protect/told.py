@@ -12,6 +12,7 @@ class Step(StrEnum):
     ENCRYPTED = "encrypted"
     SIGNED = "signed"
     BOTH = "signed-and-encrypted"
+    RIGHTS = "rights"  # Sealed under rights, and opened on the portal.
     AS_IT_CAME = "as-it-came"  # It was encrypted when it came.
     DECRYPTED = "decrypted"  # It came encrypted for us, and is delivered inside without.
     WAITS = "waits"
@@ -21,7 +22,8 @@ class Step(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protected:
     """`rule` is the name of the one that asked for it, None for what a setting asks for. `reason`: why the recipient
-    got no more than that. `certificate`: SHA-256 of the one that it was encrypted for, hexadecimal.
+    got no more than that. `certificate`: SHA-256 of the one that it was encrypted for, hexadecimal. `template` and
+    `work` (of the licence) belong to rights.
     """
 
     recipient: str
@@ -29,10 +31,14 @@ class Protected:
     rule: str | None = None
     reason: str | None = None
     certificate: str | None = None
+    template: str | None = None
+    work: str | None = None
 
     def row(self) -> dict[str, object]:
         """As the trace has it: what is None is left out."""
         row: dict[str, object] = {"recipient": self.recipient, "step": f"{self.step}"}
         row |= {} if self.rule is None else {"rule": self.rule}
         row |= {} if self.reason is None else {"reason": self.reason}
+        row |= {} if self.template is None else {"template": self.template}
+        row |= {} if self.work is None else {"work": self.work}
         return row if self.certificate is None else row | {"certificate": self.certificate}

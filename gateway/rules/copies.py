@@ -77,6 +77,7 @@ def _hardened(work: Work, others: Iterable[Work]) -> Work | None:
         work.require_tls = work.require_tls or other.require_tls
         work.connector = work.connector or other.connector
         work.wanted = _both(work.wanted, other.wanted)
+        work.remove_rights = work.remove_rights and other.remove_rights
     return None if work.terms == before else work
 
 
@@ -86,7 +87,7 @@ def _both(one: Wanted | None, other: Wanted | None) -> Wanted | None:
         return one or other
     if other.encrypts and (not one.encrypts or one.smime is None):
         one, other = other, one
-    if one.smime is None:  # Rights wait for what is not there yet: nothing is stricter.
+    if one.smime is None:  # Both are rights, and the first has said which.
         return one
     if other.smime is None:  # The step below S/MIME, which has to encrypt.
         return replace(one, otherwise=Otherwise.RIGHTS, template=other.template)

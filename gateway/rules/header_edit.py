@@ -13,8 +13,8 @@ from typing import Final
 
 from gateway.mail.address import BadAddress
 from gateway.mail.edit import Edit
+from gateway.mail.field import WIDTH, field, safe, written
 from gateway.mail.header_address import mailboxes
-from gateway.rules.field import WIDTH, field, safe, written
 from gateway.rules.work import HeaderEdit, PrependSubject, RemoveField, SetField, ShowAddresses
 
 _FIELD = re.compile(

@@ -56,7 +56,6 @@ CONDITIONS: Final = MappingProxyType(
 ACTIONS: Final = MappingProxyType(
     {
         "apply_rights_protection_customization_template": RIGHTS,
-        "remove_ome": OPENING,
         "remove_rms_attachment_encryption": OPENING,
         "remove_smime": OPENING,
         "moderate_message_by_user": MODERATION,

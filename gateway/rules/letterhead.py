@@ -9,10 +9,10 @@ import re
 from typing import Final
 
 from gateway.mail.address import Address, BadAddress
+from gateway.mail.field import safe
 from gateway.mail.header_address import mailboxes
 from gateway.mail.message import Message
 from gateway.mail.reading.header import ReadField
-from gateway.rules.field import safe
 
 MOST: Final = 100  # Fields of one name that are looked at.
 LONGEST: Final = 16 * 1024  # Octets of a field that is decoded; who writes more does not want it read.

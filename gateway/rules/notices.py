@@ -17,9 +17,9 @@ from gateway.mail.date import rfc5322_date
 from gateway.mail.edit import Edit
 from gateway.mail.edited import edited
 from gateway.mail.envelope import Body, Envelope, Recipient
+from gateway.mail.field import field, safe, written
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Held, Message, prefaced
-from gateway.rules.field import field, safe, written
 from gateway.rules.html_text import html_text
 from gateway.rules.text_part import quoted
 from gateway.rules.tokens import filled

@@ -59,6 +59,7 @@ def row(outcome: Outcome, message: str | None = None) -> dict[str, Any]:
         "audited": list(work.audited),
         "severity": None if work.severity is None else f"{work.severity}",
         "override": work.override,
+        "remove_rights": work.remove_rights,
         "warnings": list(work.warnings),
     }
     return made | {name: value for name, value in more.items() if value}

@@ -11,7 +11,6 @@ from gateway.rules.fault import Fault
 from gateway.rules.model import Mode, OnError, Rule, RuleSet
 
 _STOPS: Final = "stop_rule_processing"
-_WAIT: Final = ("apply_ome", "apply_rights_protection_template")
 
 
 def review(found: RuleSet, now: float) -> tuple[Fault, ...]:
@@ -32,10 +31,6 @@ def _each(found: RuleSet, now: float) -> Iterator[Fault]:
         if protects and rule.on_error is OnError.IGNORE:
             words = f"ignore, in a rule with {protects[0]}: where it can't be judged, mail goes on without"
             yield _warning(rule, "rule_error_action", words, "defer")
-        for action in rule.then:
-            if action.name in _WAIT and rule.mode is Mode.ENFORCE:
-                right = "to know that mail of this rule waits (4xx) until rights protection is built"
-                yield _warning(rule, f"then.{action.name}", "rights protection", right, action.line)
 
 
 def _shadowed(found: RuleSet) -> Iterator[Fault]:

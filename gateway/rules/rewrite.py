@@ -14,11 +14,11 @@ from typing import Final
 
 from gateway.mail.edit import Edit
 from gateway.mail.edited import edited
+from gateway.mail.field import field
 from gateway.mail.message import MAX_HEAD, Message
 from gateway.mail.mime.walk import Walk
 from gateway.mail.reply import HEADER_TOO_LARGE, Refused
 from gateway.rules.disclaimer import Made, Unfit, Unfitting, disclaim
-from gateway.rules.field import field
 from gateway.rules.header_edit import header_edits
 from gateway.rules.text_part import Texts, as_part
 from gateway.rules.tokens import filled

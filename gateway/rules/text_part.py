@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.mail.edit import Edit
+from gateway.mail.field import folded
 from gateway.mail.mime.encode import Encoding, encoder
 from gateway.mail.mime.part import Part
-from gateway.rules.field import folded
 from gateway.rules.html_places import body_places
 from gateway.rules.html_text import html_text
 

@@ -130,7 +130,7 @@ class Work:
     __slots__ = (
         *("actions", "added", "audited", "changed", "connector", "disclaimers", "disposition", "edits", "notices"),
         *("override", "quarantined", "recipients", "reply", "require_tls", "rules", "severity", "spared", "stopped"),
-        *("wanted", "warnings"),
+        *("remove_rights", "wanted", "warnings"),
     )
 
     def __init__(self, recipients: Iterable[Recipient], spared: frozenset[str] = frozenset()) -> None:
@@ -144,6 +144,7 @@ class Work:
         self.require_tls = False
         self.connector: str | None = None
         self.wanted: Wanted | None = None
+        self.remove_rights = False
         self.quarantined: tuple[str, ...] = ()
         self.severity: Severity | None = None
         self.notices: tuple[NoticeWanted, ...] = ()
@@ -193,14 +194,20 @@ class Work:
         if self.disposition is Disposition.QUARANTINE:
             grade = None if self.severity in (None, Severity.DO_NOT_AUDIT) else str(self.severity)
             held = Quarantine(rules=self.quarantined, severity=grade)
-        return Terms(require_tls=self.require_tls, connector=self.connector, wanted=self.wanted, quarantine=held)
+        return Terms(
+            require_tls=self.require_tls,
+            connector=self.connector,
+            wanted=self.wanted,
+            quarantine=held,
+            remove_rights=self.remove_rights,
+        )
 
     def outcome(self) -> tuple[object, ...]:
         """Equal where everything but the recipients is: such forks leave as one."""
         return (
             *(self.disposition, self.reply, self.require_tls, self.connector, self.wanted, self.quarantined),
             *(self.edits, self.disclaimers, self.notices, self.severity, self.rules, self.actions, self.audited),
-            *(self.override, self.warnings),
+            *(self.override, self.warnings, self.remove_rights),
         )
 
 

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.settings.branding import Branding
+from gateway.settings.portal import Portal
+from gateway.settings.rights import Rights
 from gateway.settings.rules import Rules
 from gateway.settings.section import Count, Octets, Seconds
 from gateway.settings.section import Section as Section
@@ -461,6 +464,9 @@ class Settings(Section):
     authenticate: Authenticate = Field(default_factory=Authenticate)
     dkim: Dkim = Field(default_factory=Dkim)
     smime: Smime = Field(default_factory=Smime)
+    branding: Branding = Field(default_factory=Branding)
+    portal: Portal | None = Field(None)
+    rights: Rights = Field(default_factory=Rights)
     rules: Rules = Field(default_factory=Rules)
     dns: Dns = Field(default_factory=Dns)
     metrics: Metrics | None = Field(None)

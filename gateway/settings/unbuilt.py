@@ -13,8 +13,10 @@ from gateway.settings.shape import Place, dotted
 
 # Keys that the schema does not have, by pattern: `*` stands for anything; the first that fits counts.
 PARTS: tuple[tuple[str, str], ...] = (
-    ("portal", "the recipients' portal"),
-    ("rights", "rights management"),
+    ("portal.oidc*", "sign-in with an OpenID Connect provider"),
+    ("portal.open_id*", "sign-in with an OpenID Connect provider"),
+    ("portal.social*", "sign-in with an OpenID Connect provider"),
+    ("portal.passkey*", "passkeys"),
     ("imap", "mailbox access by IMAP"),
     ("mailboxes", "mailboxes"),
     ("policies", "data encryption policies"),

@@ -36,6 +36,7 @@ PLACES: Final = (
     (re.compile(re.escape(SHARED)), _DATABASE),
     (re.compile(r"data/spool/[0-9]{1,4}/spool\.db"), _DATABASE),
     (re.compile(r"data/spool/[0-9]{1,4}/content/[A-Za-z0-9][A-Za-z0-9.-]{0,127}"), _CONTENT),
+    (re.compile(r"data/copies/[A-Za-z0-9][A-Za-z0-9.-]{0,127}"), 2 * _CONTENT),  # Sealed messages with their wrapping.
     (re.compile(re.escape(DUMP)), _DATABASE),
     (re.compile(re.escape(MANIFEST_NAME)), 1 << 30),
 )

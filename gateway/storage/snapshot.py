@@ -43,6 +43,19 @@ def shelved(database: Path) -> list[tuple[str, int]]:
         raise StorageBroken(f"{database} can't be read: {error}") from error
 
 
+def copies(database: Path) -> list[str]:
+    """The blobs of stored copies that a shared database knows and can open. Raises StorageBroken."""
+    known = "SELECT stored FROM rights_messages WHERE key IS NOT NULL AND stored NOT IN ('none', 'row') ORDER BY stored"
+    try:
+        with closing(open_database(str(database), read_only=True)) as connection:
+            there = "SELECT 1 FROM sqlite_master WHERE name='rights_messages'"
+            if connection.execute(there).fetchone() is None:  # Of a version that knew none.
+                return []
+            return [str(name) for (name,) in connection.execute(known)]
+    except sqlite3.Error as error:
+        raise StorageBroken(f"{database} can't be read: {error}") from error
+
+
 def is_queued(spool: Path, message: str) -> bool:
     """Whether the spool still knows `message`. Raises StorageBroken."""
     try:

@@ -91,11 +91,12 @@ def _terms(terms: Terms) -> list[Any]:
         terms.reason,
         None if held is None else [list(held.rules), held.severity],
         terms.sign,
+        *([True] if terms.remove_rights else []),
     ]
 
 
 def _read_terms(row: list[Any]) -> Terms:
-    require_tls, connector, protection, wanted, reason, held, sign = row
+    require_tls, connector, protection, wanted, reason, held, sign, *more = row
     return Terms(
         require_tls=require_tls,
         connector=connector,
@@ -111,6 +112,7 @@ def _read_terms(row: list[Any]) -> Terms:
         reason=reason,
         quarantine=None if held is None else Quarantine(rules=tuple(held[0]), severity=held[1]),
         sign=sign,
+        remove_rights=bool(more and more[0]),
     )
 
 

@@ -144,6 +144,97 @@ certificate_names = Table(
     Index("certificate_names_certificate", "organisation", "certificate"),
 )
 
+# Rights-managed messages that we sent: what the portal and the command line know of each. `message` is a blind token of
+# the Message-ID. `key` is the content key of the stored copy, sealed: whoever empties it destroys the copy, which lies
+# in `copy` where it is small, else as a blob (`stored`: none, row or blob).
+rights_messages = Table(
+    "rights_messages",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("work", Text, primary_key=True),
+    Column("message", _Long, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("created", _Long, nullable=False),
+    Column("expires", _Long, nullable=True),
+    Column("size", _Long, nullable=False),
+    Column("stored", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key", LargeBinary, nullable=True),
+    Column("copy", LargeBinary, nullable=True),
+    Index("rights_messages_message", "organisation", "message"),
+    Index("rights_messages_queue", "organisation", "queue"),
+    Index("rights_messages_created", "organisation", "created"),
+    Index("rights_messages_expires", "organisation", "expires"),
+)
+
+# The recipients' links to the portal, by the SHA-256 of each. `reader` is its place among the message's readers.
+rights_links = Table(
+    "rights_links",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("link", LargeBinary, primary_key=True),
+    Column("work", Text, nullable=False),
+    Column("reader", Integer, nullable=False),
+)
+
+# Large copies where there is no store for blobs: in the pieces in which they came, from `start` on.
+rights_pieces = Table(
+    "rights_pieces",
+    SHARED,
+    Column("name", Text, primary_key=True),
+    Column("start", _Long, primary_key=True, autoincrement=False),
+    Column("made", _Long, nullable=False),
+    Column("octets", LargeBinary, nullable=False),
+)
+
+# The licence log: a row for each use licence that was given or refused. `uid` tells rows of one millisecond apart.
+licence_log = Table(
+    "licence_log",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("time", _Long, primary_key=True, autoincrement=False),
+    Column("uid", _Long, primary_key=True, autoincrement=False),
+    Column("work", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("licence_log_work", "organisation", "work", "time"),
+)
+
+# One-time codes of the portal that still count, found by a blind token of link and browser; what is kept of a code is
+# sealed, bound to that token. `ends`: from when on the row may go.
+portal_codes = Table(
+    "portal_codes",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("token", _Long, primary_key=True, autoincrement=False),
+    Column("ends", _Long, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("portal_codes_ends", "ends"),
+)
+
+# Browsers that may read a message, found by a blind token of their cookie's digest; who reads what is sealed.
+portal_sessions = Table(
+    "portal_sessions",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("token", _Long, primary_key=True, autoincrement=False),
+    Column("ends", _Long, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("portal_sessions_ends", "ends"),
+)
+
+# How often codes were asked for and mistyped, by blind tokens of link, recipient, message and network: `number` in
+# thousandths as it was at `at`; nobody may try before `until`.
+portal_counts = Table(
+    "portal_counts",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("token", _Long, primary_key=True, autoincrement=False),
+    Column("number", _Long, nullable=False),
+    Column("at", _Long, nullable=False),
+    Column("until", _Long, nullable=False),
+)
+
 # `content` is null where the octets lie in a file beside the database.
 messages = Table(
     "messages",

@@ -29,10 +29,14 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the shared database keeps: messages that have a trace, people who may log in."""
+    """What the shared database keeps: messages that have a trace, people who may log in, rights-managed messages, and
+    how many of those have a stored copy.
+    """
 
     traces: int
     accounts: int
+    rights: int = 0
+    copies: int = 0
 
 
 def spools_weight(folders: Iterable[Path]) -> Weight:
@@ -76,7 +80,12 @@ def kept(connection: Connection) -> Kept:
         traces = connection.execute(select(func.count(events.distinct()))).scalar_one()
     if _has(connection, tables.accounts):
         accounts = connection.execute(select(func.count()).select_from(tables.accounts)).scalar_one()
-    return Kept(int(traces), int(accounts))
+    rights = copies = 0
+    if _has(connection, tables.rights_messages):
+        # What counts rows alone does not count a column that is null.
+        counts = select(func.count(), func.count(tables.rights_messages.c.key)).select_from(tables.rights_messages)
+        rights, copies = connection.execute(counts).one()
+    return Kept(int(traces), int(accounts), int(rights), int(copies))
 
 
 def _has(connection: Connection, table: Table) -> bool:

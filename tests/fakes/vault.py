@@ -22,8 +22,8 @@ from tests.fakes.clock import FakeClock
 class FakeVault:
     """`away`, `denied`, `broken` make everything fail; the state of one key is set by `disable` and its like.
 
-    `roots` are AES keys that are there from the beginning. `wraps`, `unwraps` and `signs` count what was done, and
-    `abouts` keeps for what. `is_local` can be turned off, to stand for a vault that is asked over a wire.
+    `roots` are AES keys that are there from the beginning. `wraps`, `unwraps`, `decrypts` and `signs` count what was
+    done, and `abouts` keeps for what. `is_local` can be turned off, to stand for a vault that is asked over a wire.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class FakeVault:
         self.broken = False
         self.wraps = 0
         self.unwraps = 0
+        self.decrypts = 0
         self.signs = 0
         self.abouts: list[str] = []
         self._chance = chance or FakeChance(f"vault {name}")
@@ -73,6 +74,18 @@ class FakeVault:
         held = self._held.usable(wrapped.root, wrapped.root_version)
         plain = envelope.unseal(wrapped, context, held.key.unwrap_key)
         self.unwraps += 1
+        self.abouts.append(about)
+        return plain
+
+    def decrypt(self, key: str, sealed: bytes, *, version: int, about: str = "") -> bytes:
+        self._fail()
+        try:
+            plain = self._held.usable(key, version).key.decrypt(sealed)
+        except ValueError as error:
+            raise Denied(f"{key}: {error}") from error
+        if plain is None:
+            raise VaultBroken(f"what was encrypted to {key} does not open")
+        self.decrypts += 1
         self.abouts.append(about)
         return plain
 

@@ -41,7 +41,7 @@ class Place:
         self.folder = folder
         now, chance = SystemClock().now(), SystemChance()
         self.ca = devcerts.authority(now, chance)
-        self.server = devcerts.server(self.ca, ["mx.corp.example"], now, chance)
+        self.server = devcerts.server(self.ca, ["mx.corp.example", "portal.corp.example"], now, chance)
         for vault in ("vault", "gateway-vault"):
             file_vault.make(folder / vault)
         (folder / "credentials").mkdir()

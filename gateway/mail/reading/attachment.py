@@ -10,12 +10,14 @@ from gateway.mail.reading.transfer import Encoding, decoded_blocks, decoded_size
 class Attachment:
     """`names`: every name that a reader may take, the shown one first; none where it has none. `type`: as it is said,
     in small letters. `inline`: shown among the text. `within`: how many attached messages and containers it lies in.
-    `where`: its place among the parts, such as `1.2`.
+    `where`: its place among the parts, such as `1.2`. `content_id`: as it stands in its field, empty without one.
 
     Its octets are decoded each time they are asked for: nothing is kept twice.
     """
 
-    __slots__ = ("_encoding", "_end", "_size", "_source", "_start", "inline", "names", "type", "where", "within")
+    __slots__ = (
+        "_encoding", "_end", "_size", "_source", "_start", "content_id", "inline", "names", "type", "where", "within",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -29,12 +31,14 @@ class Attachment:
         encoding: Encoding = Encoding.NONE,
         inline: bool = False,
         within: int = 0,
+        content_id: bytes = b"",
     ) -> None:
         self.names = names
         self.type = kind
         self.where = where
         self.inline = inline
         self.within = within
+        self.content_id = content_id
         self._source = source
         self._start = start
         self._end = end

@@ -60,6 +60,7 @@ def files_of(leaves: Sequence[Leaf]) -> Files:
                     encoding=leaf.encoding,
                     inline=leaf.disposition.startswith(b"inline"),
                     within=leaf.within,
+                    content_id=leaf.content_id,
                 )
             )
             if leaf.type.name in _TNEF_TYPES or any(name.lower() == "winmail.dat" for name in names):

@@ -31,6 +31,7 @@ class Leaf:
     """A part without parts, by one reading; its body lies in `source` from `start` to `end`.
 
     `where` is its place, such as `1.2`, empty for the whole message; `within` how many attached messages it lies in.
+    `content_id` as it stands in its field (RFC 2392), angle brackets and all.
     """
 
     source: bytes = field(repr=False)
@@ -42,6 +43,7 @@ class Leaf:
     encoding: Encoding
     disposition: bytes
     parameters: Parameters
+    content_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +160,9 @@ class _Walk:
             if kind.main == b"text" and Encoding.NONE not in every:
                 every.append(Encoding.NONE)
         told = disposition.strip().lower()
+        ids = head.all(b"content-id")
         for encoding in every:
-            self._add(region, head.body, kind, encoding, told, parameters)
+            self._add(region, head.body, kind, encoding, told, parameters, ids[0] if ids else b"")
 
     def _add(
         self,
@@ -169,10 +172,13 @@ class _Walk:
         encoding: Encoding = Encoding.NONE,
         disposition: bytes = b"",
         parameters: Parameters | None = None,
+        content_id: bytes = b"",
     ) -> None:
         parameters = parameters or NONE
         where, within = region.where, region.within
-        leaf = Leaf(region.source, start, region.end, where, within, kind, encoding, disposition, parameters)
+        leaf = Leaf(
+            region.source, start, region.end, where, within, kind, encoding, disposition, parameters, content_id
+        )
         self.found.leaves.append(leaf)
 
     # -- parts in parts -----------------------------------------------------------------------------------------------

@@ -46,6 +46,10 @@ def _require_tls(_: bool, scene: Scene) -> None:
     scene.work.require_tls = True
 
 
+def _remove_ome(_: bool, scene: Scene) -> None:
+    scene.work.remove_rights = True
+
+
 def _connector(name: str, scene: Scene) -> None:
     scene.work.connector = name
 
@@ -62,7 +66,7 @@ PROTECTION: Final = (
     ActionKind(
         name="apply_ome",
         shape=FLAG,
-        text="Protects the message by rights that the recipient opens in a browser; it waits until that is built.",
+        text="Protects the message by rights (Encrypt-Only): the recipient reads it on the portal, with a code.",
         act=_apply_ome,
         protects=True,
         hardens=True,
@@ -70,10 +74,17 @@ PROTECTION: Final = (
     ActionKind(
         name="apply_rights_protection_template",
         shape=TEMPLATE,
-        text="Protects the message by the rights of that template; it waits until that is built.",
+        text="Protects the message by the rights of that template: the recipient reads it on the portal, with a code.",
         act=_rights,
         protects=True,
         hardens=True,
+    ),
+    ActionKind(
+        name="remove_ome",
+        shape=FLAG,
+        text="Delivers what came under rights of ours without them, to those inside whom its licence names, or to whom "
+        "its sender himself has sent it.",
+        act=_remove_ome,
     ),
     ActionKind(
         name="route_message_outbound_require_tls",

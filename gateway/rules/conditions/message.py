@@ -30,6 +30,8 @@ def kinds_of(view: View) -> frozenset[str]:
     for layer in () if view.facts.opened is None else view.facts.opened.layers:
         if layer.kind is LayerKind.SIGNED:
             kinds.add(MessageKind.SIGNED)
+        elif layer.kind is LayerKind.RIGHTS:
+            kinds.add(MessageKind.PERMISSION_CONTROLLED)
         elif layer.hides:
             kinds.add(MessageKind.ENCRYPTED)
     return frozenset(kinds)

@@ -7,9 +7,12 @@ import hashlib
 import io
 import os
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -30,6 +33,8 @@ from gateway.storage import snapshot
 from gateway.storage.archive import ArchiveWriter, BadArchive, Member, members
 from gateway.storage.manifest import Manifest
 from gateway.storage.owner import OWNER
+from gateway.storage.rights import RightsStore
+from gateway.storage.rights_model import KeptRights
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 from tests.fakes import clear_vault
@@ -129,6 +134,25 @@ def rewritten(source: Path, change: Callable[[dict[str, bytes]], None], *, hones
         for name, octets in [*files.items(), (form.MANIFEST_NAME, said.octets())]:
             writer.add(name, len(octets), [octets])
         writer.close()
+
+
+def rights_of(stores: Stores) -> RightsStore:
+    return RightsStore(
+        stores.shared, stores.sealer, chance=SystemChance(), blobs=stores.copies, executor=stores.executor
+    )
+
+
+def kept(work: UUID) -> KeptRights:
+    return KeptRights(
+        work=work,
+        message_id="<1@corp.example>",
+        queue_id="Q1",
+        sender="ida@corp.example",
+        readers=(),
+        subject="",
+        template="encrypt-only",
+        created=1.0,
+    )
 
 
 def left_over(folder: Path) -> list[str]:
@@ -389,6 +413,33 @@ def test_a_blob_that_goes_while_it_is_read_goes_with_its_message(
 
 
 # -- what is refused when one is made ----------------------------------------------------------------------------------
+
+
+async def test_stored_copies_of_protected_mail_come_along(path: Path, tmp_path: Path) -> None:
+    works = [UUID(int=number, version=4) for number in (1, 2, 3)]
+    stores = await opened(path)
+    there = rights_of(stores)
+    for work in works:
+        await there.keep(kept(work), LARGE)
+    await asyncio.to_thread(stores.close)
+    lost = next((path.parent / "data" / "copies").glob(f"{works[2]}.*"))
+    lost.unlink()
+    source = await asyncio.to_thread(made, path)
+    done = await asyncio.to_thread(again, source, tmp_path / "new")
+    assert done.manifest.notes == ("1 stored copies of rights-managed mail are gone, and not in it",)
+    stores = await opened(tmp_path / "new" / "gateway.toml")
+    there = rights_of(stores)
+    for work in works[:2]:
+        content = await there.copy(work)
+        assert content is not None
+        assert b"".join([block async for block in content.blocks()]) == LARGE
+    await asyncio.to_thread(stores.close)
+
+
+def test_a_shared_database_of_before_knows_no_copies(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+        connection.execute("CREATE TABLE meta(name TEXT)")
+    assert snapshot.copies(tmp_path / "old.db") == []
 
 
 def test_nothing_is_overwritten(path: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.app.consequences import UNUSED, consequences, dkim_names, hangs_on, with_use
@@ -65,6 +67,17 @@ def test_numbers_are_told_only_of_what_hangs_on_the_key() -> None:
     assert (both["traces"], both["accounts"], both["signing"]) == (None, 2, True)
     signer = key("access-log", type_=KeyType.ED25519)
     assert consequences(signer, hangs_on(signer, []), None, None)["holds"] == [{"kind": "key_log"}]
+
+
+def test_the_tenant_key_and_the_portal_s_domain_key_tell_of_rights_managed_mail() -> None:
+    kept = Kept(5, 2, rights=7, copies=4)
+    tenant = key("tenant", type_=KeyType.RSA_2048)
+    told = consequences(tenant, replace(hangs_on(tenant, []), is_tenant=True), None, kept)
+    assert (told["holds"], told["rights"], told["copies"]) == ([{"kind": "tenant"}], 7, None)
+    told = consequences(key(), hangs_on(key(), [row("portal")]), None, kept)
+    assert (told["rights"], told["copies"]) == (7, 4)
+    told = consequences(key(), hangs_on(key(), [row("trace")]), None, kept)
+    assert (told["rights"], told["copies"]) == (None, None)
 
 
 def test_a_key_that_cannot_sign_holds_no_log_whatever_its_name() -> None:

@@ -17,7 +17,7 @@ from gateway.keys.providers.file import custody, digits, protectors
 from gateway.keys.providers.file.means import Means
 from gateway.keys.providers.file.sheet import Kind
 from gateway.keys.providers.file.vault import FileVault, facts
-from gateway.keys.vault import Unavailable
+from gateway.keys.vault import KeyType, Unavailable
 from gateway.settings.load import load, loaded
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -132,6 +132,12 @@ def test_the_vault_is_sealed_under_its_secret_and_its_recovery_key(tmp_path: Pat
     assert done.recovery_key not in repr(done)
 
 
+def test_with_a_portal_the_vault_has_a_tenant_key(tmp_path: Path) -> None:
+    settings = loaded(made(tmp_path / "var", portal="127.0.0.1:8443").settings)
+    keys = {key.name: key.type for key in open_file_vault(settings, settings.settings.vaults[0]).keys()}
+    assert keys["tenant"] is KeyType.RSA_2048
+
+
 def test_the_recovery_key_can_be_left_out(tmp_path: Path) -> None:
     done = made(tmp_path / "var", recovery_key=False)
     assert done.recovery_key is None
@@ -222,7 +228,7 @@ def test_a_failure_while_it_is_put_in_place_leaves_nothing(tmp_path: Path, monke
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> str:
+    def fail(*_: object, **__: object) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(maker, "first_settings", fail)
@@ -249,3 +255,28 @@ def test_wrong_use_makes_nothing(tmp_path: Path, wishes: dict[str, Any], word: s
     with pytest.raises(WrongUse, match=word):
         made(tmp_path / "var", **wishes)
     assert everything(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("place", "url"),
+    [
+        ("127.0.0.1:8443", "https://127.0.0.1:8443"),
+        ("127.0.0.1:443", "https://127.0.0.1"),
+        ("0.0.0.0:8443", "https://localhost:8443"),
+        ("[::]:8443", "https://localhost:8443"),
+        ("192.0.2.7:8443", "https://192.0.2.7:8443"),
+        ("[2001:db8::7]:8443", "https://[2001:db8::7]:8443"),
+    ],
+)
+def test_a_portal_has_an_address_that_its_certificate_names(tmp_path: Path, place: str, url: str) -> None:
+    made_ = made(tmp_path / "var", portal=place)
+    assert (made_.portal, made_.url) == (place, url)
+    assert [fault for fault in check(made_.settings, ask=False) if "portal" in fault.key] == []
+    settings = load(made_.settings)
+    assert settings.portal is not None and (settings.portal.listen, settings.portal.url) == (place, url)
+    rule = (tmp_path / "var" / "rules" / "10-secure.yaml").read_text()
+    assert "enabled: true" in rule
+
+
+def test_without_a_portal_there_is_none(tmp_path: Path) -> None:
+    assert load(made(tmp_path / "var").settings).portal is None

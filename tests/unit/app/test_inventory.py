@@ -174,6 +174,17 @@ def test_smime_is_told_as_the_settings_have_it(tmp_path: Path, fips: bool, trans
     assert (signed["encrypted"], "domain/certificates" in signed["key_management"]) == (False, True)
 
 
+def test_rights_managed_mail_names_its_tenant_key_and_where_copies_lie(tmp_path: Path) -> None:
+    assert rows(settings_in(tmp_path), "Rights-managed mail") == []
+    portal = '[portal]\nlisten = "127.0.0.1:8443"\nurl = "https://mail.corp.example"\n'
+    loaded = settings_in(tmp_path, PLAIN + portal)
+    (sealed,) = rows(loaded, "Rights-managed mail")
+    (copies,) = rows(loaded, "Stored copies of rights-managed mail")
+    assert (sealed["encrypted"], "main/tenant" in sealed["key_management"]) == (True, True)
+    assert "RSA-OAEP" in sealed["algorithm"]
+    assert str(tmp_path / "data" / "copies") in copies["where"] and "domain/portal" in copies["key_management"]
+
+
 def test_dkim_signs_and_does_not_encrypt(tmp_path: Path) -> None:
     keys = [key("main", f"dkim.corp.example.{kind}", kind) for kind in ("ed25519", "rsa-2048")]
     first, second = rows(settings_in(tmp_path), "DKIM", *keys)

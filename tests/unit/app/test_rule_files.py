@@ -57,6 +57,35 @@ def test_a_folder_that_the_settings_name_must_be_there(tmp_path: Path) -> None:
     assert [one.name for one in load_rules(named)] == ["Other"]
 
 
+RIGHTS = "- name: R\n  when: {sent_to_scope: not_in_organization}\n  rule_error_action: defer\n  then: {%s}\n"
+PORTAL = '[portal]\nlisten = "127.0.0.1:8443"\nurl = "https://portal.corp.example"\n'
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "apply_ome: true",
+        "apply_rights_protection_template: do-not-forward",
+        "apply_smime: encrypt, smime_otherwise: rights",
+    ],
+)
+def test_mail_that_nobody_could_read_without_a_portal_is_warned_of(tmp_path: Path, then: str) -> None:
+    rules(tmp_path, RIGHTS % then)
+    (fault,) = judge_rules(settings(tmp_path), NOW)[0]
+    assert fault.severity == "warning" and "no [portal]" in fault.found
+    assert judge_rules(settings(tmp_path, PORTAL), NOW)[0] == []
+    rules(tmp_path, RIGHTS.replace("- name: R", "- name: R\n  enabled: false") % then)
+    assert judge_rules(settings(tmp_path), NOW)[0] == []
+
+
+def test_a_rule_protects_by_a_template_that_there_is(tmp_path: Path) -> None:
+    rules(tmp_path, RIGHTS % "apply_rights_protection_template: bank-secret")
+    with pytest.raises(BadRules, match="bank-secret"):
+        load_rules(settings(tmp_path, PORTAL))
+    own = '[[rights.templates]]\nname = "bank-secret"\ntitle = "T"\ndescription = "D"\nrights = ["VIEW"]\n'
+    assert len(load_rules(settings(tmp_path, PORTAL + own))) == 1
+
+
 def test_a_rule_leads_to_a_connector_of_the_settings_alone(tmp_path: Path) -> None:
     rules(tmp_path, CHOOSE.replace("NAME", "out"))
     assert len(load_rules(settings(tmp_path))) == 1

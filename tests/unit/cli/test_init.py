@@ -53,7 +53,8 @@ def test_a_folder_that_may_not_be_entered_is_told_in_a_sentence(
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (["--portal", "127.0.0.1:8443"], "--portal: the recipients' portal is not built yet"),
+        (["--portal", "8443"], "--portal '8443': right would be HOST:PORT"),
+        (["--portal", "127.0.0.1:2525"], "--listen 127.0.0.1:2525 and --portal 127.0.0.1:2525 exclude each other"),
         (["--imap", "127.0.0.1:993"], "--imap: mailbox access is not built yet"),
         (["--listen", "2525"], "--listen '2525': right would be HOST:PORT"),
         (["--domain", "a b"], "--domain 'a b' is no domain"),

@@ -168,6 +168,21 @@ def test_yes_names_the_consequences_all_the_same(command_line: CommandLine) -> N
     assert [command for command, _ in console.asked] == ["key.consequences", "key.disable"]
 
 
+def test_the_tenant_key_s_consequences_are_those_of_protected_mail(command_line: CommandLine) -> None:
+    tenant = {"key": "main/tenant", "type": "rsa-2048", "holds": [{"kind": "tenant"}], "rights": 7, "copies": None}
+    console = FakeConsole(key__consequences=FACTS | tenant, key__disable=DISABLED, key__delete=DELETED)
+    said = command_line.run(console, "key", "disable", "main/tenant", "--yes", "--json")
+    assert "No mail is sealed with rights any more" in said.err and "7 messages so far" in said.err
+    assert "destroyed" not in said.err
+    said = command_line.run(console, "key", "delete", "main/tenant", "--yes", "--json")
+    assert "Once it is destroyed" in said.err
+    portal = FACTS | {"holds": [{**SPOOL, "key": "domain/portal"}], "copies": 4}
+    said = command_line.run(
+        FakeConsole(key__consequences=portal, key__disable=DISABLED), "key", "disable", "main/default", "--yes"
+    )
+    assert "4 stored copies" in said.err
+
+
 def test_at_a_terminal_the_answer_no_changes_nothing(command_line: CommandLine) -> None:
     command_line.terminal = True
     for typed in ("n\n", "\n"):

@@ -301,7 +301,7 @@ def test_what_rules_decided_is_told_in_one_line() -> None:
         ),
         (
             {"disposition": "deliver", "protection": "rights", "template": "encrypt-only", "audited": ["quarantine"]},
-            "a@x.example may have it, under rights protection (encrypt-only), which a later version brings, "
+            "a@x.example may have it, under rights protection (encrypt-only), "
             "would be done by audited rules: quarantine",
         ),
     ],
@@ -327,3 +327,17 @@ def test_what_waits_for_its_protection_says_for_which_and_why() -> None:
 def test_every_kind_of_event_has_a_sentence() -> None:
     kinds = {value for name, value in vars(events).items() if name.isupper() and isinstance(value, str)}
     assert {kind for kind in kinds if sentence({"event": kind}) == kind} == set()
+
+
+def test_rights_and_what_stands_in_their_way_are_told_in_words() -> None:
+    row = {"recipient": "a@x.example", "step": "rights", "rule": "R", "template": "do-not-forward", "work": "w"}
+    facts = {"recipients": [row, {**row, "step": "waits", "template": None, "reason": "no-certificate, no-portal"}]}
+    said = sentence({"event": "protected", "time": 0, **facts})
+    assert "rights (do-not-forward) for a@x.example, by the rule R" in said
+    assert "no certificate is known for the recipient; gateway.toml has no [portal]" in said
+
+
+def test_what_was_opened_under_rights_is_told_as_such() -> None:
+    layers = [{"layer": "rights", "ok": True, "work": "w"}, {"layer": "rights", "ok": False, "reason": "forged"}]
+    said = sentence({"event": "opened", "time": 0, "layers": layers})
+    assert said.startswith("Rights: protected by rights of ours (w), opened; ") and "not opened (forged)" in said

@@ -53,6 +53,13 @@ def verify(public: bytes, data: bytes, signature: bytes) -> None:
             pytest.fail(f"a public key of an odd kind: {type(key)}")
 
 
+def encrypted(public: bytes, plain: bytes) -> bytes:
+    """As somebody outside does it (RFC 8017 7.1)."""
+    key = serialization.load_der_public_key(public)
+    assert isinstance(key, rsa.RSAPublicKey)
+    return key.encrypt(plain, padding.OAEP(padding.MGF1(SHA256()), SHA256(), None))
+
+
 def state(vault: Vault, name: str) -> KeyState:
     return next(key.state for key in vault.keys() if key.name == name)
 
@@ -130,6 +137,33 @@ class VaultContract:
                 subject.vault.create(f"key-{type_}", type_)
                 with pytest.raises(Denied, match=f"key-{type_}"):
                     subject.vault.wrap(f"key-{type_}", PLAIN, CONTEXT)
+
+    # -- decrypting ---------------------------------------------------------------------------------------------------
+
+    def test_what_was_encrypted_to_a_version_s_public_key_opens_with_it_alone(self, subject: Subject) -> None:
+        if KeyType.RSA_2048 not in subject.types:
+            pytest.skip("no RSA here")
+        subject.vault.create("tenant", KeyType.RSA_2048)
+        sealed = encrypted(subject.vault.public_key("tenant"), b"to be opened")
+        if KeyType.RSA_2048 not in subject.wrapping:  # A token without OAEP of SHA-256 says so, and gives nothing.
+            with pytest.raises(Denied, match="tenant"):
+                subject.vault.decrypt("tenant", sealed, version=1)
+            return
+        assert subject.vault.decrypt("tenant", sealed, version=1) == b"to be opened"
+        subject.vault.rotate("tenant")
+        assert subject.again().decrypt("tenant", sealed, version=1) == b"to be opened"
+        for wrong, version in ((sealed, 2), (sealed[:-1] + bytes([sealed[-1] ^ 1]), 1), (sealed[:-1], 1), (b"", 1)):
+            with pytest.raises(VaultBroken, match="tenant"):
+                subject.vault.decrypt("tenant", wrong, version=version)
+        with pytest.raises(Denied, match="tenant"):
+            subject.vault.decrypt("tenant", sealed, version=3)
+        subject.vault.disable("tenant")
+        with pytest.raises(Denied, match="tenant"):
+            subject.vault.decrypt("tenant", sealed, version=1)
+
+    def test_keys_that_are_not_rsa_decrypt_nothing(self, subject: Subject) -> None:
+        with pytest.raises(Denied, match="default"):
+            subject.vault.decrypt("default", bytes(256), version=1)
 
     # -- signing ------------------------------------------------------------------------------------------------------
 

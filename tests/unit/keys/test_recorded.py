@@ -60,6 +60,13 @@ def test_signing_is_recorded_with_the_version_that_signed(world: World) -> None:
     assert world.last() == ("sign", "s", 1, "", "done")
 
 
+def test_decrypting_is_recorded_with_the_version_that_was_asked_for(world: World) -> None:
+    world.vault.create("tenant", KeyType.RSA_2048)
+    with pytest.raises(VaultBroken):
+        world.vault.decrypt("tenant", bytes(256), version=1, about="licence")
+    assert world.last() == ("decrypt", "tenant", 1, "licence", "broken")
+
+
 @pytest.mark.parametrize(
     ("switch", "error", "outcome"),
     [("away", Unavailable, "unavailable"), ("denied", Denied, "denied"), ("broken", VaultBroken, "broken")],

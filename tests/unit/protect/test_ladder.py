@@ -8,7 +8,7 @@ from gateway.mail.address import Address, parse_address
 from gateway.mail.envelope import Recipient
 from gateway.mail.terms import Otherwise, Smime, Wanted
 from gateway.protect.ladder import Judged, judge
-from gateway.protect.reasons import RIGHTS_NOT_BUILT, VAULT_AWAY, Lack
+from gateway.protect.reasons import VAULT_AWAY, Lack
 from gateway.smime.certificate import CERTIFICATE_EXPIRED, Certificate
 from gateway.smime.selection import NO_CERTIFICATE, NO_SIGNING_IDENTITY
 from tests.fakes.protection import identity_of
@@ -47,7 +47,6 @@ def test_named_recipients_share_a_copy_and_each_blind_one_has_his_own() -> None:
     [
         (Otherwise.REJECT, False, NO_CERTIFICATE),
         (Otherwise.DEFER, True, NO_CERTIFICATE),
-        (Otherwise.RIGHTS, True, f"{NO_CERTIFICATE}, {RIGHTS_NOT_BUILT}"),
     ],
 )
 def test_who_has_no_certificate_gets_what_the_rule_says(otherwise: Otherwise, waits: bool, reason: str) -> None:
@@ -67,10 +66,25 @@ def test_what_can_be_had_later_waits_even_where_the_rule_says_reject() -> None:
     assert [one.reason for one in judged.refused] == [CERTIFICATE_EXPIRED]
 
 
-def test_rights_alone_wait_for_their_part() -> None:
-    judged = step("a@x.example", smime=None)
-    assert [one.reason for one in judged.waiting] == [RIGHTS_NOT_BUILT]
-    assert (judged.groups, judged.refused) == ((), ())
+def test_who_has_no_certificate_gets_rights_where_the_rule_says_so() -> None:
+    """Semantics a27."""
+    judged = step("a@x.example", "d@x.example", otherwise=Otherwise.RIGHTS)
+    assert groups(judged) == [(["a@x.example"], ["a@x.example"])]
+    assert [(one.recipient.address.text, one.reason) for one in judged.rights] == [("d@x.example", NO_CERTIFICATE)]
+    assert (judged.waiting, judged.refused) == ((), ())
+
+
+def test_what_can_be_had_later_waits_instead_of_the_step_below() -> None:
+    wanted = Wanted(rule="r", smime=Smime.ENCRYPT, otherwise=Otherwise.RIGHTS)
+    people = [Recipient(parse_address("a@x.example"))]
+    judged = judge(wanted, people, NAMED, lambda _: Lack(VAULT_AWAY, passing=True), None)
+    assert ([one.reason for one in judged.waiting], judged.rights) == ([VAULT_AWAY], ())
+
+
+def test_rights_alone_are_for_everybody_certificate_or_not() -> None:
+    judged = step("a@x.example", "d@x.example", smime=None)
+    assert [one.reason for one in judged.rights] == [None, None]
+    assert (judged.groups, judged.waiting, judged.refused) == ((), (), ())
 
 
 @pytest.mark.parametrize("smime", [Smime.SIGN, Smime.BOTH])

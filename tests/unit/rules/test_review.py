@@ -29,10 +29,6 @@ def test_a_rule_with_a_condition_and_one_end_is_fine() -> None:
         (Rule(name="A", then=HOLD, on_error=OnError.DEFER), "when"),
         (Rule(name="A", when=MATCH, then=HOLD, on_error=OnError.DEFER, expiry=NOW), "expiry_date"),
         (Rule(name="A", when=MATCH, then=HOLD), "rule_error_action"),
-        (
-            Rule(name="A", when=MATCH, then=(Action("apply_ome", True, 4),), on_error=OnError.DEFER),
-            "then.apply_ome",
-        ),
     ],
 )
 def test_what_is_hardly_meant_is_warned_of_while_the_rule_is_enabled(rule: Rule, key: str) -> None:
@@ -45,11 +41,6 @@ def test_what_is_hardly_meant_is_warned_of_while_the_rule_is_enabled(rule: Rule,
 
 def test_a_rule_with_exceptions_alone_is_none_for_every_message() -> None:
     assert warned(Rule(name="A", unless=MATCH, then=HOLD, on_error=OnError.DEFER)) == []
-
-
-def test_protection_that_is_only_watched_keeps_no_mail_waiting() -> None:
-    watched = Rule(name="A", mode=Mode.AUDIT, when=MATCH, then=(Action("apply_ome", True, 4),), on_error=OnError.DEFER)
-    assert warned(watched) == []
 
 
 def test_rules_behind_one_that_stops_at_every_message_are_named() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app.first_rules import SECURE
+from gateway.app.first_rules import secure
 from gateway.app.rule_test import Question, answer, rule_test
 from gateway.mail.address import parse_address
 from gateway.mail.message import Held, Message
@@ -175,7 +175,8 @@ def test_nothing_in_them_is_warned_of() -> None:
     assert review(rules(), NOW) == () and rules().warnings == ()
 
 
-def test_what_init_writes_loads_and_is_off(tmp_path: Path) -> None:
-    (tmp_path / "10-secure.yaml").write_text(SECURE)
+@pytest.mark.parametrize("portal", [True, False])
+def test_what_init_writes_loads_and_is_on_where_there_is_a_portal(tmp_path: Path, portal: bool) -> None:
+    (tmp_path / "10-secure.yaml").write_text(secure(portal))
     (rule,) = load(tmp_path)
-    assert not rule.enabled and [one.name for one in rule.then] == ["apply_ome"]
+    assert rule.enabled is portal and [one.name for one in rule.then] == ["apply_ome"]

@@ -140,16 +140,17 @@ TABLE = {
         ],
     ),
     "a section that is not built yet": (
-        '[rights]\ntemplates = ["do-not-forward"]\n',
+        "[mailboxes]\nquota = 5\n",
         [
-            "rights: found a key for what is not built yet: rights management; "
+            "mailboxes: found a key for what is not built yet: mailboxes; "
             "right would be to leave it out until that part exists",
         ],
     ),
-    "the portal and IMAP": (
-        "[portal]\nlisten = '127.0.0.1:8443'\n[imap]\nlisten = '127.0.0.1:993'\n",
+    "sign-in to the portal by others, and IMAP": (
+        "[portal]\nlisten = '127.0.0.1:8443'\nurl = 'https://portal.corp.example'\noidc_issuer = 'x'\n"
+        "[imap]\nlisten = '127.0.0.1:993'\n",
         [
-            "portal: found a key for what is not built yet: the recipients' portal; "
+            "portal.oidc_issuer: found a key for what is not built yet: sign-in with an OpenID Connect provider; "
             "right would be to leave it out until that part exists",
             "imap: found a key for what is not built yet: mailbox access by IMAP; "
             "right would be to leave it out until that part exists",

@@ -71,6 +71,7 @@ DELIVERIES = st.builds(
         reason=MAYBE,
         quarantine=st.none() | st.builds(Quarantine, rules=st.lists(TEXT, max_size=2).map(tuple), severity=MAYBE),
         sign=st.booleans(),
+        remove_rights=st.booleans(),
     ),
 )
 FACTS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT, max_size=2), max_size=3)

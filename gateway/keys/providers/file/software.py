@@ -102,6 +102,15 @@ class SoftwareKey:
             raise ValueError("it does not open") from None
         raise ValueError(f"a key of type {self.type} does not wrap")
 
+    def decrypt(self, sealed: bytes) -> bytes | None:
+        """What was encrypted to its public key by OAEP; None where it does not open. ValueError for no RSA key."""
+        if not isinstance(self._private, rsa.RSAPrivateKey):
+            raise ValueError(f"a key of type {self.type} does not decrypt")
+        try:
+            return self._private.decrypt(sealed, _OAEP)
+        except ValueError:
+            return None
+
     def cipher(self) -> AESGCM:
         """For what the first vaults wrapped: AES-256-GCM under the root itself. Raises ValueError for no AES key."""
         if not isinstance(self._private, bytes):

@@ -129,6 +129,18 @@ class FileVault:
             return _unwrap_first(wrapped, context, held)
         return envelope.unseal(wrapped, context, held.key.unwrap_key)
 
+    def decrypt(self, key: str, sealed: bytes, *, version: int, about: str = "") -> bytes:
+        """The plain octets. Raises Denied, VaultBroken where it does not open."""
+        self._look()
+        held = self._keys.usable(key, version)
+        try:
+            plain = held.key.decrypt(sealed)
+        except ValueError as error:
+            raise self._unfit(key, held, error) from None
+        if plain is None:
+            raise VaultBroken(f"what was encrypted to key {key!r} of vault {self._name!r} does not open")
+        return plain
+
     def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
         """A signature over `data`. Raises Denied."""
         self._look()
@@ -253,7 +265,7 @@ class FileVault:
         return keys
 
     def _unfit(self, name: str, held: HeldVersion, error: ValueError) -> Denied:
-        right = {"wrap": "rsa-* or aes-256", "sign": "rsa-*, ed25519 or ec-p256"}
+        right = {"wrap": "rsa-* or aes-256", "sign": "rsa-*, ed25519 or ec-p256", "decrypt": "rsa-*"}
         words = next(
             (f"; right would be one of type {types}" for verb, types in right.items() if verb in str(error)), ""
         )

@@ -151,7 +151,7 @@ def stays(half: Half) -> bool:
 
 
 def may(half: Half, type_: KeyType, use: str) -> bool:
-    """Whether the token lets it "wrap" or "sign". python-pkcs11 gives a key the methods that its attributes allow."""
+    """Whether the token lets it "wrap", "decrypt" or "sign": a key has the methods that its attributes allow."""
     if use == "sign":
         return hasattr(half.handle, "sign")
     if type_ is KeyType.AES_256:

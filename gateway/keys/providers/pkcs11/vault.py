@@ -15,7 +15,7 @@ from gateway.keys.providers.pkcs11.module import Bare, Module, module_at
 from gateway.keys.providers.pkcs11.public import public_of
 from gateway.keys.providers.pkcs11.shelf import Half, Kept
 from gateway.keys.providers.pkcs11.terms import TokenTerms
-from gateway.keys.vault import Denied, KeyState, KeyType, Signature, VaultKey, Wrapped
+from gateway.keys.vault import Denied, KeyState, KeyType, Signature, VaultBroken, VaultKey, Wrapped
 from gateway.world.chance import Chance, SystemChance
 from gateway.world.clock import Clock, SystemClock
 
@@ -93,6 +93,24 @@ class Pkcs11Vault:
 
         return self._use(wrapped.root, f"unwrapping by key {wrapped.root!r}", work)
 
+    def decrypt(self, key: str, sealed: bytes, *, version: int, about: str = "") -> bytes:
+        """The plain octets. Raises Denied where the token has no OAEP with SHA-256, VaultBroken for what is damaged."""
+
+        def work(session: Session) -> bytes:
+            kept = shelf.look(session, self.name, key)
+            half, type_ = self._usable(kept, version, "decrypt")
+            try:
+                return doing.rsa_unwrap(half.handle, public_of(kept, half, type_), sealed)
+            except doing.NoOaep:
+                raise Denied(
+                    f"key {key!r} of vault {self.name!r} decrypts nothing: its token has no RSA-OAEP with SHA-256, as "
+                    "SoftHSM2 2.6 has none; right would be a key in another vault"
+                ) from None
+            except ValueError:
+                raise VaultBroken(f"what was encrypted to key {key!r} of vault {self.name!r} does not open") from None
+
+        return self._use(key, f"decrypting by key {key!r}", work)
+
     def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
         """A signature over `data`. Raises KeyFault."""
 
@@ -166,7 +184,7 @@ class Pkcs11Vault:
         half = kept.usable(version)
         type_ = shelf.type_of(half)
         where = f"key {kept.name!r} of vault {self.name!r}"
-        if type_ is None or not (type_.wraps if use == "wrap" else type_.signs):
+        if type_ is None or not _fits(type_, use):
             raise Denied(f"{where} is of type {type_ or 'unknown'}, which does not {use}")
         if not shelf.may(half, type_, use):
             raise Denied(f"{where} may not be used to {use}: look at its CKA_ attributes with the token's own tool")
@@ -192,3 +210,9 @@ class Pkcs11Vault:
             f"key {kept.name!r} of vault {self.name!r} can't be a root key: its token has no RSA-OAEP with SHA-256, as "
             "SoftHSM2 2.6 has none; right would be a key of type aes-256"
         )
+
+
+def _fits(type_: KeyType, use: str) -> bool:
+    if use == "decrypt":
+        return type_.decrypts
+    return type_.wraps if use == "wrap" else type_.signs

@@ -52,6 +52,7 @@ TERMS = [
     (then("apply_rights_protection_template: do-not-forward", "apply_ome: true"),
      wanted("r1", None, RIGHTS, "do-not-forward")),
     (then("route_message_outbound_require_tls: true"), Terms(require_tls=True)),
+    (then("remove_ome: true"), Terms(remove_rights=True)),
     (then("route_message_outbound_connector: partners"), Terms(connector="partners")),
     (then("quarantine: true"), Terms(quarantine=Quarantine(rules=("r0",)))),
     (then("quarantine: true, set_audit_severity: high"), Terms(quarantine=Quarantine(rules=("r0",), severity="high"))),
@@ -281,6 +282,7 @@ EVERY = {
     "apply_smime": "encrypt",
     "apply_ome": "true",
     "apply_rights_protection_template": "encrypt-only",
+    "remove_ome": "true",
     "route_message_outbound_require_tls": "true",
     "route_message_outbound_connector": "out",
     "reject_message": "No",
@@ -327,7 +329,7 @@ def test_what_protects_defers_by_default() -> None:
     assert {name for name, kind in ACTIONS.items() if not kind.protects} == {
         *("redirect_message_to", "stop_rule_processing", "add_to_recipients", "copy_to", "blind_copy_to"),
         *("prepend_subject", "set_header", "remove_header", "apply_html_disclaimer", "generate_incident_report"),
-        "set_audit_severity",
+        *("set_audit_severity", "remove_ome"),
     }
 
 

@@ -1,4 +1,4 @@
-"""Header fields as rules write them: encoded where they hold letters beyond ASCII, folded (RFC 5322 2.2).
+"""Header fields as the gateway writes them: encoded where they hold letters beyond ASCII, folded (RFC 5322 2.2).
 
 Leaves out: structured fields, whose words would have to be encoded one by one; To and Cc get whole addresses.
 """

@@ -1,0 +1,230 @@
+"""The portal's process (DESIGN 4): a worker without SMTP listeners that serves HTTPS, mails codes and takes answers.
+
+It joins the pages with what is kept, the licences and the worker's own pipeline. It holds no content key longer than a
+request; what it accepts lies in its own spool, and its own runner delivers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from gateway.app.branding import branding
+from gateway.app.parts import Stores
+from gateway.app.portal_desk import PortalDesk
+from gateway.app.portal_mail import MailTerms, PortalMail
+from gateway.app.portal_room import SpoolRoom
+from gateway.app.portal_terms import portal_address, portal_context, portal_files, portal_terms
+from gateway.app.renewal import Mark, mark_of
+from gateway.app.rights import RightsOffice
+from gateway.app.rules import internal
+from gateway.app.terms import Policy
+from gateway.connectors.own_names import OwnFiles
+from gateway.observe.log import Log
+from gateway.observe.metrics import Metrics
+from gateway.pipeline import Pipeline
+from gateway.portal.app import Guarded, make_app
+from gateway.portal.codes import Codes
+from gateway.portal.drop import Drops
+from gateway.portal.pages.pages import Pages
+from gateway.portal.server import Server
+from gateway.settings.fault import BadSettings
+from gateway.settings.load import Loaded
+from gateway.settings.portal import Portal as Section
+from gateway.storage.portal import PortalStore
+from gateway.world.chance import Chance
+from gateway.world.clock import Clock
+from gateway.world.sockets import Socket
+
+LOOK: Final = 15.0  # Seconds between two looks at its certificate's files.
+
+
+class Portal:
+    """One process's portal. `open` begins, `take` goes by new settings, `close` ends."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        office: RightsOffice,
+        *,
+        settings: Callable[[], Loaded],
+        policy: Callable[[], Policy],
+        pipeline: Callable[[], Pipeline],
+        check_room: Callable[[int], None],
+        ids: Callable[[], str],
+        clock: Clock,
+        chance: Chance,
+        log: Log,
+        metrics: Metrics,
+    ) -> None:
+        """`settings`, `policy` and `pipeline` give those of the moment; `ids` makes queue ids."""
+        self._stores = stores
+        self._office = office
+        self._settings = settings
+        self._policy = policy
+        self._pipeline = pipeline
+        self._check_room = check_room
+        self._ids = ids
+        self._clock = clock
+        self._chance = chance
+        self._log = log
+        self._metrics = metrics
+        self._app: Guarded | None = None
+        self._server: Server | None = None
+        self._desk: PortalDesk | None = None
+        self._drops: Drops | None = None
+        self._mail_terms: MailTerms | None = None
+        self._marks: tuple[Mark, ...] = ()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failing: dict[str, str] = {}  # What could not be renewed, by its key, for `gateway status`.
+
+    def sessions(self) -> dict[str, int]:
+        """Connections at present, by the place where they came in."""
+        portal = self._settings().settings.portal
+        return {} if portal is None or self._server is None else {portal.listen: len(self._server)}
+
+    async def open(self, door: Socket, tasks: asyncio.TaskGroup) -> None:
+        """Serve on that socket. Raises OSError, BadSettings."""
+        loaded = self._settings()
+        section = _section(loaded)
+        files = portal_files(loaded)
+        self._marks = _marks(files)
+        context = await asyncio.to_thread(portal_context, loaded)
+        self._mail_terms = await asyncio.to_thread(self._read_mail_terms, loaded)
+        self._drops = drops = self._open_drops()
+        self._desk = desk = self._open_desk(drops)
+        terms = portal_terms(section, self._mail_terms.address)
+        pages = await asyncio.to_thread(Pages, self._mail_terms.branding, self._clock.now)
+        self._app = make_app(
+            desk,
+            pages,
+            terms,
+            self._clock,
+            chance=self._chance,
+            executor=self._stores.executor,
+            tell=self._log.tell,
+            count=self._metrics.count,
+            observe=self._metrics.observe,
+        )
+        self._server = Server(self._app, context, most=section.max_connections, clock=self._clock)
+        await self._server.open(door)
+        self._tasks = [tasks.create_task(one) for one in (desk.run(), drops.run(), self._renew())]
+
+    def _open_drops(self) -> Drops:
+        stores, tell = self._stores, self._log.tell
+        self._room = SpoolRoom(lambda: stores.spools[0], self._ids, tell)
+        return Drops(
+            self._room,
+            self._office.tenant,
+            executor=stores.executor,
+            clock=self._clock,
+            chance=self._chance,
+            tell=tell,
+        )
+
+    def _open_desk(self, drops: Drops) -> PortalDesk:
+        stores, tell = self._stores, self._log.tell
+        mail = PortalMail(
+            terms=self._current_mail_terms,
+            pipeline=self._pipeline,
+            spool=lambda: stores.spools[0],
+            ids=self._ids,
+            executor=stores.executor,
+            clock=self._clock,
+            chance=self._chance,
+            tell=tell,
+            check_room=self._check_room,
+        )
+        codes = Codes(
+            PortalStore(stores.shared, stores.sealer),
+            self._clock,
+            self._chance,
+            session=lambda: _section(self._settings()).session_minutes * 60.0,
+        )
+        desk, store = self._office.desk, self._office.store
+        return PortalDesk(codes, desk, store, drops, room=self._room, mail=mail, clock=self._clock, tell=tell)
+
+    # -- what changes -------------------------------------------------------------------------------------------------
+
+    def _current_mail_terms(self) -> MailTerms:
+        if self._mail_terms is None:
+            raise RuntimeError("the portal is not open")
+        return self._mail_terms
+
+    def _read_mail_terms(self, loaded: Loaded) -> MailTerms:
+        """Reads the logo. Raises BadSettings."""
+        address = portal_address(loaded, _section(loaded))
+        if address is None:
+            found = "nothing, and no domain in accepted_domains"
+            raise BadSettings([loaded.fault("portal.address", found, "an address of ours")])
+        return MailTerms(
+            hostname=self._policy().hostname,
+            address=address,
+            branding=branding(loaded),
+            is_inside=internal(loaded),
+            has_template=lambda name: name in self._policy().rights.templates.names,
+        )
+
+    async def take(self) -> None:
+        """Go by the settings and the policy of the moment. Raises OSError, BadSettings; then nothing has changed."""
+        loaded = self._settings()
+        if self._app is None or self._server is None or loaded.settings.portal is None:
+            return
+        section = loaded.settings.portal
+        context = await asyncio.to_thread(portal_context, loaded)
+        mail_terms = await asyncio.to_thread(self._read_mail_terms, loaded)
+        pages = await asyncio.to_thread(Pages, mail_terms.branding, self._clock.now)
+        self._mail_terms = mail_terms
+        self._app.site.terms = portal_terms(section, mail_terms.address)
+        self._app.site.pages = pages
+        self._marks = _marks(portal_files(loaded))
+        self._server.use(context)
+
+    async def _renew(self) -> None:
+        """Take up a certificate that has changed, for ever. A pair that does not fit together keeps the old one."""
+        doubtful = False
+        while True:
+            await self._clock.sleep(LOOK)
+            loaded = self._settings()
+            marks = await asyncio.to_thread(_marks, portal_files(loaded))
+            if marks == self._marks:
+                doubtful = False
+                self.failing.clear()
+                continue
+            try:
+                context = await asyncio.to_thread(portal_context, loaded)
+            except OSError as error:
+                if doubtful and self.failing.get("portal") != str(error):  # Perhaps only half of it was written before.
+                    self.failing["portal"] = str(error)
+                    self._log.tell("warning", "certificate_not_renewed", key="portal", reason=str(error))
+                doubtful = True
+                continue
+            self._marks, doubtful = marks, False
+            self.failing.clear()
+            if self._server is not None:
+                self._server.use(context)
+            self._log.tell("info", "certificate_renewed", key="portal")
+
+    async def close(self, seconds: float) -> None:
+        """End what is under way, and forget what lies here for a while only."""
+        if self._server is not None:
+            await self._server.close(seconds)
+        for task in self._tasks:
+            task.cancel()
+        if self._desk is not None:
+            await self._desk.settle(seconds)
+        if self._drops is not None:
+            await self._drops.close()
+
+
+def _section(loaded: Loaded) -> Section:
+    section = loaded.settings.portal
+    if section is None:
+        raise BadSettings([loaded.fault("portal", "nothing", "the section [portal], as long as its process runs")])
+    return section
+
+
+def _marks(files: OwnFiles | None) -> tuple[Mark, ...]:
+    """What changes with the files."""
+    return () if files is None else (mark_of(files.certificate), mark_of(files.key))

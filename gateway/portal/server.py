@@ -1,0 +1,131 @@
+"""HTTPS on the socket that the supervisor handed over: uvicorn's HTTP/1.1 (RFC 9112), with deadlines of our own.
+
+Leaves out: HTTP/2, which a page and its few files don't need; WebSockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from typing import Final
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from gateway.portal.app import Guarded
+from gateway.world.clock import Clock
+from gateway.world.sockets import Socket
+
+HANDSHAKE: Final = 20.0  # Seconds for the TLS handshake.
+HEAD: Final = 20.0  # Seconds for the head of a request, from its first octet or the connection on.
+IDLE: Final = 15  # Seconds that a connection without a request stays open.
+MAX_HEAD: Final = 16 * 1024  # Octets of a request's head. Cookies of some messages are a few hundred.
+
+
+class _Visit(H11Protocol):
+    """One connection. A client that takes its time with the head of a request is not waited for."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        limit = self.config.limit_concurrency
+        if limit is not None and len(self.connections) >= limit:
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._late = self.loop.call_later(HEAD, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport is None:  # It was one too many.
+            return
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._in_time()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        if self.transport is not None:
+            super().connection_lost(exc)
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+class Server:
+    """One door. `use` gives new connections another certificate; `close` ends."""
+
+    def __init__(self, app: Guarded, context: ssl.SSLContext, *, most: int, clock: Clock) -> None:
+        """`most`: connections at once."""
+        # What uvicorn would log has addresses in it, and the traces of what failed may hold a part of a message.
+        logging.getLogger("uvicorn").disabled = True
+        for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+            logging.getLogger(name).disabled = True
+        self._config = Config(
+            app,
+            http=_Visit,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=most,
+            timeout_keep_alive=IDLE,
+            h11_max_incomplete_event_size=MAX_HEAD,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._context = context
+        self._clock = clock
+        self._server: asyncio.Server | None = None
+
+    def __len__(self) -> int:
+        """Connections at present."""
+        return len(self._state.connections)
+
+    async def open(self, door: Socket) -> None:
+        """Serve on it from now on. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        first = self._context
+
+        def chosen(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+            connection.context = self._context
+
+        first.sni_callback = chosen  # Called for clients that name none, too.
+        self._server = await loop.create_server(
+            lambda: _Visit(self._config, self._state, {}, loop),
+            sock=door,
+            ssl=first,
+            ssl_handshake_timeout=HANDSHAKE,
+        )
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """The certificate for connections from now on."""
+        self._context = context
+
+    async def close(self, seconds: float) -> None:
+        """Take no more connections, and give those under way so many seconds."""
+        if self._server is not None:
+            self._server.close()
+        for one in list(self._state.connections):
+            one.shutdown()
+        try:
+            async with self._clock.timeout(seconds):
+                while self._state.tasks:
+                    await asyncio.wait(set(self._state.tasks))
+        except TimeoutError:
+            pass
+        for task in set(self._state.tasks):
+            task.cancel()
+        for one in list(self._state.connections):
+            if one.transport is not None:
+                one.transport.abort()

@@ -1,0 +1,220 @@
+"""Compound files as they are written ([MS-CFB], version 3): storages in storages, mini stream, DIFAT."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from gateway.rights.container import compound as cfb
+
+Octets: TypeAlias = bytes | memoryview
+Tree: TypeAlias = Mapping[str, "Octets | Tree"]
+"""A storage: by name, the octets of a stream or another storage."""
+
+_MOST_NAME: Final = 31  # UTF-16 units without the zero behind them (2.6.1).
+_MOST_OCTETS: Final = 1 << 31  # Of a file whose sectors have 512 octets (2.6.3).
+_NEVER: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A compound file in pieces, so that what is large is not copied: `head`, and then all of `streams`.
+
+    `streams` are those of 4,096 octets and more, in the order in which the tree was given, each with zeros up to the
+    end of its last sector; header, tables, directory and all shorter streams are the head.
+    """
+
+    head: bytes = field(repr=False)
+    streams: tuple[Octets, ...] = field(repr=False)
+
+    def join(self) -> bytes:
+        """The file as one."""
+        return b"".join((self.head, *self.streams))
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One of the directory (2.6.1), while it is put together."""
+
+    name: str
+    kind: int
+    content: Octets = b""
+    colour: int = cfb.BLACK
+    left: int = cfb.NO_STREAM
+    right: int = cfb.NO_STREAM
+    child: int = cfb.NO_STREAM
+    start: int = 0
+    size: int = 0
+
+    def octets(self) -> bytes:
+        name = self.name.encode("utf-16-le")
+        ids = (self.left, self.right, self.child)
+        place = (self.start, self.size, 0)
+        return struct.pack(cfb.ENTRY_FORM, name, len(name) + 2, self.kind, self.colour, *ids, b"", 0, b"", b"", *place)
+
+
+def write_compound(root: Tree) -> Written:
+    """A compound file that holds `root`.
+
+    Raises ValueError for names that a directory can't hold, for two that it takes for one, and over 2 GiB.
+    """
+    entries = [_Entry("Root Entry", cfb.ROOT)]
+    streams: list[_Entry] = []
+    entries[0].child = _add(entries, streams, root)
+    large = [entry for entry in streams if len(entry.content) >= cfb.CUTOFF]
+    mini, mini_fat = _mini([entry for entry in streams if len(entry.content) < cfb.CUTOFF])
+
+    directory = _sectors(len(entries) * cfb.ENTRY)
+    others = directory + _sectors(len(mini_fat)) + _sectors(len(mini))
+    others += sum(_sectors(len(entry.content)) for entry in large)
+    fats, difats = _tables(others)
+    if (1 + fats + difats + others) * cfb.SECTOR > _MOST_OCTETS:
+        raise ValueError("a compound file of version 3 has no room for more than 2 GiB")
+
+    fat = array("I", [cfb.FAT_SECTOR]) * fats + array("I", [cfb.DIFAT_SECTOR]) * difats
+    first_directory = _chain(fat, directory)
+    first_mini_fat = _chain(fat, _sectors(len(mini_fat)))
+    entries[0].start, entries[0].size = _chain(fat, _sectors(len(mini))), len(mini)
+    for entry in large:
+        entry.start = _chain(fat, _sectors(len(entry.content)))
+    fat.extend([cfb.FREE] * (fats * cfb.NUMBERS - len(fat)))
+
+    for entry in streams:
+        entry.size = len(entry.content)
+    head = b"".join((
+        _header(fats, difats, first_directory, first_mini_fat, _sectors(len(mini_fat))),
+        _little_endian(fat),
+        _difat(fats, difats),
+        _filled(b"".join(entry.octets() for entry in entries), _unallocated()),
+        mini_fat,
+        _filled(mini, bytes(cfb.MINI_SECTOR)),
+    ))  # fmt: skip
+    return Written(head, tuple(piece for entry in large for piece in _whole(entry.content)))
+
+
+def _add(entries: list[_Entry], streams: list[_Entry], tree: Tree) -> int:
+    """Put what is in a storage, and all below it, behind `entries`, and what has octets behind `streams`.
+
+    Returns the top of the storage's own tree.
+    """
+    names = sorted(tree, key=cfb.order)
+    for name, following in zip(names, [*names, ""][1:], strict=True):
+        units = len(name.encode("utf-16-le", "surrogatepass")) // 2
+        if not 1 <= units <= _MOST_NAME or set(name) & set("/\\:!\0") or cfb.folded(name) == cfb.folded(following):
+            raise ValueError("a compound file can't hold something of this name, or not twice")
+    first = len(entries)
+    for name in names:
+        content = tree[name]
+        if isinstance(content, Mapping):
+            entries.append(_Entry(name, cfb.STORAGE))
+        else:
+            entries.append(_Entry(name, cfb.STREAM, content, start=cfb.END_OF_CHAIN))
+    count = len(names)
+    # The deepest level is red where it is not full: all ways down then have as many black ones, and no red one is
+    # below another.
+    red = _NEVER if count & (count + 1) == 0 else count.bit_length() - 1
+    top = _balance(entries, first, first + count, 0, red)
+    places = {name: at for at, name in enumerate(names, first)}
+    for name, content in tree.items():  # In the caller's order, not in the directory's.
+        entry = entries[places[name]]
+        if isinstance(content, Mapping):
+            entry.child = _add(entries, streams, content)
+        elif content:
+            streams.append(entry)
+    return top
+
+
+def _balance(entries: list[_Entry], first: int, end: int, level: int, red: int) -> int:
+    """Make a balanced tree of entries that stand in order (2.6.4); its top."""
+    if first == end:
+        return cfb.NO_STREAM
+    middle = (first + end) // 2
+    entry = entries[middle]
+    entry.colour = cfb.RED if level == red else cfb.BLACK
+    entry.left = _balance(entries, first, middle, level + 1, red)
+    entry.right = _balance(entries, middle + 1, end, level + 1, red)
+    return middle
+
+
+def _mini(streams: Sequence[_Entry]) -> tuple[bytes, bytes]:
+    """The mini stream with all of them (2.7), and its FAT."""
+    pieces: list[Octets] = []
+    fat: array[int] = array("I")
+    for entry in streams:
+        entry.start = _chain(fat, -(-len(entry.content) // cfb.MINI_SECTOR))
+        pieces += (entry.content, bytes(-len(entry.content) % cfb.MINI_SECTOR))
+    fat.extend([cfb.FREE] * (-len(fat) % cfb.NUMBERS))
+    return b"".join(pieces), _little_endian(fat)
+
+
+def _chain(fat: array[int], count: int) -> int:
+    """The next `count` sectors, one after the other, as a chain; where it begins."""
+    if not count:
+        return cfb.END_OF_CHAIN
+    start = len(fat)
+    fat.extend(range(start + 1, start + count))
+    fat.append(cfb.END_OF_CHAIN)
+    return start
+
+
+def _sectors(octets: int) -> int:
+    return -(-octets // cfb.SECTOR)
+
+
+def _tables(others: int) -> tuple[int, int]:
+    """How many sectors FAT and DIFAT take (2.3, 2.5), which stand in the FAT themselves, beside `others`."""
+    fats = difats = 0
+    while True:
+        needed = -(-(others + fats + difats) // cfb.NUMBERS)
+        further = -(-max(0, needed - cfb.HEADER_FATS) // (cfb.NUMBERS - 1))
+        if (needed, further) == (fats, difats):
+            return fats, difats
+        fats, difats = needed, further
+
+
+def _header(fats: int, difats: int, directory: int, mini_fat: int, mini_fats: int) -> bytes:
+    """The first 512 octets (2.2). FAT sectors are the first ones, DIFAT sectors follow."""
+    versions = (0x003E, cfb.VERSION, cfb.BYTE_ORDER, cfb.SECTOR_SHIFT, cfb.MINI_SECTOR_SHIFT)
+    difat = fats if difats else cfb.END_OF_CHAIN
+    numbers = (0, fats, directory, 0, cfb.CUTOFF, mini_fat, mini_fats, difat, difats)
+    places = array("I", range(min(fats, cfb.HEADER_FATS)))
+    places.extend([cfb.FREE] * (cfb.HEADER_FATS - len(places)))
+    return struct.pack(cfb.HEADER_FORM, cfb.SIGNATURE, b"", *versions, b"", *numbers) + _little_endian(places)
+
+
+def _difat(fats: int, difats: int) -> bytes:
+    """The places of the FAT sectors that the header has no room for (2.5)."""
+    numbers: array[int] = array("I")
+    for at in range(difats):
+        first = cfb.HEADER_FATS + at * (cfb.NUMBERS - 1)
+        places = array("I", range(first, min(fats, first + cfb.NUMBERS - 1)))
+        places.extend([cfb.FREE] * (cfb.NUMBERS - 1 - len(places)))
+        numbers.extend(places)
+        numbers.append(fats + at + 1 if at + 1 < difats else cfb.END_OF_CHAIN)
+    return _little_endian(numbers)
+
+
+def _little_endian(numbers: array[int]) -> bytes:
+    if sys.byteorder == "big":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _unallocated() -> bytes:
+    """An entry that stands for nothing (2.6.1)."""
+    return struct.pack(cfb.ENTRY_FORM, b"", 0, cfb.UNALLOCATED, 0, *(cfb.NO_STREAM,) * 3, b"", 0, b"", b"", 0, 0, 0)
+
+
+def _filled(octets: bytes, filler: bytes) -> bytes:
+    """Up to the end of a sector."""
+    return octets + filler * (-len(octets) % cfb.SECTOR // len(filler))
+
+
+def _whole(content: Octets) -> tuple[Octets, ...]:
+    filler = -len(content) % cfb.SECTOR
+    return (content, bytes(filler)) if filler else (content,)

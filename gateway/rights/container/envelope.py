@@ -1,0 +1,116 @@
+"""The outermost layer: a prefix, and blocks of one deflated stream ([MS-OXORMMS] 2.2.4.5, RFC 1950, RFC 1951)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from gateway.rights.container import limits
+from gateway.rights.container.damaged import Damaged
+
+PREFIX: Final = bytes.fromhex("76E80460C411E386")  # As they stand; no number of any endianness.
+
+_MARK: Final = 0x00000FA0
+_BLOCK: Final = struct.Struct("<III")  # The mark, plain size, deflated size.
+_STORED: Final = struct.Struct("<BHH")  # RFC 1951 3.2.4: not the last, not deflated; length, its complement.
+_LEVEL: Final = 1  # A licence is base64 of ciphertext for the most part: trying harder costs time and gains nothing.
+_MEMORY: Final = 6  # zlib's; half of what a short message costs here would else be clearing its tables.
+
+
+def write_envelope(head: Iterable[bytes | memoryview], rest: Iterable[bytes | memoryview]) -> bytes:
+    """Both, one after the other, as the octets of a message.rpmsg.
+
+    `head` is deflated, and must not be empty: the stream's own header stands there. `rest` is ciphertext, which would
+    not shrink: deflating it is by far the slowest part of all, so it stands in stored blocks, which any reader
+    understands. Behind a stored block nothing is deflated again, because what it could refer to would not be what we
+    think.
+    """
+    blocks = _blocks([*head], [*rest])
+    deflate = zlib.compressobj(_LEVEL, memLevel=_MEMORY)
+    pieces: list[bytes | memoryview] = [PREFIX]
+    for plain, shrinks in blocks:
+        size = sum(map(len, plain))
+        if shrinks:
+            # Flushed, never finished: what is there stands at an octet's boundary, and the next block goes on from it.
+            deflated = b"".join(map(deflate.compress, plain)) + deflate.flush(zlib.Z_SYNC_FLUSH)
+            pieces += (_BLOCK.pack(_MARK, size, len(deflated)), deflated)
+        else:
+            pieces.append(_BLOCK.pack(_MARK, size, _STORED.size + size) + _STORED.pack(0, size, size ^ 0xFFFF))
+            pieces += plain
+    return b"".join(pieces)
+
+
+def _blocks(
+    head: list[bytes | memoryview], rest: list[bytes | memoryview]
+) -> Iterator[tuple[list[bytes | memoryview], bool]]:
+    """The octets in blocks, each as pieces that are not copied, and whether it has any of the head."""
+    block: list[bytes | memoryview] = []
+    room = limits.BLOCK
+    shrinks = False
+    for pieces, is_head in ((head, True), (rest, False)):
+        for piece in pieces:
+            view = memoryview(piece)
+            at = 0
+            while at < len(view):
+                part = view[at : at + room]
+                at += len(part)
+                room -= len(part)
+                block.append(part)
+                shrinks = shrinks or is_head
+                if not room:
+                    yield block, shrinks
+                    block, room, shrinks = [], limits.BLOCK, False
+    if block:
+        yield block, shrinks
+
+
+def is_envelope(octets: bytes | memoryview) -> bool:
+    """Whether they begin as a message.rpmsg does."""
+    return octets[: len(PREFIX)] == PREFIX
+
+
+def read_envelope(octets: bytes | memoryview, most: int = limits.MOST_OCTETS) -> bytes:
+    """What the blocks hold. Raises `Damaged`, as for a file, or what comes of it, of more than `most` octets.
+
+    The stream has no end: it is done when the file is. A writer that began a stream for each block is understood
+    too. A block may be shorter than 4,096 octets anywhere.
+    """
+    if len(octets) > most:
+        raise Damaged("envelope: too long")
+    if not is_envelope(octets):
+        raise Damaged("envelope: prefix")
+    try:
+        return b"".join(_inflated(memoryview(octets), most))
+    except zlib.error:
+        raise Damaged("envelope: deflated data") from None
+
+
+def _inflated(octets: memoryview, most: int) -> Iterator[bytes]:
+    stream = zlib.decompressobj()
+    total = 0
+    at = len(PREFIX)
+    while at < len(octets):
+        if len(octets) - at < _BLOCK.size:
+            raise Damaged("envelope: ends early")
+        mark, size, deflated = _BLOCK.unpack_from(octets, at)
+        at += _BLOCK.size
+        if mark != _MARK:
+            raise Damaged("envelope: mark of a block")
+        if not 1 <= size <= limits.BLOCK or not 1 <= deflated <= limits.DEFLATED_BLOCK:
+            raise Damaged("envelope: size of a block")
+        if len(octets) - at < deflated:
+            raise Damaged("envelope: ends early")
+        total += size
+        if total > most:
+            raise Damaged("envelope: too much comes of it")
+        if stream.eof:
+            stream = zlib.decompressobj()
+        # One more than it may be, so that more is seen, and no more than that is ever made. Where there was room for
+        # that one, all of the deflated octets were read.
+        plain = stream.decompress(octets[at : at + deflated], size + 1)
+        if len(plain) != size or stream.unused_data:
+            raise Damaged("envelope: a block is not as long as it says")
+        at += deflated
+        yield plain

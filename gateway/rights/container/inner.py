@@ -1,0 +1,169 @@
+"""The compound file that lies encrypted in a message.rpmsg ([MS-OXORMMS] 2.2.4.4): body, attachments, the original."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.rights.container import limits
+from gateway.rights.container.code_page import UTF_8, decode
+from gateway.rights.container.compound_reader import CompoundFile
+from gateway.rights.container.compound_writer import Octets, Tree, write_compound
+from gateway.rights.container.counted import Cursor, narrow, wide
+from gateway.rights.container.damaged import Damaged
+
+ORIGINAL: Final = "original.eml"
+BY_VALUE: Final = 1
+MESSAGE: Final = 5
+OLE: Final = 6
+
+_BODY_INFO: Final = "OutlookBodyStreamInfo"
+_BODY: Final = "BodyPT-HTML"
+_BODY_AS_HTML: Final = "BodyPTAsHTML"
+_PLAIN: Final = 1
+_HTML: Final = 2
+_RTF: Final = 3
+
+_LIST: Final = "Attachment List"
+_LIST_INFO: Final = "Attachment Info"
+_PLACE_0: Final = "MailAttachment 0"
+_DESCRIPTION: Final = "AttachDesc"
+_CONTENTS: Final = "AttachContents"
+_DESCRIPTION_VERSION: Final = 0x0203
+_MANY: Final = 0xFFFFFFFF  # What the count says beside an RTF body.
+
+
+@dataclass(frozen=True, slots=True)
+class InnerAttachment:
+    """One attachment. Where `method` is not `BY_VALUE` it is something that is named and not opened: no octets."""
+
+    name: str = field(repr=False)
+    content_id: str | None = field(repr=False)  # Without angle brackets.
+    octets: bytes = field(repr=False)
+    method: int = BY_VALUE
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """What a rights-managed message says.
+
+    `original` is our own layout: the message octet for octet, as `MailAttachment 0` named original.eml, and not among
+    the attachments. A stranger's first attachment may have that name too; the digest in the licence decides.
+    """
+
+    text: str | None = field(repr=False)
+    html: str | None = field(repr=False)
+    attachments: tuple[InnerAttachment, ...] = field(default=(), repr=False)
+    original: bytes | None = field(default=None, repr=False)
+
+
+def write_inner(inner: Inner) -> bytes:
+    """The compound file, a multiple of 512 octets.
+
+    Raises ValueError for attachments that are not by value, for more than 1,000, and for a first one that would be
+    taken for the original.
+    """
+    attachments = [(one.name, one.content_id, one.octets) for one in inner.attachments]
+    if inner.original is not None:
+        attachments.insert(0, (ORIGINAL, None, inner.original))
+    elif attachments and attachments[0][0] == ORIGINAL:
+        raise ValueError("the first attachment has the name that only the original message has")
+    if len(attachments) > limits.ATTACHMENTS:
+        raise ValueError("more attachments than readers take")
+    if any(one.method != BY_VALUE for one in inner.attachments):
+        raise ValueError("an attached object that was not opened can't be written")
+
+    tree: dict[str, Octets | Tree] = {}
+    if inner.text is not None:
+        tree[_BODY_INFO] = struct.pack("<HI", _PLAIN, UTF_8)
+        tree[_BODY] = inner.text.encode("utf-8", "replace")
+        if inner.html is not None:
+            tree[_BODY_AS_HTML] = inner.html.encode("utf-8", "replace")
+    elif inner.html is not None:
+        tree[_BODY_INFO] = struct.pack("<HI", _HTML, UTF_8)
+        tree[_BODY] = inner.html.encode("utf-8", "replace")
+    if attachments:
+        storages: dict[str, Octets | Tree] = {
+            f"MailAttachment {number}": {_DESCRIPTION: _describe(name, content_id), _CONTENTS: octets}
+            for number, (name, content_id, octets) in enumerate(attachments)
+        }
+        names = "".join(f"{name}|" for name in storages)
+        storages[_LIST_INFO] = struct.pack("<I", len(attachments)) + wide(names)
+        tree[_LIST] = storages
+    return write_compound(tree).join()
+
+
+def _describe(name: str, content_id: str | None) -> bytes:
+    """AttachDesc (2.2.4.4.4): names in octets and in UTF-16, times that say nothing, the method."""
+    suffix = name.rpartition(".")[2] if "." in name else ""
+    extension = f".{suffix}" if suffix else ""
+    narrows = ("", "", name, name, name, extension)
+    wides = (content_id or "", "", "", "", name, name, name, extension)
+    return b"".join((
+        struct.pack("<H", _DESCRIPTION_VERSION),
+        *map(narrow, narrows),
+        bytes(16),
+        struct.pack("<I", BY_VALUE),
+        *map(wide, wides),
+    ))  # fmt: skip
+
+
+def read_inner(octets: bytes) -> Inner:
+    """What the decrypted file holds. RTF is not read: its HTML version is. Raises `Damaged`."""
+    file = CompoundFile(octets)
+    text, html = _read_body(file)
+    original: bytes | None = None
+    attachments = []
+    for place in _places(file):
+        one = _read_attachment(file, place)
+        if place == _PLACE_0 and one.name == ORIGINAL and one.method == BY_VALUE:
+            original = one.octets
+        else:
+            attachments.append(one)
+    return Inner(text, html, tuple(attachments), original)
+
+
+def _read_body(file: CompoundFile) -> tuple[str | None, str | None]:
+    """Text and HTML (2.2.4.4.1)."""
+    if not file.has_stream(_BODY_INFO):
+        if file.has_stream(_BODY):
+            raise Damaged("body: nothing says what it is")
+        return None, None
+    cursor = Cursor(file.read(_BODY_INFO), "body")
+    form, page = cursor.number(2), cursor.number(4)
+    if form not in (_PLAIN, _HTML, _RTF):
+        raise cursor.damaged("neither text nor HTML nor RTF")
+    body = decode(file.read(_BODY), page) if file.has_stream(_BODY) else None
+    if form != _PLAIN:
+        return None, body
+    return body, decode(file.read(_BODY_AS_HTML), page) if file.has_stream(_BODY_AS_HTML) else None
+
+
+def _places(file: CompoundFile) -> list[str]:
+    """The attachments' storages in order (2.2.4.4.2)."""
+    if not file.has_storage(_LIST):
+        return []
+    cursor = Cursor(file.read(_LIST, _LIST_INFO), "attachments")
+    count = cursor.number(4)
+    *places, rest = cursor.wide().split("|")
+    if rest.strip("\0") or count not in (len(places), _MANY):
+        raise cursor.damaged("their list")
+    if len(places) > limits.ATTACHMENTS:
+        raise cursor.damaged("too many")
+    if len(set(places)) != len(places):
+        raise cursor.damaged("one stands in the list twice")
+    return places
+
+
+def _read_attachment(file: CompoundFile, place: str) -> InnerAttachment:
+    cursor = Cursor(file.read(_LIST, place, _DESCRIPTION), "attachment")
+    if cursor.number(2) != _DESCRIPTION_VERSION:
+        raise cursor.damaged("version of its description")
+    for _ in range(6):
+        cursor.narrow()
+    cursor.take(16)  # When it was made and last changed.
+    method = cursor.number(4)
+    content_id, _, _, _, display, long_name, short_name, _ = [cursor.wide() for _ in range(8)]
+    octets = file.read(_LIST, place, _CONTENTS) if method == BY_VALUE else b""
+    return InnerAttachment(long_name or display or short_name, content_id.strip("<>") or None, octets, method)

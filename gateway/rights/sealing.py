@@ -1,0 +1,125 @@
+"""A message sealed into a message.rpmsg: its original inside octet for octet, a licence in front. Pure, on a thread.
+
+The container has no integrity of its own. So the licence, which the tenant key signs, holds the digest of the
+ciphertext in the clear and, encrypted, the digest of the original: that of a plain message in the clear would let
+anybody try what short ones say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from struct import pack
+from typing import Final
+from uuid import UUID
+
+from gateway.rights.cipher import Cipher, encrypt
+from gateway.rights.container.container import write_rpmsg
+from gateway.rights.container.inner import Inner, write_inner
+from gateway.rights.enabling import ContentKey, seal_key
+from gateway.rights.job import MAX_READERS, Job, SealedMessage
+from gateway.rights.template import Template
+from gateway.rights.tenant import Mode, TenantKeys, TenantVersion
+from gateway.rights.xrml.publishing import write_body, write_certificate_body, write_principals, write_server
+from gateway.rights.xrml.rights_data import write_rights_data
+from gateway.rights.xrml.root import PROLOGUE, written
+from gateway.rights.xrml.signature import signed_octets, write_signature
+from gateway.world.chance import Chance
+
+KEY_OCTETS: Final = 32  # AES-256.
+# What a licence takes, in octets, of the 1 MiB that readers take: for all else, and for each reader and right besides
+# the address, which stands in UTF-16 and then in base64.
+_BUDGET: Final = 1_000_000 - 32_000
+_GRANT: Final = 400
+_LETTER: Final = 6
+
+
+class Licensors:
+    """The certificates that the tenant signs for itself. They are the same for every message, so each is signed once
+    and kept: it would be half of the time that sealing takes. May be shared by threads.
+    """
+
+    MOST: Final = 16  # Versions and URLs; more than that is no use of ours.
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[UUID, str], str] = {}
+
+    def certificate(self, tenant: TenantKeys, version: TenantVersion, url: str, issued: float) -> str:
+        """The second root of a licence."""
+        kept = self._kept.get((version.guid, url))
+        if kept is None:
+            body = write_certificate_body(version, url, issued)
+            kept = written(body, write_signature(body, tenant.sign(version, signed_octets(body))))
+            if len(self._kept) >= self.MOST:
+                self._kept = {}
+            self._kept[version.guid, url] = kept
+        return kept
+
+
+def seal(
+    original: bytes, job: Job, tenant: TenantKeys, chance: Chance, licensors: Licensors | None = None
+) -> SealedMessage:
+    """The file for all readers of `job`, each of whom can list the others; whoever has blind recipients seals once for
+    each of them.
+
+    Takes 3 ms and 110 ms for each 10 MiB, in memory three times the message; blocks while the tenant key signs. Raises
+    TenantAway and TenantDenied; ValueError for addresses or a URL that no licence can hold (see `shares`).
+    """
+    version = tenant.current
+    if version.mode is not Mode.MODE_2:
+        raise ValueError("nothing is sealed with a key of Mode 1")
+    work = UUID(bytes=chance.octets(16), version=4)
+    # One content key for one message, always: the IVs depend on it and on nothing else that would change.
+    key = ContentKey(Cipher.CBC4K, chance.octets(KEY_OCTETS))
+    original_sha256 = sha256(original).hexdigest()
+    content = _content(original, job, key)
+    content_sha256 = sha256(content).hexdigest()
+    rights_data = write_rights_data(
+        work=work,
+        owner=job.owner,
+        readers=job.readers,
+        template=job.template,
+        issued=job.issued,
+        expires=job.expires,
+        original_sha256=original_sha256,
+    )
+    principal = write_principals(write_server(version, job.url))
+    body = write_body(
+        version=version,
+        url=job.url,
+        template=job.template,
+        issued=job.issued,
+        owner=job.owner,
+        work=work,
+        bits=seal_key(key, version.public_key, version.mode, principal, chance),
+        rights_data=encrypt(key.cipher, key.octets, rights_data.encode("utf-16-le")),
+        content_sha256=content_sha256,
+    )
+    first = written(body, write_signature(body, tenant.sign(version, signed_octets(body))))
+    second = (licensors or Licensors()).certificate(tenant, version, job.url, job.issued)
+    licence = f"{PROLOGUE}{first}{second}".encode()
+    return SealedMessage(write_rpmsg(licence, content), work, content_sha256, original_sha256)
+
+
+def shares(readers: Sequence[str], template: Template) -> Iterator[tuple[str, ...]]:
+    """The readers in as few groups as there must be, in order: each has a hundred at most, and a licence that is short
+    enough to be read. Only very long addresses make them smaller.
+    """
+    group: list[str] = []
+    size = 0
+    for reader in readers:
+        takes = len(template.rights) * (_GRANT + _LETTER * len(reader.encode("utf-16-le")) // 2)
+        if group and (len(group) >= MAX_READERS or size + takes > _BUDGET):
+            yield tuple(group)
+            group, size = [], 0
+        group.append(reader)
+        size += takes
+    if group:
+        yield tuple(group)
+
+
+def _content(original: bytes, job: Job, key: ContentKey) -> bytes:
+    """The stream \\x09DRMContent ([MS-OFFCRYPTO] 2.2.10): the length of the inner file, and its ciphertext."""
+    text, html = job.body
+    inner = write_inner(Inner(text, html, (), original))
+    return pack("<Q", len(inner)) + encrypt(key.cipher, key.octets, inner)

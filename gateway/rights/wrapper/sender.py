@@ -1,0 +1,57 @@
+"""Who has written a message, as its recipients are told: never more than its From says. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.mail.address import Address, BadAddress
+from gateway.mail.header_address import mailboxes
+from gateway.mail.message import Message
+from gateway.mail.reading.header import field_texts
+
+MOST: Final = 120  # Letters of a name; mail programs show fewer.
+_NAMED = re.compile(r"(.*)<[^<>]*>\s*", re.DOTALL)
+_SPACES = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """`name` is "" where there is none that one could show; `address` is "" where there is none at all."""
+
+    name: str
+    address: str
+
+    @property
+    def text(self) -> str:
+        """`Ida Berg (ida@corp.example)`, or what there is of it."""
+        return f"{self.name} ({self.address})" if self.name and self.address else self.name or self.address
+
+
+def sender_of(message: Message, path: Address | None) -> Sender:
+    """The one author that From names; `path` (of the envelope) where it names none, or several."""
+    raw = message.first(b"From")
+    try:
+        found = () if raw is None else mailboxes(raw)
+    except BadAddress:
+        found = ()
+    if raw is None or len(found) != 1:
+        return Sender("", "" if path is None else shown(path.text))
+    named = _NAMED.fullmatch(field_texts(raw)[0])
+    name = "" if named is None else shown(named[1].strip().strip('"'))
+    # A name that is an address would be taken for the address (`"boss@corp.example" <x@elsewhere.example>`).
+    return Sender("" if "@" in name else name, shown(found[0].text))
+
+
+def shown(text: str) -> str:
+    """`text` on one line, without letters that nobody sees or that turn others round, cut where it is very long."""
+    kept = "".join(" " if letter.isspace() else letter for letter in text if letter.isspace() or _is_seen(letter))
+    kept = _SPACES.sub(" ", kept).strip()
+    return kept if len(kept) <= MOST else kept[: MOST - 1].rstrip() + "…"
+
+
+def _is_seen(letter: str) -> bool:
+    """Control, format (bidirectional ones too), surrogate, private and unassigned letters are not."""
+    return unicodedata.category(letter)[0] != "C"

@@ -1,0 +1,41 @@
+"""A wrapped mail as plain text: all that the HTML says, for readers who see that alone. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.rights.wrapper.letter import Letter
+
+WIDTH: Final = 76  # Letters of a line, as far as there are blanks; the link stands on a line of its own, whole.
+
+
+def text(letter: Letter) -> str:
+    """Lines with LF."""
+    branding, words = letter.branding, letter.branding.wording
+    who = letter.sender.text or branding.name
+    lines = [branding.name, "", *_filled(f"{who} {letter.introduction}"), "", f"{letter.button}:", letter.link, ""]
+    if branding.email_text is not None:
+        lines += [*_filled(branding.email_text), ""]
+    for paragraph in letter.explained:
+        lines += [*_filled(paragraph), ""]
+    if branding.disclaimer_text is not None:
+        lines += ["-" * 20, *_filled(branding.disclaimer_text), ""]
+    if branding.privacy_statement_url is not None:
+        lines += [f"{words.privacy}: {branding.privacy_statement_url}", ""]
+    return "\n".join(lines)
+
+
+def _filled(paragraphs: str) -> list[str]:
+    """Broken at blanks; line ends of a text of the administrator's stay."""
+    lines: list[str] = []
+    for one in paragraphs.splitlines() or [""]:
+        line: list[str] = []
+        length = -1
+        for word in one.split():  # textwrap takes ten times as long, for each reader.
+            if line and length + 1 + len(word) > WIDTH:
+                lines.append(" ".join(line))
+                line, length = [], -1
+            line.append(word)
+            length += 1 + len(word)
+        lines.append(" ".join(line))
+    return lines

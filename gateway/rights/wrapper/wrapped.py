@@ -1,0 +1,113 @@
+"""The octets of wrapped mails (RFC 2045, RFC 2046): what each recipient gets of his own, and what all of them share.
+
+A mail is `head`, `shared`, `tail`. The logo and message.rpmsg are in the shared octets, so that a hundred copies of
+10 MiB are stored once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from pybase64 import encodebytes
+
+from gateway.mail.mime.encode import Encoding, encoder
+from gateway.rights.branding import Branding
+from gateway.rights.wrapper.html import LOGO, html
+from gateway.rights.wrapper.letter import Letter
+from gateway.rights.wrapper.text import text
+
+NAME: Final = "message.rpmsg"
+TYPE: Final = "application/x-microsoft-rpmsg-message"
+CLASS: Final = "rpmsg.message"
+MARK_OCTETS: Final = 15  # Of chance in the delimiters of one message.
+_LINE_OCTETS: Final = 57  # Of 76 letters in base64 (RFC 2045 6.8).
+_BLOCK: Final = _LINE_OCTETS * 4096
+# What a text in 7 bits must not hold: what looks like a delimiter of ours, what mailbox files change, control codes.
+_ODD: Final = (b"--=_", b"\nFrom ", b"\0", b"\x1b")
+_LONG: Final = 900  # Octets of a line; RFC 5322 2.1.1 has 998.
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """Makes the mails of one sealed message. `mark` stands in the delimiters; drawn at random, it stands in no part."""
+
+    mark: str
+    shared: bytes = field(repr=False)
+    logo: str | None = None
+
+    @classmethod
+    def made(cls, rpmsg: bytes, branding: Branding, mark: str) -> Wrapper:
+        """The wrapper of a message.rpmsg. Takes some 20 ms for 10 MiB."""
+        picture = branding.logo
+        logo = None if picture is None else f"{LOGO}.{mark}@rights"
+        found: list[bytes] = []
+        if picture is not None:
+            name = f"{LOGO}.{picture.extension}"
+            found += [
+                f"\r\n--{_related(mark)}\r\nContent-Type: {picture.type}; name={name}\r\n".encode(),
+                f"Content-ID: <{logo}>\r\nContent-Disposition: inline; filename={name}\r\n".encode(),
+                b"Content-Transfer-Encoding: base64\r\n\r\n",
+                *_base64(picture.octets),
+                f"--{_related(mark)}--\r\n".encode(),
+            ]
+        found.append(rpmsg_head(mark))
+        found += _base64(rpmsg)
+        return cls(mark, b"".join(found), logo)
+
+    def head(self, fields: bytes, letter: Letter) -> bytes:
+        """What stands in front of the shared octets: `fields` (header fields with their CR LF), and what is said."""
+        mark = self.mark
+        parts = [fields, b"MIME-Version: 1.0\r\n", f"Content-Class: {CLASS}\r\n".encode()]
+        parts.append(f'Content-Type: multipart/mixed; boundary="{_mixed(mark)}"\r\n\r\n--{_mixed(mark)}\r\n'.encode())
+        if self.logo is not None:
+            kind = f'multipart/related; type="multipart/alternative"; boundary="{_related(mark)}"'
+            parts.append(f"Content-Type: {kind}\r\n\r\n--{_related(mark)}\r\n".encode())
+        edge = _alternative(mark)
+        parts.append(f'Content-Type: multipart/alternative; boundary="{edge}"\r\n\r\n--{edge}\r\n'.encode())
+        parts += [_part("plain", text(letter)), f"\r\n--{edge}\r\n".encode()]
+        parts += [_part("html", html(letter, self.logo)), f"\r\n--{edge}--\r\n".encode()]
+        return b"".join(parts)
+
+    @property
+    def tail(self) -> bytes:
+        """What stands behind them."""
+        return f"--{_mixed(self.mark)}--\r\n".encode()
+
+
+def rpmsg_head(mark: str) -> bytes:
+    """The delimiter in front of message.rpmsg, and the part's header section."""
+    return (
+        f"\r\n--{_mixed(mark)}\r\nContent-Type: {TYPE}; name={NAME}\r\n"
+        f"Content-Disposition: attachment; filename={NAME}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    ).encode()
+
+
+def _mixed(mark: str) -> str:
+    return f"=_m{mark}"  # Neither base64 nor quoted-printable ever has `=_`.
+
+
+def _related(mark: str) -> str:
+    return f"=_r{mark}"
+
+
+def _alternative(mark: str) -> str:
+    return f"=_a{mark}"
+
+
+def _part(kind: str, said: str) -> bytes:
+    """A part of text: as it stands where that can travel so, and a link stays in one piece; else quoted-printable."""
+    octets = "\r\n".join(said.split("\n")).encode("utf-8", "replace")
+    encoding = "7bit"
+    if not octets.isascii() or any(mark in octets for mark in _ODD) or max(map(len, octets.split(b"\n"))) > _LONG:
+        made = encoder(Encoding.QUOTED_PRINTABLE)
+        octets = made.feed(octets) + made.end()
+        encoding = "quoted-printable"
+    head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return head.encode() + octets
+
+
+def _base64(octets: bytes) -> list[bytes]:
+    """Lines of 76 letters, each with its CR LF."""
+    view = memoryview(octets)
+    return [encodebytes(view[at : at + _BLOCK]).replace(b"\n", b"\r\n") for at in range(0, len(view), _BLOCK)]

@@ -1,0 +1,134 @@
+"""The portal's door, with real sockets and TLS: slow heads, too many at once, a new certificate, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gateway.app import devcerts
+from gateway.portal import server as doors
+from gateway.portal.app import Guarded, make_app
+from gateway.portal.server import MAX_HEAD, Server
+from gateway.portal.terms import PortalTerms
+from gateway.world.clock import SystemClock
+from gateway.world.sockets import bind
+from tests.fakes.chance import FakeChance
+from tests.fakes.portal import FakeDesk, PlainPages
+
+NOW = SystemClock().now()
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def context(folder: Path, seed: str) -> ssl.SSLContext:
+    made = devcerts.server(devcerts.authority(NOW, FakeChance(seed)), ["localhost"], NOW, FakeChance(seed))
+    (folder / f"{seed}.pem").write_bytes(made.certificate_pem + made.key_pem)
+    found = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    found.load_cert_chain(folder / f"{seed}.pem")
+    return found
+
+
+@pytest.fixture
+def app() -> Iterator[Guarded]:
+    with ThreadPoolExecutor(1) as executor:
+        yield make_app(
+            FakeDesk(),
+            PlainPages(),
+            PortalTerms(url="https://localhost"),
+            SystemClock(),
+            chance=FakeChance(),
+            executor=executor,
+            tell=lambda *_, **__: None,
+            count=lambda *_: None,
+        )
+
+
+class Door:
+    def __init__(self, server: Server, port: int) -> None:
+        self.server, self.port = server, port
+
+    async def visit(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        terms = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        terms.check_hostname, terms.verify_mode = False, ssl.CERT_NONE
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=terms)
+
+    async def ask(self, octets: bytes) -> bytes:
+        reader, writer = await self.visit()
+        writer.write(octets)
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+    async def certificate(self) -> bytes:
+        _, writer = await self.visit()
+        found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+        return found
+
+
+@pytest.fixture
+async def door(app: Guarded, tmp_path: Path) -> AsyncIterator[Door]:
+    server = Server(app, context(tmp_path, "first"), most=3, clock=SystemClock())
+    listening = bind("127.0.0.1", 0)
+    await server.open(listening)
+    yield Door(server, listening.getsockname()[1])
+    await server.close(0.1)
+
+
+async def test_a_page_is_served_and_the_software_not_named(door: Door) -> None:
+    answer = await door.ask(GET)
+    assert answer.startswith(b"HTTP/1.1 200 ") and b"\r\nserver:" not in answer.lower() and b"\r\ndate: " in answer
+
+
+async def test_a_slow_head_is_not_waited_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "HEAD", 0.05)
+    reader, writer = await door.visit()
+    writer.write(b"GET / HTTP/1.1\r\nHost: local")
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        assert await asyncio.wait_for(reader.readexactly(1), 5)
+    assert len(door.server) == 0
+    writer.close()
+
+
+async def test_a_head_that_is_too_long_is_refused(door: Door) -> None:
+    assert (await door.ask(GET[:-2] + b"X: " + b"x" * MAX_HEAD)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_what_is_no_http_is_refused(door: Door) -> None:
+    assert (await door.ask(b"EHLO there\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_one_connection_too_many_is_ended(door: Door) -> None:
+    kept = [await door.visit() for _ in range(3)]
+    while len(door.server) < 3:
+        await asyncio.sleep(0.01)
+    reader, writer = await door.visit()
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        writer.write(GET)
+        await asyncio.wait_for(reader.readexactly(1), 5)
+    for _, one in [*kept, (reader, writer)]:
+        one.close()
+
+
+async def test_a_new_certificate_is_for_new_connections(door: Door, tmp_path: Path) -> None:
+    before = await door.certificate()
+    door.server.use(context(tmp_path, "second"))
+    after = await door.certificate()
+    assert before != after == await door.certificate()
+    assert (await door.ask(GET)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_at_its_end_nobody_is_kept(door: Door) -> None:
+    reader, writer = await door.visit()
+    while len(door.server) < 1:
+        await asyncio.sleep(0.01)
+    await door.server.close(0.1)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    with pytest.raises(OSError):
+        await door.visit()
+    writer.close()

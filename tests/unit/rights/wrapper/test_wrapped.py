@@ -1,0 +1,183 @@
+"""A wrapped mail as its readers see it: in three languages, escaped, with nothing from elsewhere."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from dataclasses import replace
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from string import Formatter
+
+import pytest
+
+from gateway.mail.address import parse_address
+from gateway.rights.branding import Branding
+from gateway.rights.logo import read_logo
+from gateway.rights.wording import WORDINGS
+from gateway.rights.wrapper.html import html
+from gateway.rights.wrapper.letter import Letter
+from gateway.rights.wrapper.outside import head_of
+from gateway.rights.wrapper.proof import Proof
+from gateway.rights.wrapper.sender import MOST, Sender, sender_of
+from gateway.rights.wrapper.text import text
+from gateway.rights.wrapper.wrapped import Wrapper
+from tests.fakes.logo import png
+
+RPMSG = bytes.fromhex("76e80460c411e386") + b"\xff" * 3000
+MARK = "0123456789abcdef0123456789abcd"
+FIELDS = b"From: ida@corp.example\r\nTo: otto@partner.example\r\n"
+LINK = "https://portal.corp.example:8443/m/" + "A" * 43
+EVIL = '<script>alert("x")</script>&copy;'
+
+
+def letter(**changed: object) -> Letter:
+    usual = Letter(
+        sender=Sender("Ida Berg", "ida@corp.example"),
+        recipient="otto@partner.example",
+        url="https://portal.corp.example:8443",
+        link=LINK,
+        expires=1_793_700_000.0,
+        branding=Branding(name="Corp & Co"),
+    )
+    return replace(usual, **changed)  # type: ignore[arg-type]
+
+
+class Seen(HTMLParser):
+    """The tags of a document, with their attributes, and its text."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(document)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "br", "hr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if self.open[-1:] != ["style"] else ""
+
+
+@pytest.mark.parametrize("language", list(WORDINGS))
+@pytest.mark.parametrize("with_logo", [False, True])
+def test_a_mail_is_whole_in_every_language(language: str, with_logo: bool) -> None:
+    logo = read_logo(png()) if with_logo else None
+    branding = Branding(name="Corp & Co", language=language, logo=logo)
+    wrapper = Wrapper.made(RPMSG, branding, MARK)
+    octets = wrapper.head(FIELDS, letter(branding=branding)) + wrapper.shared + wrapper.tail
+    assert Proof().holds([octets])
+    assert octets.isascii() and max(map(len, octets.split(b"\r\n"))) <= 998
+    found = email.message_from_bytes(octets, policy=email.policy.default)
+    assert isinstance(found, EmailMessage)
+    kinds = [part.get_content_type() for part in found.walk()]
+    related = ["multipart/related"] if with_logo else []
+    pictures = ["image/png"] if with_logo else []
+    said = ["multipart/alternative", "text/plain", "text/html"]
+    assert kinds == ["multipart/mixed", *related, *said, *pictures, "application/x-microsoft-rpmsg-message"]
+    parts = {part.get_content_type(): part for part in found.walk()}
+    assert parts["application/x-microsoft-rpmsg-message"].get_payload(decode=True) == RPMSG
+    plain, page = (parts[f"text/{kind}"].get_content() for kind in ("plain", "html"))
+    assert LINK in plain.split() and "ida@corp.example" in plain
+    seen = Seen(page)
+    assert seen.open == []
+    assert dict(seen.tags)["html"] == {"lang": language, "dir": "rtl" if language == "ar" else "ltr"}
+    assert [attributes["href"] for tag, attributes in seen.tags if tag == "a"] == [LINK, LINK]  # Button and its text.
+    shown = [attributes for tag, attributes in seen.tags if tag == "img"]
+    assert len(shown) == with_logo
+    for picture in shown:
+        assert picture["alt"] == "Corp & Co" and picture["width"] == "170"
+        assert picture["src"] == f"cid:{parts['image/png']['Content-ID'].strip('<>')}"
+    assert not re.search(r"url\(|@import|<script|<form|<iframe|<link\b", page)
+
+
+def test_a_link_stays_in_one_piece_where_the_text_is_ascii() -> None:
+    wrapper = Wrapper.made(RPMSG, Branding(name="Corp"), MARK)
+    head = wrapper.head(FIELDS, letter(branding=Branding(name="Corp")))
+    assert head.count(LINK.encode()) == 4
+
+
+@pytest.mark.parametrize("language", list(WORDINGS))
+def test_what_people_wrote_is_shown_as_it_stands(language: str) -> None:
+    branding = Branding(
+        name=EVIL,
+        language=language,
+        introduction_text=EVIL,
+        read_button_text=EVIL,
+        email_text=EVIL,
+        disclaimer_text=f"{EVIL}\nsecond line {{sender}}",
+        privacy_statement_url="https://corp.example/?a=1&b=2",
+    )
+    page = html(letter(branding=branding, sender=Sender(EVIL, EVIL), recipient=EVIL), None)
+    seen = Seen(page)
+    assert "script" not in {tag for tag, _ in seen.tags}
+    assert seen.text.count(EVIL) >= 8
+    assert "second line {sender}" in seen.text
+    assert ("a", "https://corp.example/?a=1&b=2") in [(tag, one.get("href")) for tag, one in seen.tags]
+    assert "https://corp.example/?a=1&b=2" in text(letter(branding=branding))
+
+
+@pytest.mark.parametrize("trick", ["--=_m" + MARK, "\nFrom here", "\x1b[31m", "x" * 950])
+def test_no_text_of_the_administrator_breaks_the_mail(trick: str) -> None:
+    branding = Branding(name="Corp", disclaimer_text=f"a\n{trick}\nb")
+    wrapper = Wrapper.made(RPMSG, branding, MARK)
+    octets = wrapper.head(FIELDS, letter(branding=branding)) + wrapper.shared + wrapper.tail
+    assert Proof().holds([octets])
+    found = email.message_from_bytes(octets, policy=email.policy.default)
+    assert isinstance(found, EmailMessage)
+    assert len([part for part in found.walk() if not part.is_multipart()]) == 3
+    said = found.get_body(("plain",))
+    assert said is not None and trick.strip() in said.get_content()
+
+
+def test_every_language_says_the_same_with_the_same_things_put_in() -> None:
+    english, *others = WORDINGS.values()
+    for other in others:
+        for name in english.__slots__:
+            one, two = getattr(english, name), getattr(other, name)
+            if isinstance(one, str) and name != "language":
+                assert two and named(one) == named(two), name
+        assert len(other.months) == 12
+
+
+def named(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name}
+
+
+def test_an_end_is_told_in_words() -> None:
+    assert WORDINGS["en"].date(1_793_693_520.0) == "3 November 2026, 08:12 UTC"
+    assert WORDINGS["de"].date(1_793_693_520.0) == "3. November 2026, 08:12 Uhr (UTC)"
+    assert "can be read until 3 November 2026, 10:00 UTC" in text(letter())
+    assert "can be read until" not in text(letter(expires=None))
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "address"),
+    [
+        (b"Ida Berg <ida@corp.example>", "Ida Berg", "ida@corp.example"),
+        (b'"Berg, Ida" <ida@corp.example>', "Berg, Ida", "ida@corp.example"),
+        (b"=?utf-8?q?Ida_M=C3=BCller?= <ida@corp.example>", "Ida Müller", "ida@corp.example"),
+        (b"ida@corp.example", "", "ida@corp.example"),
+        (b'"boss@corp.example" <x@elsewhere.example>', "", "x@elsewhere.example"),  # A name that is another address.
+        (b"=?utf-8?q?a=E2=80=AEb=00c?= <x@y.example>", "abc", "x@y.example"),  # It would turn letters round.
+        (b"a@x.example, b@x.example", "", "path@corp.example"),
+        (b"nonsense <", "", "path@corp.example"),
+        (b"<x@y.example>", "", "x@y.example"),
+    ],
+)
+def test_a_sender_is_told_by_what_his_from_says_for_sure(field: bytes, name: str, address: str) -> None:
+    message = head_of(b"From: " + field + b"\r\n\r\n")
+    assert sender_of(message, parse_address("path@corp.example")) == Sender(name, address)
+
+
+def test_a_name_has_a_limit() -> None:
+    message = head_of(b"From: " + b"n" * (MOST + 1) + b" <x@y.example>\r\n\r\n")
+    assert len(sender_of(message, None).name) == MOST
+    assert sender_of(head_of(b"\r\n"), None) == Sender("", "")
