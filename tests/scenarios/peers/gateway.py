@@ -90,7 +90,7 @@ class Gateway:
         return self
 
     def all_started(self) -> None:
-        """Wait until every worker has started. Before that the death of one is a failed start, which ends the gateway."""
+        """Wait until every worker has started. Before that the death of one is a failed start: it ends the gateway."""
         self.ask("status")
 
     def stop(self) -> int | None:
