@@ -38,6 +38,7 @@ from gateway.protect.opening import facts as opened_facts
 from gateway.storage.moving import Moving
 from gateway.storage.record import Prepared
 from gateway.storage.spooling import Spooling
+from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
 MAX_MESSAGE_ID = 998  # RFC 5322 2.1.1: a longer one is no Message-ID but a line gone wrong.
@@ -139,7 +140,12 @@ class Reception:
     async def accept(self, mail: Mail) -> str:
         """Take a client's message: durable when this returns. Raises Refused, StorageFull."""
         began = self._clock.monotonic()
-        id_ = await self.pipeline.accept(mail)
+        try:
+            id_ = await self.pipeline.accept(mail)
+        except Refused as refused:
+            if refused.told and refused.reply.code >= 500:  # What is answered 4xx comes again.
+                await self._tell_refusal(mail, refused)
+            raise
         client = mail.client
         metrics = self._metrics
         if client is not None:
@@ -147,6 +153,22 @@ class Reception:
         metrics.count("octets_received_total", (), mail.message.size)
         metrics.observe("accept_seconds", self._clock.monotonic() - began)
         return id_
+
+    async def _tell_refusal(self, mail: Mail, refused: Refused) -> None:
+        """Have the trace know of a message that rules have judged and that is not taken. That may fail: the client's
+        reply counts, and the log has the rules' names.
+        """
+        spool = self._spool
+        told, found, _ = self._told(mail, Plan(copies=(mail,), touched=False, told=refused.told), ())
+        reply = f"{refused.reply.code} {refused.reply.enhanced or ''} {refused.reply.text}"
+        told.append(Event(message=mail.id, time=mail.received, event=events.REFUSED, facts={"reply": reply}))
+        record = spool.new_record(mail.id, told, found=found)
+        try:
+            await spool.note([record])
+        except (StorageFull, StorageBroken) as error:
+            self._log.tell("error", "refusal_not_traced", id=mail.id, error=str(error))
+            return
+        self._mover.move(spool, [record])
 
     async def gone(self, id_: str) -> None:
         """The message was taken, but its client is gone and does not know."""

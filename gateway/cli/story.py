@@ -258,6 +258,10 @@ def _deferred(event: Facts) -> str:
     return f"{_delivery(event)} waits{after}; next attempt at {moment(event.get('next_attempt'))}"
 
 
+def _refused(event: Facts) -> str:
+    return f"Refused: the client was told {plain(event.get('reply') or '-')}"
+
+
 def _done(event: Facts) -> str:
     return f"{_delivery(event)} is settled"
 
@@ -299,6 +303,7 @@ _TELLERS: Final[dict[str, Callable[[Facts], str]]] = {
     events.PROTECTED: _protected,
     events.SIGNED: _signed,
     events.UNSIGNED: _unsigned,
+    events.REFUSED: _refused,
     events.ROUTED: _routed,
     events.ATTEMPT: _attempt,
     events.CONVERTED: _converted,

@@ -49,15 +49,19 @@ class Reply:
 
 
 class Refused(Exception):
-    """Answer this to the client. `close` ends the session after the reply.
+    """Answer this to the client. `close` ends the session after the reply. `told`: what the trace is to know of a
+    message that is refused for good, events and facts; nothing for what is refused before anybody has looked at it.
 
     The cause is chained with `from`; it goes to the log and never to the client.
     """
 
-    def __init__(self, reply: Reply, *, close: bool = False) -> None:
+    def __init__(
+        self, reply: Reply, *, close: bool = False, told: tuple[tuple[str, dict[str, object]], ...] = ()
+    ) -> None:
         super().__init__(f"{reply.code} {reply.enhanced or '-'} {reply.text}")
         self.reply = reply
         self.close = close
+        self.told = told
 
 
 INTERNAL = Reply(451, "4.3.0", "Something failed here; please try again later")

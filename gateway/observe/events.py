@@ -18,6 +18,7 @@ RULED: Final = "ruled"  # rules and outcomes, as `gateway rule test` prints them
 PROTECTED: Final = "protected"  # recipients, by what, why
 SIGNED: Final = "signed"  # domain, signatures [{selector, algorithm}], reason (why there is one fewer than keys)
 UNSIGNED: Final = "unsigned"  # domain, reason
+REFUSED: Final = "refused"  # reply: by rules, or for want of a protection; the client has it still
 ROUTED: Final = "routed"  # delivery, connector, destination, require_tls, recipients
 QUARANTINED: Final = "quarantined"  # delivery, rules, recipients
 UNPROTECTED: Final = "unprotected"  # delivery, rule, reason, recipients: it waits until it can be protected

@@ -16,7 +16,7 @@ from gateway.mail.message import Joined
 from gateway.mail.plan import Plan
 from gateway.mail.reply import PROTECTION_AWAY, Refused, unprotectable
 from gateway.mail.terms import Protection, Smime, Wanted
-from gateway.observe.events import PROTECTED
+from gateway.observe.events import PROTECTED, RULED
 from gateway.protect.decrypted import Decrypting
 from gateway.protect.ladder import Group, Judged, Missed, judge
 from gateway.protect.means import Means
@@ -110,7 +110,9 @@ class Protecting:
             raise Refused(PROTECTION_AWAY)
         if made.lost and not made.copies:
             self._say(plan.copies[0].id, made)
-            raise Refused(unprotectable(made.lost[0][1].rule))
+            ruled = () if plan.decided is None else ((RULED, plan.decided),)
+            told = (*ruled, *plan.told, *_traced(made.told))
+            raise Refused(unprotectable(made.lost[0][1].rule), told=told)
         notices = self._notices(made, sure=False)
         return await self._finished(plan, made, notices)
 

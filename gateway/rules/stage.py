@@ -17,6 +17,7 @@ from gateway.mail.envelope import Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.plan import Plan
 from gateway.mail.reply import RULE_FAILED, Refused, Reply
+from gateway.observe.events import RULED
 from gateway.rules.actions.disposition import refusal
 from gateway.rules.decide import Decided, Deciding, Engines, Helps, RulingTerms
 from gateway.rules.letterhead import Letterhead
@@ -106,6 +107,7 @@ class Ruling:
     async def _plan(self, mail: Mail, terms: RulingTerms, decided: Decided) -> Plan:
         outcomes = decided.outcomes
         self._say(mail, decided)
+        rules = decided.judged.rows()
         deferred = next((one.work for one in outcomes if one.work.disposition is Disposition.DEFER), None)
         if deferred is not None:  # Of a message that is not taken nothing can wait here: the client keeps all of it.
             raise Refused(deferred.reply or RULE_FAILED)
@@ -115,14 +117,14 @@ class Ruling:
         if refused and not copies:
             for notice in notices:
                 await self._hands.submit(notice)
-            raise Refused(refused[0].reply or refusal("", "5.7.1"))
+            because: dict[str, object] = {"rules": rules, "outcomes": rows(outcomes)}
+            raise Refused(refused[0].reply or refusal("", "5.7.1"), told=((RULED, because),))
         for work in refused:
             told = self._hands.refused(mail, work.recipients, work.reply or refusal("", "5.7.1"))
             if told is not None:
                 notices.append(told)
         under = [copy for notice in notices for copy in (await self(notice)).copies]
         touched = len(copies) != 1 or copies[0] is not mail or bool(under)
-        rules = decided.judged.rows()
         return Plan(
             copies=copies,
             notices=tuple(under),

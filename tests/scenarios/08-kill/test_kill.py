@@ -16,6 +16,7 @@ from tests.scenarios.peers.stream import Stream, marks
 def test_nothing_accepted_is_lost(make_gateway: Callable[..., Gateway], hop: Hop) -> None:
     gateway = make_gateway(HOP=hop.port).start()
     with Stream(gateway.port) as senders:
+        gateway.all_started()
         senders.until_taken(30)
         for _ in range(2):
             workers = until(lambda: found if len(found := gateway.workers()) == 2 else None, "two workers")

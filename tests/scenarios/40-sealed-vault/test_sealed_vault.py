@@ -99,6 +99,7 @@ def test_a_passphrase_is_asked_for_once_and_stands_nowhere(make_gateway: Callabl
     assert swaks(gateway.port).code == 0
     hop.wait(1)
 
+    gateway.all_started()
     before = gateway.workers()
     os.kill(before[0], signal.SIGKILL)
     until(lambda: len(gateway.workers()) == 2 and before[0] not in gateway.workers(), "a new worker")

@@ -58,6 +58,12 @@ def test_a_refusal_is_answered_in_the_session(gateway: Gateway, hop: Hop) -> Non
     assert done.last.startswith("550 5.7.905 Plans do not leave by mail")
     assert gateway.queue() == []
 
+    def told() -> str:
+        return gateway.run("trace", "--from", "ida@corp.example").stdout
+
+    until(lambda: "Refused: the client was told 550 5.7.905 Plans do not leave by mail" in told(), "the trace of it")
+    assert "No plans by mail" in told()
+
 
 def test_one_of_two_recipients_is_refused_and_the_sender_told(gateway: Gateway, hop: Hop) -> None:
     done = send(gateway, "a gift", "--to", "otto@partner.example,olga@partner.example")

@@ -128,6 +128,7 @@ def copies(hop: Hop) -> dict[int, set[str]]:
 
 def test_all_copies_are_there_or_none_whatever_is_killed(gateway: Gateway, hop: Hop) -> None:
     with Senders(gateway.port) as senders:
+        gateway.all_started()
         senders.more(20)
         for _ in range(2):
             workers = until(lambda: found if len(found := gateway.workers()) == 2 else None, "two workers")

@@ -89,6 +89,10 @@ class Gateway:
         until(lambda: Console.open(self.config).serving, "the control socket to answer")
         return self
 
+    def all_started(self) -> None:
+        """Wait until every worker has started. Before that the death of one is a failed start: it ends the gateway."""
+        self.ask("status")
+
     def stop(self) -> int | None:
         """Its exit status; None where it did not run."""
         if self.process is None:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 FIRST = 10_000
 CHANCE = random.SystemRandom()  # Other processes of the same run look for ports too.
 GIVEN: set[int] = set()
-PATIENCE = 20.0  # Seconds; on a busy machine a whole process starts in three.
+PATIENCE = 45.0  # Seconds; a process that starts in one takes twenty where everything runs at once.
 SHORTEST, LONGEST = 0.005, 0.05  # Seconds between two looks; most of what is waited for is there in a moment.
 
 

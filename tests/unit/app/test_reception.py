@@ -459,6 +459,39 @@ def ruled(taking: Taking, plan: Callable[[Mail], Plan]) -> None:
     taking.reception.take(taking.policy)
 
 
+@pytest.mark.parametrize(("code", "traced"), [(550, True), (451, False)])
+async def test_what_rules_refuse_for_good_is_traced_with_why(taking: Taking, code: int, traced: bool) -> None:
+    because: dict[str, object] = {"rules": [{"rule": "No plans"}], "outcomes": []}
+
+    def refuse(_: Mail) -> Plan:
+        raise Refused(Reply(code, f"{code // 100}.7.1", "No"), told=((RULED, because),))
+
+    ruled(taking, refuse)
+    one = mail()
+    await refusal(taking, one)
+    taking.mover._hurry()  # Nobody waits for such a record; it waits for others.
+    await taking.moved()
+    stories = [event for record in taking.traces.kept for event in record.events]
+    assert [event.event for event in stories] == (["received", "ruled", "refused"] if traced else [])
+    if traced:
+        assert stories[1].facts == because
+        assert stories[2].facts == {"reply": "550 5.7.1 No"}
+
+
+async def test_a_refusal_that_cannot_be_traced_is_answered_all_the_same(
+    taking: Taking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise StorageFull
+
+    def refuse(_: Mail) -> Plan:
+        raise Refused(Reply(550, "5.7.1", "No"), told=((RULED, {}),))
+
+    ruled(taking, refuse)
+    monkeypatch.setattr(taking.spool, "note", full)
+    assert (await refusal(taking, mail())).code == 550
+
+
 async def test_copies_leave_with_their_own_octets_and_the_trace_tells_of_each(taking: Taking) -> None:
     def plan(mail: Mail) -> Plan:
         over_tls = replace(mail, terms=Terms(require_tls=True))
