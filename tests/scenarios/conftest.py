@@ -15,7 +15,8 @@ from tests.scenarios.peers.sink import Sink
 
 HERE = Path(__file__).parent
 RUNNING = pytest.StashKey[list[Gateway]]()
-LONG = ("46-", "45-", "39-", "36-", "21-", "08-", "32-", "35-", "31-", "29-", "27-", "26-", "40-", "33-")  # The longest first.
+# The longest first.
+LONG = ("46-", "45-", "39-", "36-", "21-", "08-", "32-", "35-", "31-", "29-", "27-", "26-", "40-", "33-")
 LOG_LINES = 60  # Of each gateway's log behind a failure.
 
 
