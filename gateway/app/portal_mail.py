@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from gateway.mail.address import Address, parse_address
-from gateway.mail.envelope import Body, Client, Envelope, Recipient
+from gateway.mail.envelope import PORTAL, Body, Client, Envelope, Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.message import Message
 from gateway.mail.mime.encode import Encoding, encoder
@@ -47,7 +47,7 @@ from gateway.world.clock import Clock
 
 T = TypeVar("T")
 
-FACE: Final = "portal"  # As listener and user in log and trace: who it was stands in the envelope.
+FACE: Final = PORTAL  # As listener and user in log and trace: who it was stands in the envelope.
 RULE: Final = "answer from the portal"  # In the trace, as what wanted the protection.
 STRICT: Final = "do-not-forward"  # Where the original's template is none of ours any more.
 
@@ -121,10 +121,9 @@ class PortalMail:
         Raises Away where it may succeed later, and NotSent: `nobody`, `refused` (by a rule), `slowed`.
         """
         principal, client = session.principal, session.client
-        if reply.draft:
-            key = (str(opened.work), parse_address(principal).who, reply.draft)
-            return await self._drafts.once(key, lambda: self._reply(opened, principal, reply, client))
-        return await self._reply(opened, principal, reply, client)
+        draft = reply.draft or self._chance.octets(16).hex()  # Who leaves it out sends no more than others.
+        key = (str(opened.work), parse_address(principal).who, draft)
+        return await self._drafts.once(key, lambda: self._reply(opened, principal, reply, client))
 
     async def _reply(self, opened: OpenedMessage, principal: str, reply: Reply, client: str) -> str:
         terms = self._terms()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode, b64encode
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
@@ -11,7 +12,10 @@ from uuid import UUID
 from gateway.app.channel import Fault
 from gateway.app.rights import RightsOffice
 from gateway.app.rights_desk import NoCopy
-from gateway.mail.address import BadAddress, parse_address
+from gateway.mail.address import Address, BadAddress, parse_address
+from gateway.mail.header_address import mailboxes
+from gateway.mail.reading import read
+from gateway.protect.rights import LONGEST_ID, LONGEST_SUBJECT
 from gateway.rights.job import MAX_READERS, Job
 from gateway.rights.opening import OpenedMessage
 from gateway.rights.reason import NotOpened
@@ -90,25 +94,26 @@ class RightsCommands:
         octets, now = b64decode(original), self._clock.now()
         terms = self._office.terms
         days = terms.expires_in_days if expires_in_days is None else expires_in_days
+        said = Said.by(octets)
+        owner = owner or said.author
         job = job_of(terms.templates.find(template), to, owner, now, self._url, days)
         sealed = await asyncio.get_running_loop().run_in_executor(
             None, seal, octets, job, self._office.tenant, self._chance
         )
         kept = KeptRights(
             work=sealed.work,
-            message_id="",
+            message_id=said.message_id,
             queue_id="",
             sender=owner,
             readers=tuple((address, self._chance.octets(LINK_OCTETS)) for address in job.readers),
-            subject="",
+            subject=said.subject,
             template=job.template.name,
             created=now,
             expires=job.expires,
             shows_subject=False,
         )
-        await self._office.store.keep(
-            kept, None
-        )  # So that it can be revoked; the file itself is in the caller's hands.
+        # So that it can be revoked; the file itself is in the caller's hands.
+        await self._office.store.keep(kept, None)
         return {"rpmsg": b64encode(sealed.rpmsg).decode(), "work": str(sealed.work), "sha256": sealed.content_sha256}
 
     async def _revoke(self, name: str, by: str, recipient: str | None = None) -> Any:
@@ -155,6 +160,29 @@ class RightsCommands:
             works = ", ".join(str(one.work) for one in found)
             raise Fault(f"{name} was sealed several times, for other readers each; say which: {works}")
         return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a message says of itself; each empty where it does not."""
+
+    author: str
+    message_id: str
+    subject: str
+
+    @classmethod
+    def by(cls, octets: bytes) -> Said:
+        """Read it off the header."""
+        reading = read(octets)
+        found: tuple[Address, ...] = ()
+        for field in reading.named("from")[:1]:
+            try:
+                found = mailboxes(field.raw)
+            except BadAddress:
+                found = ()
+        names = reading.named("message-id")
+        name = names[0].text.strip("<> ")[:LONGEST_ID] if names else ""
+        return cls(found[0].text if found else "", name, reading.subject[:LONGEST_SUBJECT])
 
 
 def job_of(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.app.rights_commands import job_of, refused, told
+from gateway.app.rights_commands import Said, job_of, refused, told
 from gateway.rights.container.limits import MOST_OCTETS
 from gateway.rights.opening import Inspected, inspect, open_rpmsg
 from gateway.rights.pem_tenant import MAX_FILE, PemTenant
@@ -68,7 +68,7 @@ def sealed_file(
     chance: Chance,
 ) -> tuple[dict[str, Any], bytes]:
     """The answer of `rights seal --json`, and the file. Raises Fault, TenantFault."""
-    job = job_of(Templates().find(template), list(to), owner, now, None, days)
+    job = job_of(Templates().find(template), list(to), owner or Said.by(original).author, now, None, days)
     sealed = seal(original, job, tenant, chance)
     return {"work": str(sealed.work), "sha256": sealed.content_sha256}, sealed.rpmsg
 

@@ -121,7 +121,10 @@ def seal(
     file: Annotated[Path, typer.Argument(metavar="MESSAGE.eml", help="The message; `-` is standard input.")],
     to: Annotated[list[str], typer.Option("--to", metavar="ADDRESS", help="A reader; may be given 100 times.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the message.rpmsg goes.")],
-    owner: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Its sender, who opens it at any time.")] = "",
+    owner: Annotated[
+        str,
+        typer.Option("--from", metavar="ADDRESS", help="Its sender, who opens it at any time; default: as From says."),
+    ] = "",
     template: Annotated[
         str, typer.Option("--template", metavar="NAME", help="What readers may do with it.")
     ] = "encrypt-only",

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from gateway.mail.address import Address
+
+# As listener and user, of what a reader answers on the portal. It is protected for all outside whatever rules say, and
+# shown to nobody by reports about it; who he is stands in the envelope.
+PORTAL: Final = "portal"
 
 
 class Body(StrEnum):

@@ -54,7 +54,7 @@ class Entry:
     async def ask(self, request: Request) -> Response:
         """Have a code mailed, and go on to where it is typed."""
         site, token = self._site, self._site.token(request)
-        browser = site.check(request, await small_form(request))
+        browser = site.check(request, await small_form(request, site.clock))
         notice = await site.desk.look(token)
         if notice.state is not Fate.WAITING:
             return self._ended(request, notice.state)
@@ -78,7 +78,7 @@ class Entry:
     async def open(self, request: Request) -> Response:
         """Judge the code that was typed."""
         site, token = self._site, self._site.token(request)
-        fields = await small_form(request)
+        fields = await small_form(request, site.clock)
         browser = site.check(request, fields)
         given = await site.desk.try_code(token, browser, fields.get("code", ""), site.client(request))
         if isinstance(given, SessionGiven):
@@ -133,7 +133,7 @@ class Entry:
     async def leave(self, request: Request) -> Response:
         """The session ends, here and with us."""
         site, token = self._site, self._site.token(request)
-        site.check(request, await small_form(request))
+        site.check(request, await small_form(request, site.clock))
         name = security.session_cookie(token)
         cookie = security.secret(request.cookies, name)
         if cookie is not None and (found := await site.desk.session(token, cookie, site.client(request))) is not None:

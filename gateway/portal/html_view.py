@@ -19,7 +19,8 @@ from gateway.portal.message_view import MessageView
 from gateway.portal.shown_file import content_id
 from gateway.portal.style import MAX_STYLE, Loads, clean_declarations, clean_sheet
 
-MAX_DEPTH: Final = 400  # Elements in each other, and
+MAX_DEPTH: Final = 400  # Elements in each other,
+MAX_ATTRIBUTES: Final = 1_000  # attributes of one tag, each of which a parser compares with all others, and
 MAX_TAGS: Final = (
     10_000  # tags that open one, in all: beyond, the text is shown without its form. Browsers stop at a depth of 512.
 )
@@ -55,13 +56,20 @@ _ATTRIBUTES: Final[dict[str, set[str]]] = {
     "time": {"datetime"},
     "ul": {"type"},
 }
-_STYLE = re.compile(r"<style\b[^>]*>(.*?)(?:</style\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+# What has no end nearby is no sheet: to look for it from each beginning on would take minutes.
+_STYLE = re.compile(r"<style\b[^<>]{0,4000}+>(.*?)(?:</style\s{0,100}+>|\Z)", re.IGNORECASE | re.DOTALL)
 _BODY = re.compile(r"<body\b([^<>]{0,4000})>", re.IGNORECASE)
 _BODY_STYLE = re.compile(r"""(?:\s|\A)(style|bgcolor)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _COLOUR = re.compile(r"#?[A-Za-z0-9]{1,30}")
 _PICTURE_DATA = re.compile(r"data:image/(?:png|jpeg|jpg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)
 _BLANKS = re.compile(r"[\x00-\x20]+")
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,30})")
+# What is left of a tag's name, and one attribute behind it, as browsers divide them (HTML 13.2.5.32 to 39).
+_NAME_END = re.compile(r"[^\t\n\f\r />]*+")
+_ATTRIBUTE = re.compile(
+    r"""[\t\n\f\r /]*+[^\t\n\f\r />][^\t\n\f\r />=]*+"""
+    r"""(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^\t\n\f\r >"'][^\t\n\f\r >]*+)?+)?+"""
+)
 # Elements without content, and those that the next one of their kind ends.
 _SHALLOW: Final = frozenset(
     "area base br col dd dt embed hr img input li link meta option p param source "
@@ -186,9 +194,13 @@ def _is_too_much(html: str) -> bool:
     """Whether reading it as a browser does could take seconds: time grows with depth times length."""
     tags = 0
     depth = 0
+    left = 4 * len(html)  # Letters that are looked through for attributes; each is once, but for tags in values.
     opened: dict[str, int] = {}
     for match in _TAG.finditer(html):
         tags += not match[1]
+        left -= _beyond(html, match.end())
+        if left < 0:
+            return True
         name = match[2].lower()
         if name in _SHALLOW:
             continue
@@ -201,6 +213,20 @@ def _is_too_much(html: str) -> bool:
         if depth > MAX_DEPTH or tags > MAX_TAGS:
             return True
     return html.count("&") > MAX_TAGS * 10
+
+
+def _beyond(html: str, start: int) -> int:
+    """How many letters the attributes of the tag whose name ends about there have; more than all where they are too
+    many.
+    """
+    name = _NAME_END.match(html, start)
+    at = start if name is None else name.end()
+    for _ in range(MAX_ATTRIBUTES):
+        found = _ATTRIBUTE.match(html, at)
+        if found is None:
+            return at - start
+        at = found.end()
+    return 5 * len(html)
 
 
 _OWN_STYLE: Final = (

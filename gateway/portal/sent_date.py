@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -28,7 +28,7 @@ def sent_date(value: str) -> datetime | None:
         offset = _ZONES.get((zone or "z").lower(), 0) * 60
         if sign is not None:
             offset = (int(hours) * 60 + int(minutes)) * (-1 if sign == "-" else 1)
-        return datetime(
+        found_at = datetime(
             years,
             _MONTHS.index(month.lower()) + 1,
             int(day),
@@ -37,5 +37,7 @@ def sent_date(value: str) -> datetime | None:
             min(int(second or 0), 59),  # A leap second.
             tzinfo=timezone(timedelta(minutes=offset)),
         )
+        found_at.astimezone(UTC)  # Whoever shows it may need it so, and there is no year 0 or 10,000.
+        return found_at
     except (ValueError, OverflowError):
         return None

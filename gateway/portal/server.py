@@ -42,7 +42,9 @@ class _Visit(H11Protocol):
         if self.transport is None:  # It was one too many.
             return
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
+        # Behind an answer that did not wait for the whole of a form, uvicorn drops the rest, for as long as it comes.
+        is_dropped = self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+        if not is_dropped and self.conn.their_state is not h11.IDLE:
             self._in_time()
         elif self._late is None:
             self._late = self.loop.call_later(HEAD, self.transport.abort)
@@ -127,5 +129,6 @@ class Server:
         for task in set(self._state.tasks):
             task.cancel()
         for one in list(self._state.connections):
-            if one.transport is not None:
+            # One that is closing goes by itself; asyncio's of Python 3.11, closed twice, can't even be told to.
+            if not one.transport.is_closing():
                 one.transport.abort()

@@ -23,6 +23,7 @@ from gateway.world.clock import Clock
 T = TypeVar("T")
 
 MAX_FORM: Final = 8 * 1024  # Octets of a form without files.
+SLOW: Final = 30.0  # Seconds for a form without files: whoever takes longer holds a connection that others want.
 RETRY: Final = 30  # Seconds after which a browser may ask again, where something passing was in the way.
 
 _OPENED: Final = {
@@ -164,7 +165,7 @@ class Site:
 
     async def form(self, request: Request) -> Mapping[str, str]:
         """The fields of a small form, checked. Raises Turned."""
-        fields = await small_form(request)
+        fields = await small_form(request, self.clock)
         self.check(request, fields)
         return fields
 
@@ -185,16 +186,20 @@ class Site:
         return found
 
 
-async def small_form(request: Request) -> dict[str, str]:
+async def small_form(request: Request, clock: Clock) -> dict[str, str]:
     """The fields of a form without files (URL encoded, WHATWG URL 5.1), the first of each name. Raises Turned."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Turned(Page.REFUSED, 415)
     octets = bytearray()
-    async for block in request.stream():
-        octets += block
-        if len(octets) > MAX_FORM:
-            raise Turned(Page.TOO_LARGE, 413)
+    try:
+        async with clock.timeout(SLOW):
+            async for block in request.stream():
+                octets += block
+                if len(octets) > MAX_FORM:
+                    raise Turned(Page.TOO_LARGE, 413)
+    except TimeoutError as slow:
+        raise Turned(Page.REFUSED, 408) from slow
     try:
         pairs = parse_qsl(octets.decode("ascii"), keep_blank_values=True, max_num_fields=32, errors="replace")
     except ValueError as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 from urllib.parse import urlsplit
+
+from gateway.mail.address import BadAddress, normal_domain
 
 HTTPS: Final = 443
 
@@ -36,4 +39,7 @@ class PortalTerms:
         name = (found.hostname or "").lower()
         if ":" in name:
             name = f"[{name}]"
+        elif not name.isascii():
+            with suppress(BadAddress):  # What is none was refused with the settings.
+                name = normal_domain(name)
         return name if found.port in (None, HTTPS) else f"{name}:{found.port}"

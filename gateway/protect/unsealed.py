@@ -76,10 +76,13 @@ class Unsealing:
 
     @staticmethod
     def _is_by_owner(copy: Mail, opened: Opened) -> bool:
-        """Whether the one who wrote the mail is the one who had it sealed, each part of it."""
-        written = [who(one) for one in authors(copy.message, copy.envelope.sender)]
+        """Whether the one who wrote and sent the mail is the one who had it sealed, each part of it. Anybody here can
+        write any From; that the sender of the envelope is his own is demanded of whoever logs in.
+        """
+        sender = copy.envelope.sender
+        written = {_folded(who(one)) for one in authors(copy.message, sender)}
         owners = {_folded(one.owner) for one in opened.unsealed if one is not None}
-        return len(written) == 1 and {_folded(written[0])} == owners
+        return sender is not None and written == owners == {_folded(who(sender))}
 
     def _may_read(self, one: Recipient, opened: Opened, by_owner: bool) -> bool:
         if not self._is_inside(one.address.domain):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from gateway.mail.envelope import Recipient
+from gateway.mail.envelope import PORTAL, Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.plan import Plan
 from gateway.mail.reply import RULE_FAILED, Refused, Reply
@@ -63,6 +63,8 @@ def _care(mail: Mail, outcomes: tuple[Outcome, ...]) -> _Care:
     telling: frozenset[ReportItem] = frozenset()
     if mail.opened is not None and mail.opened.was_encrypted:
         telling = frozenset((ReportItem.ID_MATCH,))  # The original is attached as it came, encrypted.
+    if mail.client is not None and mail.client.listener == PORTAL:  # Protected whatever the rules want.
+        telling = TELLING
     for one in outcomes:
         if one.work.wanted is not None and one.work.wanted.encrypts:
             telling = TELLING

@@ -14,8 +14,9 @@ from babel.units import format_unit
 from markupsafe import Markup, escape
 
 _STEPS: Final = ((1 << 20, "megabyte"), (1 << 10, "kilobyte"))
-# An address ends in front of what ends a sentence, and of a bracket that it does not open.
-_ADDRESS = re.compile(r"https?://[^\s<>\"'\\^`{|}]{1,2000}?(?=[.,;:!?)\]]*(?:[\s<>\"'\\^`{|}]|\Z))", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://[^\s<>\"'\\^`{|}]++", re.IGNORECASE)
+_LONGEST: Final = 2_000  # Letters of an address that can be followed.
+_BEHIND: Final = ".,;:!?)]"  # What ends a sentence, or a bracket around it, is no part of an address.
 
 
 def size(octets: int, locale: Locale) -> str:
@@ -61,10 +62,13 @@ def linked(text: str) -> Markup:
     pieces: list[Markup] = []
     place = 0
     for found in _ADDRESS.finditer(text):
+        address = found[0].rstrip(_BEHIND)
+        if address.endswith("//") or len(address) > _LONGEST:
+            continue
         pieces.append(escape(text[place : found.start()]))
         pieces.append(
-            Markup('<a href="{0}" target="_blank" rel="noopener noreferrer">{0}</a>').format(found[0])  # Escapes it.
+            Markup('<a href="{0}" target="_blank" rel="noopener noreferrer">{0}</a>').format(address)  # Escapes it.
         )
-        place = found.end()
+        place = found.start() + len(address)
     pieces.append(escape(text[place:]))
     return Markup("").join(pieces)

@@ -31,6 +31,7 @@ from gateway.mail.terms import Otherwise, Quarantine, Smime, Terms, Wanted
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.portal.desk import Away, NotSent, Reply, ReplyFile, Session
+from gateway.portal.drafts import MOST_AN_HOUR
 from gateway.rights.branding import Branding
 from gateway.rights.opening import OpenedMessage
 from gateway.rights.right import Right
@@ -416,6 +417,16 @@ async def test_a_form_that_is_sent_twice_goes_out_once(office: Office) -> None:
     assert [await office.reply(draft="d"), await office.reply(draft="d")] == ["Q0", "Q0"]
     assert len(office.way.plans) == 1
     assert await office.reply(draft="e") == "Q1"
+
+
+async def test_whoever_names_no_form_sends_no_more_than_others(office: Office) -> None:
+    """Attack: without the hidden field each answer was as the first one."""
+    assert await office.reply() != await office.reply(), "they are two answers"
+    for _ in range(MOST_AN_HOUR - 2):
+        await office.reply()
+    with pytest.raises(NotSent) as caught:
+        await office.reply()
+    assert caught.value.reason == "slowed"
 
 
 async def test_the_log_names_nobody(office: Office) -> None:

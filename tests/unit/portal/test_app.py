@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 from gateway.portal import security
 from gateway.portal.app import MAX_PATH, Guarded, make_app
 from gateway.portal.desk import Fate
-from gateway.portal.site import MAX_FORM
+from gateway.portal.site import MAX_FORM, SLOW
 from gateway.portal.terms import PortalTerms
 from gateway.rights.reason import Reason
 from gateway.rights.right import Right
@@ -50,13 +51,18 @@ def told() -> Told:
 
 
 @pytest.fixture
-def app(desk: FakeDesk, told: Told) -> Iterator[Guarded]:
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def app(desk: FakeDesk, told: Told, clock: FakeClock) -> Iterator[Guarded]:
     with ThreadPoolExecutor(2) as executor:
         yield make_app(
             desk,
             PlainPages(),
             PortalTerms(url=URL),
-            FakeClock(),
+            clock,
             chance=FakeChance(),
             executor=executor,
             tell=told.tell,
@@ -253,6 +259,20 @@ async def test_a_form_of_one_octet_too_many_is_not_read(web: httpx.AsyncClient, 
     most = (start + "1" * (MAX_FORM - len(start))).encode()
     assert (await web.post(f"{MESSAGE}/open", content=most, headers=FORM | kind)).status_code == 403
     assert (await web.post(f"{MESSAGE}/open", content=most + b"1", headers=FORM | kind)).status_code == 413
+
+
+async def test_a_form_that_comes_too_slowly_is_not_waited_for(web: httpx.AsyncClient, clock: FakeClock) -> None:
+    """Attack: a few octets now and then hold a connection."""
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield b"csrf="
+        await asyncio.Event().wait()
+
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    asking = asyncio.create_task(web.post("/language", content=trickle(), headers=FORM | kind))
+    await asyncio.sleep(0.05)
+    await clock.advance(SLOW)
+    assert (await asyncio.wait_for(asking, 5)).status_code == 408
 
 
 async def test_a_long_path_and_another_method_are_refused(web: httpx.AsyncClient) -> None:

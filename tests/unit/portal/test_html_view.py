@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from gateway.portal.html_view import MAX_DEPTH, MAX_TAGS, SANDBOX, body_document, frame_policy
+from gateway.portal.html_view import MAX_ATTRIBUTES, MAX_DEPTH, MAX_TAGS, SANDBOX, body_document, frame_policy
 from gateway.portal.message_view import MessageView, message_view
 from tests.fakes.walls import judge
 
@@ -173,10 +174,33 @@ def test_text_alone_is_text() -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in document
 
 
-@pytest.mark.parametrize("html", ["<div>" * (MAX_DEPTH + 1) + "deep", "<i></i>" * (MAX_TAGS + 1) + "deep"])
+MANY = "".join(f" a{number}" for number in range(MAX_ATTRIBUTES + 1))
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<div>" * (MAX_DEPTH + 1) + "deep",
+        "<i></i>" * (MAX_TAGS + 1) + "deep",
+        f"<p{MANY}>deep",
+        f'<p x=">"{MANY}>deep',
+        f"<!-- <p a=\" --><p =\" a='>'{MANY}>deep",
+        f'<p=" a=">"{MANY}>deep',
+        f'<p a=="b c=">"{MANY}>deep',
+        f"<i></i{MANY}>deep",
+    ],
+)
 def test_what_would_take_a_parser_long_is_shown_as_text(html: str) -> None:
     document = body_document(html_view(html), BASE, images=False).document
-    assert '<div class="plain">deep</div>' in document
+    assert '<div class="plain">' in document and "deep</div>" in document
+
+
+def test_sheets_without_an_end_are_not_looked_for_each_on_its_own() -> None:
+    """Attack: what took two minutes, in which the process did nothing else."""
+    html = "<p>here" + "<style</style" * (MAX_TAGS - 10) + "x" * 2_000_000
+    began = monotonic()
+    body_document(html_view(html), BASE, images=False)
+    assert monotonic() - began < 10
 
 
 def test_long_tables_are_not_deep() -> None:

@@ -179,6 +179,8 @@ def test_more_people_than_a_page_shows_are_cut() -> None:
         ("1 Jan 99 00:00:00", datetime(1999, 1, 1, tzinfo=UTC)),
         ("31 Feb 2026 00:00:00 +0000", None),
         ("1 Jan 2026 00:00:00 +9999", None),
+        ("1 Jan 0001 00:00:00 +1400", None),  # In UTC there is no such year.
+        ("31 Dec 9999 23:59:59 -1200", None),
         ("yesterday", None),
         ("", None),
     ],

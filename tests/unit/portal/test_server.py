@@ -95,6 +95,23 @@ async def test_a_slow_head_is_not_waited_for(door: Door, monkeypatch: pytest.Mon
     writer.close()
 
 
+async def test_the_rest_of_a_form_is_not_waited_for_behind_its_answer(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attack: a form that is answered at once, whose octets go on coming, one at a time, for ever."""
+    monkeypatch.setattr(doors, "HEAD", 0.5)
+    reader, writer = await door.visit()
+    writer.write(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 404 ")
+    for _ in range(40):
+        writer.write(b"x")
+        await asyncio.sleep(0.05)
+        if not len(door.server):
+            break
+    assert len(door.server) == 0
+    writer.close()
+
+
 async def test_a_head_that_is_too_long_is_refused(door: Door) -> None:
     assert (await door.ask(GET[:-2] + b"X: " + b"x" * MAX_HEAD)).startswith(b"HTTP/1.1 400 ")
 

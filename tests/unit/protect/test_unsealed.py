@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.mail.address import Address, parse_address
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Held, Message
 from gateway.mail.opened import LayerKind
@@ -37,6 +38,7 @@ from tests.fakes.rights import NOW, OWNER, READER, FakeTenant, job, nobody, priv
 
 PLAIN = b"From: Ida <ida@corp.example>\r\nSubject: plans\r\nX-Label: inside\r\n\r\n" + SECRET + b"\r\n"
 IDA, EVA = OWNER, "eva@corp.example"
+OWN = parse_address(OWNER)
 
 
 class House:
@@ -85,10 +87,12 @@ class House:
         self.opened.append(file)
         return open_rpmsg(file, self.tenant, principal=None, now=NOW, is_revoked=nobody)
 
-    async def come(self, *recipients: str, octets: bytes, remove: bool = True) -> list[Mail]:
+    async def come(
+        self, *recipients: str, octets: bytes, remove: bool = True, sender: Address | None = OWN
+    ) -> list[Mail]:
         """The copies, once a rule has said `remove_ome`."""
         mail = await self.opening(mail_of(*recipients, octets=octets))
-        mail = replace(mail, terms=Terms(remove_rights=remove))
+        mail = replace(mail, envelope=replace(mail.envelope, sender=sender), terms=Terms(remove_rights=remove))
         return list((await self.protecting(Plan(copies=(mail,)))).copies)
 
 
@@ -179,6 +183,16 @@ async def test_what_the_sender_himself_sends_goes_open_to_anybody_inside_and_to_
     octets = wrapped(rpmsg())
     copies = await house.come("archive@corp.example", READER, octets=octets)
     assert [SECRET in await whole(copy.message.content) for copy in copies] == [True, False]
+
+
+@pytest.mark.parametrize("sender", [EVA, None])
+async def test_whoever_writes_in_the_name_of_its_sender_does_not_read_it(house: House, sender: str | None) -> None:
+    """Attack: somebody inside has got hold of it, logs in as himself, and writes the sender's address into From."""
+    house.ours = True
+    octets = wrapped(rpmsg())
+    path = None if sender is None else parse_address(sender)
+    copies = await house.come(EVA, octets=octets, sender=path)
+    assert [await whole(copy.message.content) for copy in copies] == [octets]
 
 
 async def test_without_such_a_rule_it_goes_on_sealed(house: House) -> None:

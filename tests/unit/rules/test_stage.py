@@ -6,12 +6,14 @@ import email
 import email.policy
 import textwrap
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
 from gateway.mail.edited import Edited
+from gateway.mail.envelope import PORTAL
 from gateway.mail.mail import Mail
 from gateway.mail.message import Held, Message
 from gateway.mail.opened import Layer, LayerKind, Opened
@@ -120,6 +122,23 @@ async def test_a_report_about_what_has_to_be_protected_shows_nothing_of_it(tmp_p
     assert "The message itself is not attached: it is protected, and no certificate is known for officer@co" in text
     assert "What was found is not shown" in text
     assert "Subject:    Offer" in text
+
+
+@pytest.mark.parametrize("more", ["", "reject_message: no, "])
+async def test_a_report_about_an_answer_from_the_portal_shows_nothing_of_it(tmp_path: Path, more: str) -> None:
+    """No rule says that it has to be protected: the portal does, once they have judged it."""
+    hands, one = FakeHands(), mail()
+    assert one.client is not None
+    answer = replace(one, client=replace(one.client, listener=PORTAL, user=PORTAL))
+    for judges, shows in ((one, True), (answer, False)):
+        hands.submitted.clear()
+        try:
+            notices = (await judged(tmp_path, GUARDED % ("set_audit_severity: low", more), judges, hands)).notices
+        except Refused:
+            notices = tuple(hands.submitted)
+        (notice,) = notices
+        assert (b"message/rfc822" in octets_of(notice)) is shows
+        assert (b"hello" in octets_of(notice)) is shows
 
 
 async def test_where_a_certificate_is_known_such_a_report_is_whole_and_encrypted(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ async def test_two_records_of_the_same_moment_are_one_message(traces: Traces) ->
 async def test_nothing_in_the_database_can_be_read(traces: Traces, shared: Either, tmp_path: Path) -> None:
     await put(traces, [received("Q1", message_id="<secret@corp.example>")])
     found = octets(shared, tmp_path)
-    for text in (b"alice", b"corp.example", b"bob", b"partner", b"secret", b"size", b"42}", RECEIVED.encode()):
+    for text in (b"alice", b"corp.example", b"bob", b"partner", b"secret", b'size":', b"42}", RECEIVED.encode()):
         assert text not in found
     assert b"Q1" in found
 

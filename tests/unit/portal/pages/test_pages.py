@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -301,3 +302,12 @@ def test_addresses_in_a_text_can_be_followed() -> None:
         '&#34;&lt;b&gt;, (<a href="https://b.example" target="_blank" rel="noopener noreferrer">https://b.example</a>).'
     )
     assert linked("javascript:alert(1)") == "javascript:alert(1)"
+    assert linked("http://... https://!") == "http://... https://!"
+
+
+@pytest.mark.parametrize("text", ["http://" * 300_000, ("http://" + "." * 300_000 + "x") * 4])
+def test_what_only_looks_like_addresses_is_read_once(text: str) -> None:
+    """Attack: a text of a few octets more kept the process for minutes."""
+    began = monotonic()
+    assert linked(text) == text if text.endswith("//") else "<a " not in linked(text)
+    assert monotonic() - began < 2

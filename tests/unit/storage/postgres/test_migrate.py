@@ -116,6 +116,8 @@ def test_an_older_database_is_brought_up(empty_postgres: str) -> None:
     run(
         empty_postgres,
         "DROP TABLE accounts, key_log, key_log_heads, dkim_keys, certificates, certificate_names",
+        "DROP TABLE rights_messages, rights_links, rights_pieces, licence_log",
+        "DROP TABLE portal_codes, portal_sessions, portal_counts",
         "UPDATE alembic_version SET version_num='shared_0001' WHERE version_num LIKE 'shared%'",
     )
     assert probe(database).state is State.OLDER
