@@ -107,7 +107,13 @@ class Portal:
             count=self._metrics.count,
             observe=self._metrics.observe,
         )
-        self._server = Server(self._app, context, most=section.max_connections, clock=self._clock)
+        self._server = Server(
+            self._app,
+            context,
+            most=section.max_connections,
+            of_one=section.max_connections_per_client,
+            clock=self._clock,
+        )
         await self._server.open(door)
         self._tasks = [tasks.create_task(one) for one in (desk.run(), drops.run(), self._renew())]
 

@@ -105,7 +105,7 @@ def client_of(peer: str, forwarded: Iterable[str], proxies: tuple[IPv4Network | 
     """The address for which is asked: the peer's, or, where that is a proxy of ours, the last one of X-Forwarded-For
     that is none.
     """
-    if not proxies or not _is_within(peer, proxies):
+    if not proxies or not is_within(peer, proxies):
         return peer
     hops = ",".join(forwarded)[-MAX_FORWARDED:].split(",")
     for hop in reversed(hops):
@@ -114,12 +114,13 @@ def client_of(peer: str, forwarded: Iterable[str], proxies: tuple[IPv4Network | 
             ip_address(one)
         except ValueError:
             return peer  # A proxy of ours wrote no address: nothing in front of it counts.
-        if not _is_within(one, proxies):
+        if not is_within(one, proxies):
             return one
     return peer
 
 
-def _is_within(text: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+def is_within(text: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether an address is in one of the networks; what is no address is in none."""
     try:
         address = ip_address(text)
     except ValueError:

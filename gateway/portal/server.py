@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from typing import Final
 
 import h11
@@ -15,6 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from gateway.portal import security
 from gateway.portal.app import Guarded
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket
@@ -29,10 +31,10 @@ class _Visit(H11Protocol):
     """One connection. A client that takes its time with the head of a request is not waited for."""
 
     _late: asyncio.TimerHandle | None = None
+    may_come: Callable[[asyncio.Transport], bool]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        limit = self.config.limit_concurrency
-        if limit is not None and len(self.connections) >= limit:
+        if not self.may_come(transport):
             transport.abort()
             return
         super().connection_made(transport)
@@ -63,8 +65,11 @@ class _Visit(H11Protocol):
 class Server:
     """One door. `use` gives new connections another certificate; `close` ends."""
 
-    def __init__(self, app: Guarded, context: ssl.SSLContext, *, most: int, clock: Clock) -> None:
-        """`most`: connections at once."""
+    def __init__(self, app: Guarded, context: ssl.SSLContext, *, most: int, of_one: int, clock: Clock) -> None:
+        """`most`: connections at once; `of_one`: of one client, unless it is a proxy of ours."""
+        self._app = app
+        self._most = most
+        self._of_one = of_one
         # What uvicorn would log has addresses in it, and the traces of what failed may hold a part of a message.
         logging.getLogger("uvicorn").disabled = True
         for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
@@ -80,7 +85,6 @@ class Server:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            limit_concurrency=most,
             timeout_keep_alive=IDLE,
             h11_max_incomplete_event_size=MAX_HEAD,
         )
@@ -104,11 +108,26 @@ class Server:
 
         first.sni_callback = chosen  # Called for clients that name none, too.
         self._server = await loop.create_server(
-            lambda: _Visit(self._config, self._state, {}, loop),
+            lambda: self._visit(loop),
             sock=door,
             ssl=first,
             ssl_handshake_timeout=HANDSHAKE,
         )
+
+    def _visit(self, loop: asyncio.AbstractEventLoop) -> _Visit:
+        visit = _Visit(self._config, self._state, {}, loop)
+        visit.may_come = self._may_come
+        return visit
+
+    def _may_come(self, transport: asyncio.Transport) -> bool:
+        """Whether there is room for one more, and for one more of this client."""
+        others = self._state.connections
+        if len(others) >= self._most:
+            return False
+        peer = _address(transport)
+        if len(others) < self._of_one or security.is_within(peer, self._app.site.terms.proxies):
+            return True
+        return sum(_address(one.transport) == peer for one in others) < self._of_one
 
     def use(self, context: ssl.SSLContext) -> None:
         """The certificate for connections from now on."""
@@ -132,3 +151,7 @@ class Server:
             # One that is closing goes by itself; asyncio's of Python 3.11, closed twice, can't even be told to.
             if not one.transport.is_closing():
                 one.transport.abort()
+
+
+def _address(transport: asyncio.BaseTransport) -> str:
+    return str((transport.get_extra_info("peername") or ("",))[0])

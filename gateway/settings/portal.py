@@ -42,7 +42,10 @@ class Portal(Section):
         60, description="Minutes that a browser may read a message after its code; no use makes them more."
     )
     max_connections: Annotated[int, Field(ge=10, le=10_000)] = Field(
-        1000, description="Connections at once; more are answered 503."
+        1000, description="Connections at once; what is more is closed at once."
+    )
+    max_connections_per_client: Annotated[int, Field(ge=4, le=10_000)] = Field(
+        100, description="The same of one address, unless it is one of `proxies`: an office may have one for all."
     )
     proxies: list[str] = Field(
         default=[],

@@ -6,6 +6,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
 import pytest
@@ -73,7 +75,7 @@ class Door:
 
 @pytest.fixture
 async def door(app: Guarded, tmp_path: Path) -> AsyncIterator[Door]:
-    server = Server(app, context(tmp_path, "first"), most=3, clock=SystemClock())
+    server = Server(app, context(tmp_path, "first"), most=3, of_one=3, clock=SystemClock())
     listening = bind("127.0.0.1", 0)
     await server.open(listening)
     yield Door(server, listening.getsockname()[1])
@@ -130,6 +132,31 @@ async def test_one_connection_too_many_is_ended(door: Door) -> None:
         await asyncio.wait_for(reader.readexactly(1), 5)
     for _, one in [*kept, (reader, writer)]:
         one.close()
+
+
+@pytest.mark.parametrize(("proxies", "come"), [((), 2), ((ip_network("127.0.0.0/8"),), 3)], ids=["client", "proxy"])
+async def test_one_client_has_not_all_connections_unless_it_is_a_proxy_of_ours(
+    app: Guarded, tmp_path: Path, proxies: tuple[IPv4Network, ...], come: int
+) -> None:
+    app.site.terms = replace(app.site.terms, proxies=proxies)
+    server = Server(app, context(tmp_path, "first"), most=9, of_one=2, clock=SystemClock())
+    listening = bind("127.0.0.1", 0)
+    await server.open(listening)
+    door = Door(server, listening.getsockname()[1])
+    kept = [await door.visit() for _ in range(2)]
+    while len(server) < 2:
+        await asyncio.sleep(0.01)
+    if come == 2:
+        reader, writer = await door.visit()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            writer.write(GET)
+            await asyncio.wait_for(reader.readexactly(1), 5)
+        writer.close()
+    else:
+        assert (await door.ask(GET)).startswith(b"HTTP/1.1 200 ")
+    for _, one in kept:
+        one.close()
+    await server.close(0.1)
 
 
 async def test_a_new_certificate_is_for_new_connections(door: Door, tmp_path: Path) -> None:
