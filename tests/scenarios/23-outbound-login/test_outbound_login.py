@@ -93,7 +93,7 @@ def test_a_wrong_password_lets_the_mail_wait_until_the_settings_are_mended(road:
         assert b64encode(secret.encode()).decode() not in told
     road.password.write_text(SECRET + "\n")
     assert road.gateway.run("reload").returncode == 0
-    assert road.gateway.run("queue", "retry", "--all").returncode == 0
+    road.gateway.retry_all()
     road.behind.wait(count + 1)
     until(lambda: road.warnings() == [], "the warning to go")
 

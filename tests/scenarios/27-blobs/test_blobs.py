@@ -64,7 +64,7 @@ def test_large_content_lies_in_the_bucket_and_goes_with_its_delivery(gateway: Ga
     gateway.kill()  # What is in the bucket belongs to somebody: a restart clears nothing of it.
     gateway.start()
     hop.healthy()
-    assert gateway.run("queue", "retry", "--all").returncode == 0
+    gateway.retry_all()
     took = hop.wait(2, 60)
     gateway.drained()
     assert sorted(LARGE in one.octets for one in took) == [False, True]
@@ -80,7 +80,7 @@ def test_while_the_bucket_is_away_large_mail_is_told_to_wait_and_nothing_is_lost
     assert send(gateway, b"large", LARGE).startswith("451 4.")
     id_of(send(gateway, b"small", b"x\r\n"))
     hop.healthy()
-    assert gateway.run("queue", "retry", "--all").returncode == 0
+    gateway.retry_all()
     assert b"Subject: small" in hop.wait(1, 30)[0].octets
     row = gateway.tried(waiting)
     assert row["state"] == "waiting", "its content is away, which is passing"
@@ -88,7 +88,7 @@ def test_while_the_bucket_is_away_large_mail_is_told_to_wait_and_nothing_is_lost
     assert warned.returncode == 0
     assert "does not answer" in warned.stderr
     s3.start()
-    assert gateway.run("queue", "retry", "--all").returncode == 0
+    gateway.retry_all()
     took = hop.wait(2, 60)
     gateway.drained()
     assert LARGE in took[1].octets

@@ -119,7 +119,7 @@ def test_the_whole_relay_with_its_root_key_in_a_token(gateway: Gateway, hop: Hop
     gateway.start()
     assert versions(gateway) == [1, 2]
     hop.healthy()
-    does(gateway, "queue", "retry", "--all")
+    gateway.retry_all()
     hop.wait(2)
     assert subjects(hop) == ["first", "waits"]
 
@@ -213,7 +213,7 @@ def test_a_gateway_that_began_with_a_file_moves_to_the_token(
     assert gateway.run("check").returncode == 0
     gateway.start()
     hop.healthy()
-    does(gateway, "queue", "retry", "--all")
+    gateway.retry_all()
     hop.wait(3)
     assert sorted(subjects(hop)) == ["after", "before", "during"]
     assert gateway.stop() == 0

@@ -11,13 +11,13 @@ from tests.scenarios.peers.browser import Browser
 from tests.scenarios.peers.office import WORD, Office, links, open_office
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     with open_office(tmp_path_factory.mktemp("portal") / "gw", Path(__file__).parent) as one:
         yield one
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with Browser(tmp_path_factory.mktemp("browser"), office.ca) as one:
         office.browser = one

@@ -93,6 +93,10 @@ class Gateway:
         """Wait until every worker has started. Before that the death of one is a failed start: it ends the gateway."""
         self.ask("status")
 
+    def retry_all(self) -> None:
+        """`queue retry --all`, again where it says no: something is on the wire by itself already."""
+        until(lambda: self.run("queue", "retry", "--all").returncode == 0, "all that waits to be tried")
+
     def stop(self) -> int | None:
         """Its exit status; None where it did not run."""
         if self.process is None:
