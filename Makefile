@@ -13,7 +13,7 @@ VAR ?= var
 PORTAL ?= 127.0.0.1:8443
 UNIT_JOBS ?= 2
 LONG_JOBS ?= 3
-FUZZ_SECONDS ?= 15
+FUZZ_SECONDS ?= 10
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -79,7 +79,7 @@ long: .venv/test.stamp
 scenarios: .venv/test.stamp ## Whole processes and real peers.
 	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) $(BY_FILE) tests/scenarios
 
-fuzz: .venv/test.stamp ## Any input, for FUZZ_SECONDS (15).
+fuzz: .venv/test.stamp ## Any input, for FUZZ_SECONDS (10).
 	@$(IN_TEMPORARY_FOLDER) GATEWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) -n $(UNIT_JOBS) $(BY_FILE) tests/fuzz
 
 bench: .venv/test.stamp ## Measure beside Postfix (root, some minutes); docs/performance.md explains.

@@ -18,7 +18,7 @@ from gateway.storage.manifest import MANIFEST_NAME, MARK, MARK_NAME, SETTINGS, M
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 
 FILES = {
     MARK_NAME: MARK,

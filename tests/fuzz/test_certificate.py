@@ -19,7 +19,7 @@ from tests.fakes.certificates import make_certificate
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("ignore")]  # The library warns of odd certificates.
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 
 
 def changed(octets: bytes) -> st.SearchStrategy[bytes]:

@@ -23,7 +23,7 @@ from tests.fuzz.test_certificate import changed
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("ignore")]
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 PASSWORD = "geheim"
 LONGEST = 2.0  # Seconds of processor time for one file; deriving a key from a password takes most of it.
 

@@ -21,7 +21,7 @@ from tests.fakes.mail_keys import certificate, private_key
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("ignore")]  # The library warns of odd certificates.
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 CONTENT = b"Content-Type: text/plain\r\n\r\nthe plain words\r\n"
 
 

@@ -13,7 +13,7 @@ from gateway.storage.postgres.connection import BadAddress, Database
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 
 # Letters that appear nowhere else: what of them comes out is a piece of the password.
 SECRET = "\u2603\u2602\u2604"

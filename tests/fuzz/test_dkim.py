@@ -23,7 +23,7 @@ from tests.fakes.names import FakeNames
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 SLOW = 2.0  # Seconds for one input on a busy machine.
 GOOD = sign(MESSAGE, h="from:from:to:to:subject:subject:date:date:message-id:message-id")
 SIGNATURE, _, _ = GOOD.partition(b"\r\nFrom")

@@ -21,7 +21,7 @@ from tests.fakes.vault import FakeVault
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 SLOW = 2.0  # Seconds for one input on a busy machine.
 LINES = st.lists(
     st.sampled_from(

@@ -24,7 +24,7 @@ from tests.fakes.portal_room import FakeRoom
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15")) / 3
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10")) / 3
 LIMITS = FormLimits(octets=3000, text=500, files=3)
 PIECES = st.sampled_from(
     [

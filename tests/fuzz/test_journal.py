@@ -21,7 +21,7 @@ from gateway.storage.segments import Segments
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 LIMIT = 5.0  # Seconds for one file, on a machine that does other things too.
 
 DELIVERY = ("Q1.1", "Q1", "out", -77, "new", 1000, 0, 1000, 5, b"sealed delivery")

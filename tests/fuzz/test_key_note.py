@@ -15,7 +15,7 @@ from gateway.keys.vault import KeyState
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 
 TIMES = st.floats(0, 10**12) | st.integers(0, 10**12).map(float)
 NOTES = st.builds(

@@ -17,7 +17,7 @@ from gateway.mail.mime.walk import Walk
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 LINES = st.sampled_from(
     [
         b"", b"", b"", b"--a", b"--b", b"--a--", b"--b--", b"--a ", b"--ab", b"--", b"-", b" folded", b"text", b"\xe4",

@@ -20,7 +20,7 @@ from gateway.mail.delivery import Delivery, Success, Target
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 WORDS = st.text(max_size=300) | st.sampled_from(
     [
         "rfc822;a+0D+0Ab",

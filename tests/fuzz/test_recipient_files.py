@@ -18,7 +18,7 @@ from gateway.directory.tree import read_tree
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15")) / 3
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10")) / 3
 
 PARTS = [
     *EXAMPLE.splitlines(keepends=True),

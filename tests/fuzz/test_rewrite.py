@@ -20,7 +20,7 @@ from gateway.rules.work import DisclaimerWanted, PrependSubject, RemoveField, Se
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 LINES = st.sampled_from(
     [
         b"", b"", b"", b"--a", b"--b", b"--a--", b"--b--", b"--a ", b"--", b" folded", b"text", b"\xe4", b"=41=\xe4",

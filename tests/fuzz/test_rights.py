@@ -30,7 +30,7 @@ from tests.fuzz.test_certificate import changed
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15")) / 3
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10")) / 3
 LONGEST = 1.0  # Seconds of processor time for one file.
 MESSAGE = b"Subject: Figures\r\n\r\nNobody else may see them.\r\n"
 STRANGER = "eve@example.net"

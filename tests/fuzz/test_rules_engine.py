@@ -19,7 +19,7 @@ from tests.fakes.judging import engine, facts, rule, work
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 WHEN: dict[str, object] = {
     "from": "a@b.example",
     "from_scope": "not_in_organization",

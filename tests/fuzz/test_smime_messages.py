@@ -16,7 +16,7 @@ from tests.fakes.smime_messages import AES256_GCM, HEAD, MESSAGE, encrypted, ope
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 SLOW = 2.0  # Seconds for one input on a busy machine.
 FUZZ = settings(max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 FIELDS = [

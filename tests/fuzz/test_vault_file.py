@@ -23,7 +23,7 @@ from tests.fakes.file_vault import SECRET, make, means, opened
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 
 CLEAR = compose([("default", 1, b"1" * 32), ("default", 2, b"2" * 32)])
 ODD = st.sampled_from(

@@ -17,7 +17,7 @@ from gateway.rights.wrapper.unwrapping import file_at, places, unwrapped
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
 ORIGINAL = b"From: ida@corp.example\r\nSubject: true\r\n\r\nwords\r\n"
 LINES = st.sampled_from(
     [
