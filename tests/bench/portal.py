@@ -100,9 +100,7 @@ def _crowd(gateway: Gateway, hop: Hop) -> tuple[int, float]:
     for start in range(0, READERS, EACH):
         _send(gateway, _letter(f"For many {start}", "Good morning.\n" * 300), people[start : start + EACH])
     ready = [
-        _signed_in(
-            gateway, hop, one, f"For many {number // EACH * EACH}", f"127.0.{1 + number // 100}.{number % 100 + 1}"
-        )
+        _signed_in(gateway, hop, one, f"For many {number // EACH * EACH}", f"127.0.{number + 1}.1")
         for number, one in enumerate(people)
     ]
     for client, _ in ready:
