@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from gateway.app.availability import availability_name, ensure_availability, wants_mailboxes
 from gateway.app.file_vaults import open_file_vault
 from gateway.app.key_log import person, recorded
 from gateway.app.tenant import ensure_tenant, tenant_name, wants_tenant
@@ -84,7 +85,7 @@ def make_keys(
 
     The first of all come under the root `default` of the first vault. None is made beside others that our vaults do
     not open: they would be of two vaults. The key that signs the key-access log is made too, where a vault can sign;
-    and with a portal the tenant key.
+    with a portal the tenant key; and with mailboxes the availability key.
     """
     opened = vaults(loaded, handed)
     with recorded(loaded, shared, opened, process=person(), clock=clock) as held:
@@ -92,6 +93,9 @@ def make_keys(
         if wants_tenant(loaded):
             with suppress(KeyFault):  # `check` and `status` say what is wrong; until then what needs it waits.
                 ensure_tenant(held, tenant_name(loaded))
+        if wants_mailboxes(loaded):
+            with suppress(KeyFault):
+                ensure_availability(held, availability_name(loaded))
         if KeyLogStore(shared).newest_head() is None:  # Else another node has it, or somebody took it away.
             with suppress(KeyFault):  # The processes say why they can't sign.
                 ensure_signer(held.values())
