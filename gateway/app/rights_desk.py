@@ -24,7 +24,7 @@ from gateway.rights.use_licence import UseLicence, grant
 from gateway.storage.blobs import BlobGone
 from gateway.storage.licence_log import LicenceLog
 from gateway.storage.rights import RightsStore
-from gateway.storage.rights_model import CopyState, LicenceEntry, folded
+from gateway.storage.rights_model import CopyState, KeptMessage, LicenceEntry, folded
 from gateway.world.clock import Clock
 
 SAME: Final = 60.0  # Seconds in which the same asking is one reading: a page and its pictures are many requests.
@@ -109,8 +109,13 @@ class RightsDesk:
     async def _given(self, what: bytes | UUID, asking: Asking, give: Give[T]) -> T:
         octets: bytes | None = None
         try:
-            octets = await self._copy(what, asking) if isinstance(what, UUID) else what
-            given = await self._asked(octets, asking, give)
+            if isinstance(what, UUID):
+                # Its row was read in this moment: for a file that a reader brings it is asked anew.
+                kept, octets = await self._copy(what, asking)
+                given = await self._asked(octets, asking, give, lambda work, reader: kept.is_revoked(reader))
+            else:
+                octets = what
+                given = await self._asked(octets, asking, give, self._store.is_revoked)
         except NotOpened as refusal:
             work = what if isinstance(what, UUID) else await self._work_of(octets, refusal.reason)
             await self._write(asking, work, refusal.reason)
@@ -118,11 +123,14 @@ class RightsDesk:
         await self._write(asking, given.work, None, given.rights)
         return given
 
-    async def _copy(self, work: UUID, asking: Asking) -> bytes:
-        """The stored file. What the row tells already is refused here, in the order of the reader (rpmsg.md 6)."""
-        kept = await self._store.get(work)
-        if kept is None:
+    async def _copy(self, work: UUID, asking: Asking) -> tuple[KeptMessage, bytes]:
+        """What is kept of it, and the stored file. What the row tells already is refused here, in the order of the
+        reader (rpmsg.md 6).
+        """
+        found = await self._store.with_copy(work)
+        if found is None:
             raise NoCopy(f"no message of work {work} is known here")
+        kept, content = found
         principal = asking.principal
         is_owner = principal is None or folded(principal) == folded(kept.sender)
         if not is_owner:
@@ -130,22 +138,21 @@ class RightsDesk:
                 raise NotOpened(Reason.EXPIRED)
             if principal is not None and kept.is_revoked(principal):
                 raise NotOpened(Reason.REVOKED)
-        content = await self._store.copy(work)
         if content is None:
             if kept.copy is CopyState.DESTROYED:
                 raise NotOpened(Reason.EXPIRED)
             raise NoCopy(f"the message of work {work} was not stored")
         try:
-            return await _whole(content)
+            return kept, await _whole(content)
         except BlobGone as error:  # As after a restore without it. Its readers still have the file.
             self._tell("error", "copy_gone", work=str(work), error=str(error))
             raise NoCopy(f"the stored copy of the message of work {work} is gone") from error
 
-    async def _asked(self, octets: bytes, asking: Asking, give: Give[T]) -> T:
+    async def _asked(self, octets: bytes, asking: Asking, give: Give[T], is_revoked: Callable[[UUID, str], bool]) -> T:
         now = self._clock.now()
 
         def run() -> T:
-            return give(octets, self._tenant, principal=asking.principal, now=now, is_revoked=self._store.is_revoked)
+            return give(octets, self._tenant, principal=asking.principal, now=now, is_revoked=is_revoked)
 
         given = await asyncio.get_running_loop().run_in_executor(self._executor, run)
         if asking.purpose not in given.rights and Right.OWNER not in given.rights:

@@ -155,15 +155,22 @@ class RightsStore:
 
     async def copy(self, work: UUID) -> Content | None:
         """The stored message.rpmsg, whole or in pieces of 1 MiB; None where there is none, or its key is destroyed."""
-        row = rights_messages.c
+        found = await self.with_copy(work)
+        return None if found is None else found[1]
 
-        query: Select[Any] = select(row.key, row.copy, row.stored, row.size).where(_is(work))
+    async def with_copy(self, work: UUID) -> tuple[KeptMessage, Content | None] | None:
+        """The message of that work, and its copy as `copy` gives it; None where it is not known here."""
+        row = rights_messages.c
+        query = _columns().add_columns(row.key, row.copy).where(_is(work))
 
         def read(connection: Connection) -> Row[Any] | None:
             return connection.execute(query).first()
 
         found = await self._shared.call(read, read=True)
-        if found is None or found.key is None:
+        return None if found is None else (self._opened(found), self._content(work, found))
+
+    def _content(self, work: UUID, found: Row[Any]) -> Content | None:
+        if found.key is None:
             return None
         plain = self._sealer.open(PURPOSE, _key_record(work), bytes(found.key))
         if plain[:1] != MARK:
