@@ -15,6 +15,8 @@ from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from gateway.mail.message import Content
+from gateway.rights.container.damaged import Damaged
+from gateway.rights.container.envelope import Envelope
 from gateway.rights.opening import OpenedMessage, inspect, open_rpmsg
 from gateway.rights.reason import NotOpened, Reason
 from gateway.rights.right import Right
@@ -42,7 +44,7 @@ class Give(Protocol[T]):
 
     def __call__(
         self,
-        octets: bytes,
+        octets: bytes | Envelope,
         tenant: TenantKeys,
         *,
         principal: str | None,
@@ -107,7 +109,7 @@ class RightsDesk:
         return await self._given(what, asking, grant)
 
     async def _given(self, what: bytes | UUID, asking: Asking, give: Give[T]) -> T:
-        octets: bytes | None = None
+        octets: bytes | Envelope | None = None
         try:
             if isinstance(what, UUID):
                 # Its row was read in this moment: for a file that a reader brings it is asked anew.
@@ -123,7 +125,7 @@ class RightsDesk:
         await self._write(asking, given.work, None, given.rights)
         return given
 
-    async def _copy(self, work: UUID, asking: Asking) -> tuple[KeptMessage, bytes]:
+    async def _copy(self, work: UUID, asking: Asking) -> tuple[KeptMessage, bytes | Envelope]:
         """What is kept of it, and the stored file. What the row tells already is refused here, in the order of the
         reader (rpmsg.md 6).
         """
@@ -143,12 +145,14 @@ class RightsDesk:
                 raise NotOpened(Reason.EXPIRED)
             raise NoCopy(f"the message of work {work} was not stored")
         try:
-            return kept, await _whole(content)
+            return kept, await self._whole(content)
         except BlobGone as error:  # As after a restore without it. Its readers still have the file.
             self._tell("error", "copy_gone", work=str(work), error=str(error))
             raise NoCopy(f"the stored copy of the message of work {work} is gone") from error
 
-    async def _asked(self, octets: bytes, asking: Asking, give: Give[T], is_revoked: Callable[[UUID, str], bool]) -> T:
+    async def _asked(
+        self, octets: bytes | Envelope, asking: Asking, give: Give[T], is_revoked: Callable[[UUID, str], bool]
+    ) -> T:
         now = self._clock.now()
 
         def run() -> T:
@@ -159,9 +163,21 @@ class RightsDesk:
             raise NotOpened(Reason.NO_RIGHT)
         return given
 
-    async def _work_of(self, octets: bytes | None, reason: Reason) -> UUID | None:
+    async def _whole(self, content: Content) -> bytes | Envelope:
+        """What is large is inflated as it comes, so that it is in memory once."""
+        if content.inline is not None:
+            return content.inline
+        envelope = Envelope()
+        try:
+            async for block in content.blocks():
+                await asyncio.get_running_loop().run_in_executor(self._executor, envelope.feed, block)
+        except Damaged:
+            raise NotOpened(Reason.DAMAGED) from None
+        return envelope
+
+    async def _work_of(self, octets: bytes | Envelope | None, reason: Reason) -> UUID | None:
         """Of a file that was refused, once its signature has proved whose it is; before that it may say anything."""
-        if octets is None or reason in _UNPROVED:
+        if not isinstance(octets, bytes) or reason in _UNPROVED:
             return None
         try:
             return (await asyncio.get_running_loop().run_in_executor(self._executor, inspect, octets)).work
@@ -243,12 +259,3 @@ class SuperUser:
 
 def _reading(asking: Asking, work: UUID) -> Reading:
     return (work, asking.principal or "", asking.purpose.value, asking.client or "", asking.by)
-
-
-async def _whole(content: Content) -> bytes:
-    if content.inline is not None:
-        return content.inline
-    whole = bytearray()
-    async for block in content.blocks():
-        whole += block
-    return bytes(whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from typing import Final
 
 from gateway.rights.container import limits
@@ -72,45 +73,76 @@ def is_envelope(octets: bytes | memoryview) -> bool:
 
 
 def read_envelope(octets: bytes | memoryview, most: int = limits.MOST_OCTETS) -> bytes:
-    """What the blocks hold. Raises `Damaged`, as for a file, or what comes of it, of more than `most` octets.
+    """What the blocks hold. Raises `Damaged`, as for a file, or what comes of it, of more than `most` octets."""
+    envelope = Envelope(most)
+    envelope.feed(octets)
+    return envelope.end().getvalue()
+
+
+class Envelope:
+    """An envelope that is read piece by piece: nobody has to have the file whole beside what comes of it.
 
     The stream has no end: it is done when the file is. A writer that began a stream for each block is understood
     too. A block may be shorter than 4,096 octets anywhere.
     """
-    if len(octets) > most:
-        raise Damaged("envelope: too long")
-    if not is_envelope(octets):
-        raise Damaged("envelope: prefix")
-    try:
-        return b"".join(_inflated(memoryview(octets), most))
-    except zlib.error:
-        raise Damaged("envelope: deflated data") from None
 
+    def __init__(self, most: int = limits.MOST_OCTETS) -> None:
+        """`most` octets may it have, and as many may come of it."""
+        self._most = most
+        self._read = 0
+        self._rest = b""  # Of a block, or of the prefix, that has not come whole yet.
+        self._begun = False
+        self._stream = zlib.decompressobj()
+        self._plain = BytesIO()
 
-def _inflated(octets: memoryview, most: int) -> Iterator[bytes]:
-    stream = zlib.decompressobj()
-    total = 0
-    at = len(PREFIX)
-    while at < len(octets):
-        if len(octets) - at < _BLOCK.size:
+    def feed(self, octets: bytes | memoryview) -> None:
+        """Take the next octets. Raises `Damaged`."""
+        self._read += len(octets)
+        if self._read > self._most:
+            raise Damaged("envelope: too long")
+        view = memoryview(self._rest + octets if self._rest else octets)
+        at = 0
+        if not self._begun:
+            if len(view) < len(PREFIX):
+                self._rest = bytes(view)
+                return
+            if not is_envelope(view):
+                raise Damaged("envelope: prefix")
+            self._begun, at = True, len(PREFIX)
+        try:
+            at = self._blocks(view, at)
+        except zlib.error:
+            raise Damaged("envelope: deflated data") from None
+        self._rest = bytes(view[at:])
+
+    def end(self) -> BytesIO:
+        """All that came of it. Raises `Damaged` where it is cut off."""
+        if not self._begun:
+            raise Damaged("envelope: prefix")
+        if self._rest:
             raise Damaged("envelope: ends early")
-        mark, size, deflated = _BLOCK.unpack_from(octets, at)
-        at += _BLOCK.size
-        if mark != _MARK:
-            raise Damaged("envelope: mark of a block")
-        if not 1 <= size <= limits.BLOCK or not 1 <= deflated <= limits.DEFLATED_BLOCK:
-            raise Damaged("envelope: size of a block")
-        if len(octets) - at < deflated:
-            raise Damaged("envelope: ends early")
-        total += size
-        if total > most:
-            raise Damaged("envelope: too much comes of it")
-        if stream.eof:
-            stream = zlib.decompressobj()
-        # One more than it may be, so that more is seen, and no more than that is ever made. Where there was room for
-        # that one, all of the deflated octets were read.
-        plain = stream.decompress(octets[at : at + deflated], size + 1)
-        if len(plain) != size or stream.unused_data:
-            raise Damaged("envelope: a block is not as long as it says")
-        at += deflated
-        yield plain
+        return self._plain
+
+    def _blocks(self, octets: memoryview, at: int) -> int:
+        """Inflate all blocks that are whole, from `at` on; where the first one that is not begins."""
+        while len(octets) - at >= _BLOCK.size:
+            mark, size, deflated = _BLOCK.unpack_from(octets, at)
+            if mark != _MARK:
+                raise Damaged("envelope: mark of a block")
+            if not 1 <= size <= limits.BLOCK or not 1 <= deflated <= limits.DEFLATED_BLOCK:
+                raise Damaged("envelope: size of a block")
+            begins = at + _BLOCK.size
+            if len(octets) - begins < deflated:
+                break
+            if self._plain.tell() + size > self._most:
+                raise Damaged("envelope: too much comes of it")
+            if self._stream.eof:
+                self._stream = zlib.decompressobj()
+            # One more than it may be, so that more is seen, and no more than that is ever made. Where there was room
+            # for that one, all of the deflated octets were read.
+            plain = self._stream.decompress(octets[begins : begins + deflated], size + 1)
+            if len(plain) != size or self._stream.unused_data:
+                raise Damaged("envelope: a block is not as long as it says")
+            self._plain.write(plain)
+            at = begins + deflated
+        return at
