@@ -17,7 +17,6 @@ _MARK: Final = 0x00000FA0
 _BLOCK: Final = struct.Struct("<III")  # The mark, plain size, deflated size.
 _STORED: Final = struct.Struct("<BHH")  # RFC 1951 3.2.4: not the last, not deflated; length, its complement.
 _LEVEL: Final = 1  # A licence is base64 of ciphertext for the most part: trying harder costs time and gains nothing.
-_MEMORY: Final = 6  # zlib's; half of what a short message costs here would else be clearing its tables.
 
 
 def write_envelope(head: Iterable[bytes | memoryview], rest: Iterable[bytes | memoryview]) -> bytes:
@@ -29,7 +28,7 @@ def write_envelope(head: Iterable[bytes | memoryview], rest: Iterable[bytes | me
     think.
     """
     blocks = _blocks([*head], [*rest])
-    deflate = zlib.compressobj(_LEVEL, memLevel=_MEMORY)
+    deflate = zlib.compressobj(_LEVEL)
     pieces: list[bytes | memoryview] = [PREFIX]
     for plain, shrinks in blocks:
         size = sum(map(len, plain))
