@@ -167,7 +167,7 @@ class RightsDesk:
         """What is large is inflated as it comes, so that it is in memory once."""
         if content.inline is not None:
             return content.inline
-        envelope = Envelope()
+        envelope = Envelope(expected=content.size)
         try:
             async for block in content.blocks():
                 await asyncio.get_running_loop().run_in_executor(self._executor, envelope.feed, block)

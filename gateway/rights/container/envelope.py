@@ -85,14 +85,20 @@ class Envelope:
     too. A block may be shorter than 4,096 octets anywhere.
     """
 
-    def __init__(self, most: int = limits.MOST_OCTETS) -> None:
-        """`most` octets may it have, and as many may come of it."""
+    def __init__(self, most: int = limits.MOST_OCTETS, *, expected: int = 0) -> None:
+        """`most` octets may it have, and as many may come of it. `expected`: octets of the file, where they are known:
+        about as much comes of it, and a buffer that grows is there twice while it does.
+        """
         self._most = most
         self._read = 0
         self._rest = b""  # Of a block, or of the prefix, that has not come whole yet.
         self._begun = False
         self._stream = zlib.decompressobj()
         self._plain = BytesIO()
+        if room := min(expected + expected // 64 + limits.BLOCK, most) if expected else 0:
+            self._plain.seek(room - 1)
+            self._plain.write(b"\0")
+            self._plain.seek(0)
 
     def feed(self, octets: bytes | memoryview) -> None:
         """Take the next octets. Raises `Damaged`."""
@@ -120,6 +126,7 @@ class Envelope:
             raise Damaged("envelope: prefix")
         if self._rest:
             raise Damaged("envelope: ends early")
+        self._plain.truncate(self._plain.tell())
         return self._plain
 
     def _blocks(self, octets: memoryview, at: int) -> int:

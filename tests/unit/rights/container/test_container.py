@@ -198,10 +198,11 @@ def test_neither_licence_nor_ciphertext_is_in_what_python_shows() -> None:
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 4096, 5000, 1 << 20])
 def test_an_envelope_may_come_in_pieces_of_any_length(length: int) -> None:
     file = write_rpmsg(LICENCE, os.urandom(30_000))
-    envelope = Envelope()
-    for at in range(0, len(file), length):
-        envelope.feed(file[at : at + length])
-    assert envelope.end().getvalue() == read_envelope(file)
+    for expected in (0, 1, len(file), 10 * len(file)):
+        envelope = Envelope(expected=expected)
+        for at in range(0, len(file), length):
+            envelope.feed(file[at : at + length])
+        assert envelope.end().getvalue() == read_envelope(file)
 
 
 @pytest.mark.parametrize("cut", [0, 3, 12, 500, -1])
