@@ -43,8 +43,12 @@ run: .venv/run.stamp ## Start a demo on this machine; it drops messages into var
 
 # --- testing ---
 
-test: packages .venv/test.stamp lint types layers unit-covered long ## Run everything; installs what the tests need.
+test: packages .venv/test.stamp lint types layers unit long ## Run everything; installs what the tests need.
 	@echo "Everything passed."
+
+.PHONY: quick
+quick: .venv/test.stamp lint types layers ## Before each commit: lint, types, layers, the tests of the house; under two minutes.
+	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -q -n $(UNIT_JOBS) tests/house
 
 check: .venv/test.stamp lint types layers unit ## The fast part: lint, types, layers, unit tests.
 
@@ -64,8 +68,8 @@ layers: .venv/test.stamp ## import-linter: imports only downwards.
 unit: .venv/test.stamp ## Unit tests and the tests of the house.
 	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) tests/unit tests/house
 
-.PHONY: unit-covered
-unit-covered: .venv/test.stamp
+.PHONY: coverage
+coverage: .venv/test.stamp ## Unit tests, and which lines and branches they reach; takes half as long again.
 	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) --cov --cov-report=term:skip-covered tests/unit tests/house
 
 # A file is run by one process, and those files that take longest begin: the scenarios sort them. Left to itself, xdist

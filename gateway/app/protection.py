@@ -89,7 +89,7 @@ class Protection:
             count=metrics.count,
             wrapping=None
             if office is None
-            else Wrapping(self._wrap_terms, office.tenant, office.store.keep, work, clock=clock, chance=chance),
+            else Wrapping(self._wrap_terms, office.tenant, office.store.left, work, clock=clock, chance=chance),
         )
 
     def _opener(self, office: RightsOffice) -> RightsOpener:

@@ -203,17 +203,18 @@ class Reception:
     async def _store(self, mail: Mail, plan: Plan, deliveries: tuple[Delivery, ...]) -> None:
         spool = self._spool
         told, found, tls = self._told(mail, plan, deliveries)
-        record = spool.new_record(mail.id, told, found=found)
+        records = [spool.new_record(mail.id, told, found=found)]
         if deliveries:
             stored = await self._bundled(mail, plan)
-            await spool.accept(stored, deliveries, [record])
+            records += [spool.new_left(mail.id, one) for one in plan.left]
+            await spool.accept(stored, deliveries, records)
         else:  # Rules have deleted it: nothing leaves, and only the trace knows of it.
-            await spool.note([record])
+            await spool.note(records)
             if mail.message.content.inline is None:
                 await spool.forget_content(mail.id)
             stored = mail
         # The client's reply goes out first: it waits, and nothing below can fail it any more.
-        asyncio.get_running_loop().call_soon(self._taken, stored, plan, deliveries, record, tls)
+        asyncio.get_running_loop().call_soon(self._taken, stored, plan, deliveries, records, tls)
 
     async def _bundled(self, mail: Mail, plan: Plan) -> Mail:
         """The mail with what is to be stored of it."""
@@ -283,12 +284,12 @@ class Reception:
         mail: Mail,
         plan: Plan,
         deliveries: tuple[Delivery, ...],
-        record: Prepared,
+        records: list[Prepared],
         tls: dict[str, str] | None,
     ) -> None:
-        """The message is ours: have its record moved, then let it go."""
+        """The message is ours: have its records moved, then let it go."""
         spool = self._spool
-        self._mover.move(spool, [record], partial(self._release, spool, deliveries, mail.message.content))
+        self._mover.move(spool, records, partial(self._release, spool, deliveries, mail.message.content))
         client = mail.client
         signed = plan.copies[0].signed if plan.copies else None
         self._log.tell(

@@ -15,6 +15,8 @@ from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from gateway.mail.message import Content
+from gateway.rights.container.damaged import Damaged
+from gateway.rights.container.envelope import Envelope
 from gateway.rights.opening import OpenedMessage, inspect, open_rpmsg
 from gateway.rights.reason import NotOpened, Reason
 from gateway.rights.right import Right
@@ -24,7 +26,7 @@ from gateway.rights.use_licence import UseLicence, grant
 from gateway.storage.blobs import BlobGone
 from gateway.storage.licence_log import LicenceLog
 from gateway.storage.rights import RightsStore
-from gateway.storage.rights_model import CopyState, LicenceEntry, folded
+from gateway.storage.rights_model import CopyState, KeptMessage, LicenceEntry, folded
 from gateway.world.clock import Clock
 
 SAME: Final = 60.0  # Seconds in which the same asking is one reading: a page and its pictures are many requests.
@@ -42,7 +44,7 @@ class Give(Protocol[T]):
 
     def __call__(
         self,
-        octets: bytes,
+        octets: bytes | Envelope,
         tenant: TenantKeys,
         *,
         principal: str | None,
@@ -107,10 +109,15 @@ class RightsDesk:
         return await self._given(what, asking, grant)
 
     async def _given(self, what: bytes | UUID, asking: Asking, give: Give[T]) -> T:
-        octets: bytes | None = None
+        octets: bytes | Envelope | None = None
         try:
-            octets = await self._copy(what, asking) if isinstance(what, UUID) else what
-            given = await self._asked(octets, asking, give)
+            if isinstance(what, UUID):
+                # Its row was read in this moment: for a file that a reader brings it is asked anew.
+                kept, octets = await self._copy(what, asking)
+                given = await self._asked(octets, asking, give, lambda work, reader: kept.is_revoked(reader))
+            else:
+                octets = what
+                given = await self._asked(octets, asking, give, self._store.is_revoked)
         except NotOpened as refusal:
             work = what if isinstance(what, UUID) else await self._work_of(octets, refusal.reason)
             await self._write(asking, work, refusal.reason)
@@ -118,11 +125,14 @@ class RightsDesk:
         await self._write(asking, given.work, None, given.rights)
         return given
 
-    async def _copy(self, work: UUID, asking: Asking) -> bytes:
-        """The stored file. What the row tells already is refused here, in the order of the reader (rpmsg.md 6)."""
-        kept = await self._store.get(work)
-        if kept is None:
+    async def _copy(self, work: UUID, asking: Asking) -> tuple[KeptMessage, bytes | Envelope]:
+        """What is kept of it, and the stored file. What the row tells already is refused here, in the order of the
+        reader (rpmsg.md 6).
+        """
+        found = await self._store.with_copy(work)
+        if found is None:
             raise NoCopy(f"no message of work {work} is known here")
+        kept, content = found
         principal = asking.principal
         is_owner = principal is None or folded(principal) == folded(kept.sender)
         if not is_owner:
@@ -130,31 +140,44 @@ class RightsDesk:
                 raise NotOpened(Reason.EXPIRED)
             if principal is not None and kept.is_revoked(principal):
                 raise NotOpened(Reason.REVOKED)
-        content = await self._store.copy(work)
         if content is None:
             if kept.copy is CopyState.DESTROYED:
                 raise NotOpened(Reason.EXPIRED)
             raise NoCopy(f"the message of work {work} was not stored")
         try:
-            return await _whole(content)
+            return kept, await self._whole(content)
         except BlobGone as error:  # As after a restore without it. Its readers still have the file.
             self._tell("error", "copy_gone", work=str(work), error=str(error))
             raise NoCopy(f"the stored copy of the message of work {work} is gone") from error
 
-    async def _asked(self, octets: bytes, asking: Asking, give: Give[T]) -> T:
+    async def _asked(
+        self, octets: bytes | Envelope, asking: Asking, give: Give[T], is_revoked: Callable[[UUID, str], bool]
+    ) -> T:
         now = self._clock.now()
 
         def run() -> T:
-            return give(octets, self._tenant, principal=asking.principal, now=now, is_revoked=self._store.is_revoked)
+            return give(octets, self._tenant, principal=asking.principal, now=now, is_revoked=is_revoked)
 
         given = await asyncio.get_running_loop().run_in_executor(self._executor, run)
         if asking.purpose not in given.rights and Right.OWNER not in given.rights:
             raise NotOpened(Reason.NO_RIGHT)
         return given
 
-    async def _work_of(self, octets: bytes | None, reason: Reason) -> UUID | None:
+    async def _whole(self, content: Content) -> bytes | Envelope:
+        """What is large is inflated as it comes, so that it is in memory once."""
+        if content.inline is not None:
+            return content.inline
+        envelope = Envelope(expected=content.size)
+        try:
+            async for block in content.blocks():
+                await asyncio.get_running_loop().run_in_executor(self._executor, envelope.feed, block)
+        except Damaged:
+            raise NotOpened(Reason.DAMAGED) from None
+        return envelope
+
+    async def _work_of(self, octets: bytes | Envelope | None, reason: Reason) -> UUID | None:
         """Of a file that was refused, once its signature has proved whose it is; before that it may say anything."""
-        if octets is None or reason in _UNPROVED:
+        if not isinstance(octets, bytes) or reason in _UNPROVED:
             return None
         try:
             return (await asyncio.get_running_loop().run_in_executor(self._executor, inspect, octets)).work
@@ -236,12 +259,3 @@ class SuperUser:
 
 def _reading(asking: Asking, work: UUID) -> Reading:
     return (work, asking.principal or "", asking.purpose.value, asking.client or "", asking.by)
-
-
-async def _whole(content: Content) -> bytes:
-    if content.inline is not None:
-        return content.inline
-    whole = bytearray()
-    async for block in content.blocks():
-        whole += block
-    return bytes(whole)

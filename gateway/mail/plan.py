@@ -8,6 +8,16 @@ from gateway.mail.mail import Mail
 from gateway.mail.message import Content, Joined, Message, Runs
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a message leaves elsewhere, stored with it in one commit (DESIGN 4). `octets`: in the form of the store that
+    takes it in, which `kind` names, and sealed by it.
+    """
+
+    kind: str
+    octets: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """`copies`: each a mail of the same id with its own recipients, message and terms; none where all was deleted.
@@ -16,13 +26,15 @@ class Plan:
     are stored in the same commit under the same id, so that none is lost, and no rule but one that demands TLS looks at
     them. `decided`: what the rules did, in the form that `gateway rule test` prints ("rules" and "outcomes", matched
     rules alone), for the trace; None where no rule matched. `told`: what else the trace is to know, event and facts.
-    `touched`: whether anything is other than it came.
+    `left`: what is kept elsewhere, such as what readers of its copies need. `touched`: whether anything is other than
+    it came.
     """
 
     copies: tuple[Mail, ...]
     notices: tuple[Mail, ...] = ()
     decided: dict[str, object] | None = field(default=None, repr=False)
     told: tuple[tuple[str, dict[str, object]], ...] = field(default=(), repr=False)
+    left: tuple[Left, ...] = field(default=(), repr=False)
     touched: bool = True
 
     @property

@@ -198,7 +198,8 @@ def _is_too_much(html: str) -> bool:
     opened: dict[str, int] = {}
     for match in _TAG.finditer(html):
         tags += not match[1]
-        left -= _beyond(html, match.end())
+        if html[match.end() : match.end() + 1] != ">":
+            left -= _beyond(html, match.end())
         if left < 0:
             return True
         name = match[2].lower()

@@ -15,6 +15,8 @@ from datetime import datetime
 from html import unescape
 from typing import Final
 
+import re2
+
 from gateway.mail.reading import Attachment, Reading, read
 from gateway.mail.reading.charset import meta_charset, readings
 from gateway.mail.reading.files import files_of, names_of
@@ -34,9 +36,9 @@ _HTML: Final = frozenset(("text/html", "application/xhtml+xml"))
 # Texts for programs: beside a text that says the same, or alone.
 _CARDS: Final = frozenset(("text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/csv"))
 _CID = re.compile(r"cid:([^\"'\s<>)]{1,1000})", re.IGNORECASE)
-_REMOTE = re.compile(
-    r"(?:src|srcset|background|poster)\s*+=\s*+[\"']?\s*+(?:https?:)?//|url\(\s*+[\"']?\s*+(?:https?:)?//|@import",
-    re.IGNORECASE,
+# By RE2, since letters of either case in all places have `re` try each letter of the text: 8 ms for 100 KiB.
+_REMOTE = re2.compile(
+    r"(?i)(?:src|srcset|background|poster)\s*=\s*[\"']?\s*(?:https?:)?//|url\(\s*[\"']?\s*(?:https?:)?//|@import"
 )
 
 
@@ -87,7 +89,8 @@ def message_view(original: bytes) -> MessageView:
     own = [one for one in attachments if one.within <= 1]
     if not text.strip() and html is None:
         text = "\n\n".join(one.text for one in found.texts if not one.hidden)  # That of a winmail.dat.
-    referred = frozenset(content_id(unescape(name)) for name in _CID.findall(html)) if html else frozenset()
+    named = _CID.findall(html) if html and "cid:" in html.lower() else []
+    referred = frozenset(content_id(unescape(name)) for name in named)
     return MessageView(
         reading.subject[:MAX_SUBJECT],
         people(reading.named("from")[:1]),

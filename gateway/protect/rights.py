@@ -1,7 +1,8 @@
 """Rights on the ladder: one message sealed for its readers, and a wrapped mail for each of them (DESIGN 14).
 
 Readers whom the message names share a sealed file, a hundred at most; each other one has a file of his own, since
-whoever opens one can list its readers. What was sealed is kept before the plan goes on, so that no link leads nowhere.
+whoever opens one can list its readers. What readers need is stored in one commit with the mails, so that no link leads
+nowhere.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from uuid import UUID
 from gateway.mail.envelope import Body, Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Content, Held, Joined, Message
+from gateway.mail.plan import Left
 from gateway.mail.reading.header import field_texts
 from gateway.mail.terms import Protection, Wanted
 from gateway.protect.reasons import (
@@ -30,7 +32,7 @@ from gateway.protect.visible import authors, who
 from gateway.protect.workroom import Workroom
 from gateway.rights.branding import Branding
 from gateway.rights.job import Job
-from gateway.rights.sealing import Licensors, seal, shares
+from gateway.rights.sealing import Forms, seal, shares
 from gateway.rights.template import ENCRYPT_ONLY, Template
 from gateway.rights.tenant import TenantAway, TenantDenied, TenantKeys
 from gateway.rights.terms import RightsTerms
@@ -46,10 +48,10 @@ LONGEST_SUBJECT: Final = 500  # Letters that are kept for pages and lists.
 LONGEST_ID: Final = 998  # Likewise of the Message-ID, by which a message is found again; RFC 5322 2.1.1.
 
 
-class Keep(Protocol):
-    """Keeps what is about to leave; None instead of a copy: by setting none is stored. Durable when it returns."""
+class Leave(Protocol):
+    """What is to be stored with a message that is about to leave; None instead of a copy: by setting none is kept."""
 
-    async def __call__(self, message: KeptRights, copy: bytes | None) -> None:
+    async def __call__(self, message: KeptRights, copy: bytes | None) -> Left:
         """Raises what storing raises."""
 
 
@@ -68,11 +70,14 @@ class WrapTerms:
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
-    """The copies of one sealed message, whose readers are the recipients in them. `size`: octets of what they share."""
+    """The copies of one sealed message, whose readers are the recipients in them; `left` has to be stored with them, or
+    their links lead nowhere. `size`: octets of what they share.
+    """
 
     work: UUID
     template: str
     copies: tuple[Mail, ...] = field(repr=False)
+    left: Left = field(repr=False)
     size: int
 
 
@@ -107,7 +112,7 @@ class Wrapping:
         self,
         terms: Callable[[], WrapTerms | None],
         tenant: TenantKeys,
-        keep: Keep,
+        leave: Leave,
         workroom: Workroom,
         *,
         clock: Clock,
@@ -115,11 +120,11 @@ class Wrapping:
     ) -> None:
         self._terms = terms
         self._tenant = tenant
-        self._keep = keep
+        self._leave = leave
         self._work = workroom
         self._clock = clock
         self._chance = chance
-        self._licensors = Licensors()
+        self._forms = Forms()
 
     def lack(self, wanted: Wanted) -> Lack | None:
         """What stands in the way as far as the settings tell; None where nothing does."""
@@ -152,7 +157,7 @@ class Wrapping:
     async def wrap(
         self, copy: Mail, recipients: Sequence[Recipient], wanted: Wanted, octets: bytes, *, room: int | None = None
     ) -> Wrapped:
-        """A mail for each of these recipients, whose message (`octets`) is sealed once for all of them, and kept.
+        """A mail for each of these recipients, whose message (`octets`) is sealed once for all of them.
 
         `room`: octets that it may take, None: any number. Raises CantWrap; what storing raises, KeysClosed among it.
         """
@@ -195,14 +200,14 @@ class Wrapping:
             expires=job.expires,
             shows_subject=not terms.branding.hide_subject,
         )
-        await self._keep(kept, made.rpmsg if terms.rights.keep_copies else None)
+        left = await self._leave(kept, made.rpmsg if terms.rights.keep_copies else None)
         copies = tuple(_copies(copy, readers, made))
-        return Wrapped(made.work, template.name, copies, len(made.wrapper.shared))
+        return Wrapped(made.work, template.name, copies, left, len(made.wrapper.shared))
 
     def _made(self, copy: Mail, octets: bytes, job: Job, terms: WrapTerms, links: Sequence[bytes], mark: str) -> _Made:
         """All that takes long, on a thread."""
         original = without_trace(octets, terms.hostnames, terms.authserv_id)
-        sealed = seal(original, job, self._tenant, self._chance, self._licensors)
+        sealed = seal(original, job, self._tenant, self._chance, self._forms)
         branding = terms.branding
         wrapper = Wrapper.made(sealed.rpmsg, branding, mark)
         fields = outside(copy.message, branding.wording.subject if branding.hide_subject else None)

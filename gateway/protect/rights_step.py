@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.mail.envelope import Recipient
 from gateway.mail.mail import Mail
+from gateway.mail.plan import Left
 from gateway.mail.reply import Refused
 from gateway.mail.terms import Wanted
 from gateway.protect.ladder import Below, Missed
@@ -26,6 +27,7 @@ class Given:
     copies: list[Mail] = field(default_factory=list)
     told: list[Protected] = field(default_factory=list)
     waiting: list[Missed] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
     size: int = 0
 
 
@@ -66,6 +68,7 @@ class RightsStep:
                 given.waiting += [_missed(reasons[id(one)], found) for one in share]
                 continue
             given.copies += found.copies
+            given.left.append(found.left)
             given.size += found.size
             given.told += [_told(reasons[id(one)], wanted, found) for one in share]
         return given

@@ -13,7 +13,7 @@ from functools import partial
 from gateway.mail.envelope import Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.message import Joined
-from gateway.mail.plan import Plan
+from gateway.mail.plan import Left, Plan
 from gateway.mail.reply import PROTECTION_AWAY, Refused, unprotectable
 from gateway.mail.terms import Protection, Smime, Wanted
 from gateway.observe.events import PROTECTED, RULED
@@ -58,6 +58,7 @@ class _Made:
     copies: list[Mail] = field(default_factory=list)
     told: list[Protected] = field(default_factory=list)
     lost: list[tuple[Mail, Lost]] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
 
 
 class Protecting:
@@ -194,6 +195,7 @@ class Protecting:
                 waiting += await self._seal(copy, group, octets, wanted, made)
         given = await self._rights(copy, judged.rights, named, wanted, made.size, MOST)
         made.copies += given.copies
+        made.left += given.left
         made.told += given.told
         made.size += given.size
         self._leave_waiting(copy, wanted, [*waiting, *given.waiting], made)
@@ -254,6 +256,7 @@ class Protecting:
             copies=tuple(made.copies),
             notices=(*plan.notices, *notices),
             told=(*plan.told, *_traced(made.told)),
+            left=(*plan.left, *made.left),
             touched=plan.touched or bool(made.told),
         )
         lost = [one.recipient for _, one in made.lost]

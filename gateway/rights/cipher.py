@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 BLOCK: Final = 16
 SEGMENT: Final = 4096
 _SEGMENT_WORDS: Final = SEGMENT // 8
+_AT_ONCE: Final = 256 * SEGMENT  # Octets in a copy while they are decrypted.
 KEY_SIZES: Final = frozenset({16, 24, 32})
 
 
@@ -64,14 +65,20 @@ def decrypt(cipher: Cipher, key: bytes, octets: bytes | memoryview, length: int)
 
     Raises BadCipher; the same, and in the same time, whatever the padding is.
     """
+    out = bytearray(octets)
+    decrypt_within(cipher, key, memoryview(out), length)
+    return bytes(memoryview(out)[:length])
+
+
+def decrypt_within(cipher: Cipher, key: bytes, octets: memoryview, length: int) -> None:
+    """The same in its place: the first `length` octets are plain then. Raises BadCipher, and then they are nothing."""
     if len(octets) % BLOCK or not length <= len(octets) <= length + BLOCK:
         raise BadCipher("a ciphertext of the wrong length")
-    plain = _decrypted(cipher, key, octets, _ends(cipher, length, len(octets)))
+    _decrypt_within(cipher, key, octets, _ends(cipher, length, len(octets)))
     if cipher is Cipher.CBC4K_PADDED:
-        fill = len(plain) - length
-        if not compare_digest(plain[length:], bytes([fill]) * fill) or not fill:
+        fill = len(octets) - length
+        if not compare_digest(octets[length:], bytes([fill]) * fill) or not fill:
             raise BadCipher("a padding that is none")
-    return bytes(memoryview(plain)[:length]) if length != len(plain) else plain
 
 
 def decrypt_text(cipher: Cipher, key: bytes, octets: bytes) -> bytes:
@@ -90,22 +97,28 @@ def decrypt_text(cipher: Cipher, key: bytes, octets: bytes) -> bytes:
     raise BadCipher("a padding that is none")
 
 
-def _decrypted(cipher: Cipher, key: bytes, octets: bytes | memoryview, ends: list[int]) -> bytes:
-    if cipher is Cipher.ECB:
-        run = AesCipher(AES(key), ECB()).decryptor()  # noqa: S305 - as old files have it
-        return run.update(octets) + run.finalize()
-    if not ends:
-        return b""
-    out = bytearray(len(octets) + BLOCK)
-    view, into, ivs = memoryview(octets), memoryview(out), _ivs(key, len(ends))
-    AesCipher(AES(key), CBC(ivs[:BLOCK])).decryptor().update_into(view, into)
-    # As in `encrypt`, for all segments at once: their first blocks, each in two numbers of 64 bits.
-    words, before, starts = into[: len(octets)].cast("Q"), view.cast("Q"), memoryview(ivs).cast("Q")
-    for half in (0, 1):
+def _decrypted(cipher: Cipher, key: bytes, octets: bytes, ends: list[int]) -> bytes:
+    out = bytearray(octets)
+    _decrypt_within(cipher, key, memoryview(out), ends)
+    return bytes(out)
+
+
+def _decrypt_within(cipher: Cipher, key: bytes, octets: memoryview, ends: list[int]) -> None:
+    if cipher is not Cipher.ECB and not ends:
+        return
+    ivs = b"" if cipher is Cipher.ECB else _ivs(key, len(ends))
+    mode = ECB() if cipher is Cipher.ECB else CBC(ivs[:BLOCK])  # noqa: S305 - as old files have it
+    words = octets.cast("Q")
+    # Of each segment but the last the last block, as it was encrypted, in two numbers of 64 bits.
+    lasts = [words[_SEGMENT_WORDS - 2 + half :: _SEGMENT_WORDS][: len(ends) - 1].tobytes() for half in (0, 1) if ends]
+    run = AesCipher(AES(key), mode).decryptor()
+    for at in range(0, len(octets), _AT_ONCE):
+        octets[at : at + _AT_ONCE] = run.update(octets[at : at + _AT_ONCE])
+    # As in `encrypt`, for all segments at once: what is chained to their first blocks, taken out and put in.
+    starts = memoryview(ivs).cast("Q")
+    for half, last in enumerate(lasts):
         first = words[_SEGMENT_WORDS + half :: _SEGMENT_WORDS]
-        last = before[_SEGMENT_WORDS - 2 + half :: _SEGMENT_WORDS][: len(ends) - 1]
         first[: len(ends) - 1] = memoryview(_xor(first[: len(ends) - 1], last, starts[2 + half :: 2])).cast("Q")
-    return bytes(into[: len(octets)])
 
 
 def _xor(*blocks: bytes | memoryview) -> bytes:

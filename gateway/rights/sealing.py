@@ -20,8 +20,8 @@ from gateway.rights.enabling import ContentKey, seal_key
 from gateway.rights.job import MAX_READERS, Job, SealedMessage
 from gateway.rights.template import Template
 from gateway.rights.tenant import Mode, TenantKeys, TenantVersion
-from gateway.rights.xrml.publishing import write_body, write_certificate_body, write_principals, write_server
-from gateway.rights.xrml.rights_data import write_rights_data
+from gateway.rights.xrml.publishing import BodyForm, write_certificate_body
+from gateway.rights.xrml.rights_data import RightsForm
 from gateway.rights.xrml.root import PROLOGUE, written
 from gateway.rights.xrml.signature import signed_octets, write_signature
 from gateway.world.chance import Chance
@@ -34,15 +34,28 @@ _GRANT: Final = 400
 _LETTER: Final = 6
 
 
-class Licensors:
-    """The certificates that the tenant signs for itself. They are the same for every message, so each is signed once
-    and kept: it would be half of the time that sealing takes. May be shared by threads.
+class Forms:
+    """What licences have in common: the certificates that the tenant signs for itself, and most of their text.
+
+    They are the same for every message, so each is made once and kept: it would be most of the time that sealing
+    takes. May be shared by threads.
     """
 
-    MOST: Final = 16  # Versions and URLs; more than that is no use of ours.
+    MOST: Final = 16  # Versions and URLs, and templates with them; more than that is no use of ours.
 
     def __init__(self) -> None:
         self._kept: dict[tuple[UUID, str], str] = {}
+        self._written: dict[tuple[UUID, str, Template], tuple[BodyForm, RightsForm]] = {}
+
+    def texts(self, version: TenantVersion, url: str, template: Template) -> tuple[BodyForm, RightsForm]:
+        """The forms of the BODY and of the rights data. Raises ValueError for a URL that no licence can hold."""
+        kept = self._written.get((version.guid, url, template))
+        if kept is None:
+            kept = BodyForm(version, url, template), RightsForm(template)
+            if len(self._written) >= self.MOST:
+                self._written = {}
+            self._written[version.guid, url, template] = kept
+        return kept
 
     def certificate(self, tenant: TenantKeys, version: TenantVersion, url: str, issued: float) -> str:
         """The second root of a licence."""
@@ -56,9 +69,7 @@ class Licensors:
         return kept
 
 
-def seal(
-    original: bytes, job: Job, tenant: TenantKeys, chance: Chance, licensors: Licensors | None = None
-) -> SealedMessage:
+def seal(original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: Forms | None = None) -> SealedMessage:
     """The file for all readers of `job`, each of whom can list the others; whoever has blind recipients seals once for
     each of them.
 
@@ -74,29 +85,26 @@ def seal(
     original_sha256 = sha256(original).hexdigest()
     content = _content(original, job, key)
     content_sha256 = sha256(content).hexdigest()
-    rights_data = write_rights_data(
+    forms = forms or Forms()
+    form, rights_form = forms.texts(version, job.url, job.template)
+    rights_data = rights_form.text(
         work=work,
         owner=job.owner,
         readers=job.readers,
-        template=job.template,
         issued=job.issued,
         expires=job.expires,
         original_sha256=original_sha256,
     )
-    principal = write_principals(write_server(version, job.url))
-    body = write_body(
-        version=version,
-        url=job.url,
-        template=job.template,
+    body = form.body(
         issued=job.issued,
         owner=job.owner,
         work=work,
-        bits=seal_key(key, version.public_key, version.mode, principal, chance),
+        bits=seal_key(key, version.public_key, version.mode, form.principal, chance),
         rights_data=encrypt(key.cipher, key.octets, rights_data.encode("utf-16-le")),
         content_sha256=content_sha256,
     )
     first = written(body, write_signature(body, tenant.sign(version, signed_octets(body))))
-    second = (licensors or Licensors()).certificate(tenant, version, job.url, job.issued)
+    second = forms.certificate(tenant, version, job.url, job.issued)
     licence = f"{PROLOGUE}{first}{second}".encode()
     return SealedMessage(write_rpmsg(licence, content), work, content_sha256, original_sha256)
 

@@ -20,6 +20,8 @@ from gateway.rights.cipher import BadCipher, decrypt_text
 from gateway.rights.container import limits
 from gateway.rights.container.container import read_rpmsg
 from gateway.rights.container.damaged import Damaged
+from gateway.rights.container.envelope import Envelope
+from gateway.rights.container.stretch import Stretch
 from gateway.rights.enabling import BadBits, ContentKey, open_key
 from gateway.rights.reason import NotOpened, Reason
 from gateway.rights.right import ALL, Right
@@ -42,7 +44,7 @@ class Wrapper:
 
     root: Root = field(repr=False)
     roots: int
-    content: bytes = field(repr=False)
+    content: Stretch = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Unlocked:
     rights: RightsData
     granted: frozenset[Right]
     key: ContentKey = field(repr=False)
-    content: bytes = field(repr=False)
+    content: Stretch = field(repr=False)
 
 
 @contextmanager
@@ -72,15 +74,15 @@ def reasons() -> Iterator[None]:
         raise NotOpened(Reason.DAMAGED) from error
 
 
-def unwrap(octets: bytes, most: int = limits.MOST_OCTETS) -> Wrapper:
+def unwrap(octets: bytes | Envelope, most: int = limits.MOST_OCTETS) -> Wrapper:
     """Steps 1 to 4: on hostile octets, with no key. `most`: octets of a file. Raises Damaged and BadLicence."""
     parts = read_rpmsg(octets, most)
     found = roots(parts.licence.decode("utf-8"))
-    return Wrapper(root(found[0]), len(found), parts.drm_content)
+    return Wrapper(root(found[0]), len(found), parts.content)
 
 
 def unlock(
-    octets: bytes,
+    octets: bytes | Envelope,
     tenant: TenantKeys,
     *,
     principal: str | None,
@@ -139,7 +141,7 @@ def _verified(wrapper: Wrapper, tenant: TenantKeys) -> tuple[PublishingLicence, 
     if licence.mode is not version.mode:
         raise BadLicence("a licence in another mode than its key's")
     # Without a digest anything could stand behind the licence: a file of others that has none stays shut.
-    content = hashlib.sha256(wrapper.content).hexdigest()
+    content = hashlib.sha256(wrapper.content.view()).hexdigest()
     if licence.content_sha256 is None or not compare_digest(content, licence.content_sha256):
         raise BadLicence("content that is not the licence's")
     return licence, version

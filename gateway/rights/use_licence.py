@@ -14,6 +14,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gateway.rights.container import limits
+from gateway.rights.container.envelope import Envelope
 from gateway.rights.enabling import seal_key
 from gateway.rights.right import Right
 from gateway.rights.tenant import MIN_BITS, Mode, TenantDenied, TenantKeys, TenantVersion
@@ -58,7 +59,7 @@ class UseLicence:
 
 
 def grant(
-    octets: bytes,
+    octets: bytes | Envelope,
     tenant: TenantKeys,
     *,
     principal: str | None,

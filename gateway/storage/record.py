@@ -1,6 +1,6 @@
 """Records: what a message leaves elsewhere, written with it in one commit of the spool and moved on (DESIGN 4).
 
-Their first kind is the trace: events and what a message can be found by.
+One kind is the trace: events and what a message can be found by. Others are made by the stores that take them in.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Protocol
 from gateway.observe.events import Event, Found
 
 TRACE = "trace"
+RIGHTS = "rights"  # `gateway.storage.rights_rows` says what is in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +32,18 @@ class Prepared:
     then the client has had its reply.
     """
 
-    __slots__ = ("_make", "_tokens", "message", "sealed", "time", "uid")
+    __slots__ = ("_make", "_tokens", "kind", "message", "sealed", "time", "uid")
 
-    def __init__(self, message: str, uid: int, time: int, tokens: bytes | Callable[[], bytes], sealed: bytes) -> None:
+    def __init__(
+        self,
+        message: str,
+        uid: int,
+        time: int,
+        tokens: bytes | Callable[[], bytes],
+        sealed: bytes,
+        kind: str = TRACE,
+    ) -> None:
+        self.kind = kind
         self.message = message
         self.uid = uid
         self.time = time

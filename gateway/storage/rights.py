@@ -20,7 +20,9 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, or_, select, update
 
 from gateway.mail.message import Content, Held
+from gateway.mail.plan import Left
 from gateway.storage.blobs import Blobs
+from gateway.storage.record import RIGHTS
 from gateway.storage.rights_copy import (
     KEY_OCTETS,
     MARK,
@@ -32,15 +34,14 @@ from gateway.storage.rights_copy import (
     write_blob,
 )
 from gateway.storage.rights_model import CopyState, KeptMessage, KeptRights, Linked, folded
+from gateway.storage.rights_rows import ORGANISATION, RightsRow
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.sharing import SharedStore
 from gateway.storage.tables import rights_links, rights_messages
-from gateway.storage.together import Together
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import Chance
 
 PURPOSE: Final = "portal"
-ORGANISATION: Final = "default"
 MOST_SWEPT: Final = 500  # Copies destroyed in one transaction.
 _TOKEN: Final = "rights message id"  # noqa: S105 - what blind tokens of these names are made for
 _NONE: Final = "none"
@@ -61,35 +62,28 @@ class RightsStore:
         self._chance = chance
         self._blobs = blobs
         self._executor = executor
-        self._together = Together(shared)
 
     def __repr__(self) -> str:
         return "RightsStore()"
 
     # -- keeping ------------------------------------------------------------------------------------------------------
 
-    async def keep(self, message: KeptRights, copy: bytes | None) -> None:
-        """Keep a message that is about to leave, and its message.rpmsg; None: no copy is stored. Durable on return.
+    async def left(self, message: KeptRights, copy: bytes | None) -> Left:
+        """What is to be kept of a message that is about to leave, and its message.rpmsg; None: no copy is stored.
 
-        Whatever is kept at the same moment shares one commit. Raises ValueError where its work is kept already.
+        It is stored in one commit with the message itself. A copy that has its place elsewhere lies there when this
+        returns; where nothing comes of the message, the clearing of orphans takes it away.
         """
-        values: dict[str, Any] = {"size": 0, "stored": _NONE, "key": None, "copy": None}
-        blob: str | None = None
-        if copy is not None:
-            secret = self._chance.octets(KEY_OCTETS)
-            key = CopyKey(message.work, secret)
-            values["key"] = self._sealer.seal(PURPOSE, _key_record(message.work), MARK + secret)
-            values["size"] = len(copy)
-            if is_small(len(copy)):
-                values["stored"], values["copy"] = _ROW, seal_small(key, copy)
-            else:
-                blob = values["stored"] = f"{message.work}.{self._chance.octets(6).hex()}"
-                await write_blob(blob, copy, key, self._blobs, self._executor)
-        values |= self._row(message)
-        links = [
-            {"organisation": ORGANISATION, "link": sha256(link).digest(), "work": str(message.work), "reader": place}
-            for place, (_, link) in enumerate(message.readers)
-        ]
+        return Left(RIGHTS, (await self._row(message, copy)).octets())
+
+    async def keep(self, message: KeptRights, copy: bytes | None) -> None:
+        """The same for a message that goes by no spool: kept, and durable, on return.
+
+        Raises ValueError where its work is kept already.
+        """
+        row = await self._row(message, copy)
+        values = dict(zip((column.name for column in rights_messages.c), row.values(), strict=True))
+        links = [dict(zip((column.name for column in rights_links.c), link, strict=True)) for link in row.link_values()]
 
         def write(connection: Connection) -> bool:
             if connection.execute(select(rights_messages.c.work).where(_is(message.work))).first() is not None:
@@ -99,8 +93,9 @@ class RightsStore:
                 connection.execute(insert(rights_links), links)
             return True
 
+        blob = row.stored if row.stored not in (_NONE, _ROW) else None
         try:
-            is_new = await self._together.do(write)
+            is_new = await self._shared.call(write)
         except BaseException:
             await self._forget_blob(blob)
             raise
@@ -160,15 +155,22 @@ class RightsStore:
 
     async def copy(self, work: UUID) -> Content | None:
         """The stored message.rpmsg, whole or in pieces of 1 MiB; None where there is none, or its key is destroyed."""
-        row = rights_messages.c
+        found = await self.with_copy(work)
+        return None if found is None else found[1]
 
-        query: Select[Any] = select(row.key, row.copy, row.stored, row.size).where(_is(work))
+    async def with_copy(self, work: UUID) -> tuple[KeptMessage, Content | None] | None:
+        """The message of that work, and its copy as `copy` gives it; None where it is not known here."""
+        row = rights_messages.c
+        query = _columns().add_columns(row.key, row.copy).where(_is(work))
 
         def read(connection: Connection) -> Row[Any] | None:
             return connection.execute(query).first()
 
         found = await self._shared.call(read, read=True)
-        if found is None or found.key is None:
+        return None if found is None else (self._opened(found), self._content(work, found))
+
+    def _content(self, work: UUID, found: Row[Any]) -> Content | None:
+        if found.key is None:
             return None
         plain = self._sealer.open(PURPOSE, _key_record(work), bytes(found.key))
         if plain[:1] != MARK:
@@ -248,7 +250,18 @@ class RightsStore:
         row = connection.execute(query.with_for_update() if lock else query).first()
         return None if row is None else self._opened(row)
 
-    def _row(self, message: KeptRights) -> dict[str, Any]:
+    async def _row(self, message: KeptRights, copy: bytes | None) -> RightsRow:
+        """Its rows, and the copy where that belongs."""
+        stored, sealed_key, sealed_copy = _NONE, None, None
+        if copy is not None:
+            secret = self._chance.octets(KEY_OCTETS)
+            key = CopyKey(message.work, secret)
+            sealed_key = self._sealer.seal(PURPOSE, _key_record(message.work), MARK + secret)
+            if is_small(len(copy)):
+                stored, sealed_copy = _ROW, seal_small(key, copy)
+            else:
+                stored = f"{message.work}.{self._chance.octets(6).hex()}"
+                await write_blob(stored, copy, key, self._blobs, self._executor)
         kept = KeptMessage(
             work=message.work,
             message_id=message.message_id,
@@ -261,16 +274,20 @@ class RightsStore:
             expires=message.expires,
             shows_subject=message.shows_subject,
         )
-        return {
-            "organisation": ORGANISATION,
-            "work": str(message.work),
-            "message": self._token(message.message_id.strip()),
-            "queue": message.queue_id,
-            "created": int(message.created * 1000),
+        return RightsRow(
+            work=str(message.work),
+            message=self._token(message.message_id.strip()),
+            queue=message.queue_id,
+            created=int(message.created * 1000),
             # Never late: what has expired by the licence has no copy that lives on for the rest of a millisecond.
-            "expires": None if message.expires is None else int(message.expires * 1000),
-            "sealed": self._sealed(kept),
-        }
+            expires=None if message.expires is None else int(message.expires * 1000),
+            size=0 if copy is None else len(copy),
+            stored=stored,
+            sealed=self._sealed(kept),
+            key=sealed_key,
+            copy=sealed_copy,
+            links=tuple(sha256(link).digest() for _, link in message.readers),
+        )
 
     def _sealed(self, one: KeptMessage) -> bytes:
         plain = orjson.dumps(

@@ -19,12 +19,14 @@ from typing import Any
 from gateway.mail.delivery import HERE, QUARANTINE, Delivery, State
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Content, Held, prefaced, sliced
+from gateway.mail.plan import Left
 from gateway.observe.events import Event, Found
 from gateway.storage import spool_sql
 from gateway.storage.alone import Alone
 from gateway.storage.content import PURPOSE, Incoming
 from gateway.storage.front import Front
-from gateway.storage.record import TRACE, Keeper, Prepared, Record
+from gateway.storage.record import RIGHTS, TRACE, Keeper, Prepared, Record
+from gateway.storage.rights_rows import read_row
 from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
 from gateway.storage.shelf import FileShelf, Shelf
 from gateway.storage.spool_rows import decode_delivery, encode_delivery, unreadable
@@ -169,6 +171,11 @@ class Spool(Alone):
         self._uid += 1
         return self._keeper.prepare(Record(message=message, uid=self._uid, events=events, found=found))
 
+    def new_left(self, message: str, left: Left) -> Prepared:
+        """Likewise, of what it leaves elsewhere."""
+        self._uid += 1
+        return Prepared(message, self._uid, 0, b"", left.octets, left.kind)
+
     async def accept(self, mail: Mail, deliveries: Sequence[Delivery], records: Sequence[Prepared]) -> None:
         """Take responsibility. Raises StorageFull, StorageBroken; then nothing is stored.
 
@@ -231,7 +238,7 @@ class Spool(Alone):
 
     @staticmethod
     def _record_rows(records: Iterable[Prepared]) -> list[tuple[Any, ...]]:
-        return [(r.uid, r.message, TRACE, r.sealed) for r in records]
+        return [(r.uid, r.message, r.kind, r.sealed) for r in records]
 
     def _destination(self, connector: str, destination: str) -> int:
         return self._sealer.token("destination", f"{connector}\n{destination}")
@@ -241,13 +248,17 @@ class Spool(Alone):
     async def records(self, after: int = 0, limit: int = 1000) -> list[Prepared]:
         """What a former process left to be moved, oldest first, from behind the uid `after` on.
 
-        Damaged ones are left where they are.
+        Damaged ones, and those of a newer gateway, are left where they are.
         """
         rows = await self._writer.do(lambda db: spool_sql.records(db, after, limit))
         found = []
-        for message, uid, sealed in rows:
+        for message, uid, kind, sealed in rows:
             try:
-                found.append(self._keeper.recover(message, uid, sealed))
+                if kind == TRACE:
+                    found.append(self._keeper.recover(message, uid, sealed))
+                elif kind == RIGHTS:
+                    read_row(sealed)
+                    found.append(Prepared(message, uid, 0, b"", sealed, kind))
             except SealBroken:
                 continue
         return found

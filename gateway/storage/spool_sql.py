@@ -52,8 +52,8 @@ def store_records(db: sqlite3.Connection, records: Sequence[Row]) -> None:
 
 
 def records(db: sqlite3.Connection, after: int, limit: int) -> list[Row]:
-    """Message, uid and sealed octets of those behind `after`, in order."""
-    query = "SELECT message, seq, sealed FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
+    """Message, uid, kind and sealed octets of those behind `after`, in order."""
+    query = "SELECT message, seq, kind, sealed FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
     return db.execute(query, (after, limit)).fetchall()
 
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from gateway.mail.delivery import Delivery
 from gateway.mail.mail import Mail
 from gateway.mail.message import Content, Message
+from gateway.mail.plan import Left
 from gateway.observe.events import Event, Found
 from gateway.storage.record import Prepared
 
@@ -86,6 +87,9 @@ class Spooling(Protocol):
 
     def new_record(self, message: str, events: Sequence[Event], found: Found | None = None) -> Prepared:
         """A record with a uid of its own."""
+
+    def new_left(self, message: str, left: Left) -> Prepared:
+        """Likewise, of what it leaves elsewhere."""
 
     async def accept(self, mail: Mail, deliveries: Sequence[Delivery], records: Sequence[Prepared]) -> None:
         """Take responsibility: durable on return, and the deliveries are leased to the caller."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.observe.events import Event
-from gateway.storage import trace_index
-from gateway.storage.record import Prepared
+from gateway.storage import rights_rows, trace_index
+from gateway.storage.record import RIGHTS, TRACE, Prepared
 from gateway.storage.sealer import Sealer
 from gateway.storage.shared import Shared
 from gateway.storage.trace_keeper import TraceKeeper
@@ -38,7 +38,10 @@ class TraceStore(TraceKeeper):
         self._shared = shared
 
     async def put(self, records: Sequence[Prepared]) -> None:
-        """Store `records` in one transaction; `sync` brings it to disk. One that is there already changes nothing."""
+        """Store `records` in one transaction; `sync` brings it to disk. One that is there already changes nothing.
+
+        What messages leave besides their trace goes into its own tables in the same transaction.
+        """
         if records:
             await self._shared.write(lambda db: _put(db, records))
 
@@ -78,8 +81,11 @@ class TraceStore(TraceKeeper):
 
 
 def _put(db: sqlite3.Connection, records: Sequence[Prepared]) -> None:
-    db.executemany(_PUT_EVENTS, [(r.message, r.uid, r.time, r.tokens, r.sealed) for r in records])
-    trace_index.append(db, [(r.message, r.time, r.tokens) for r in records if r.tokens])
+    told = [r for r in records if r.kind == TRACE]
+    db.executemany(_PUT_EVENTS, [(r.message, r.uid, r.time, r.tokens, r.sealed) for r in told])
+    trace_index.append(db, [(r.message, r.time, r.tokens) for r in told if r.tokens])
+    if len(told) < len(records):
+        rights_rows.put(db, (rights_rows.read_row(r.sealed) for r in records if r.kind == RIGHTS))
 
 
 def _names(db: sqlite3.Connection, id_: str | None, tokens: list[int], since: int, limit: int) -> list[str]:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.rights.job import Job
 from gateway.rights.opening import open_rpmsg
 from gateway.rights.pem_tenant import PemTenant
-from gateway.rights.sealing import Licensors, seal
+from gateway.rights.sealing import Forms, seal
 from gateway.rights.template import ENCRYPT_ONLY
 from gateway.world.chance import SystemChance
 from tests.bench import gateways, relay
@@ -63,7 +63,7 @@ def beside_plain(counter: Counter, rounds: int) -> dict[str, float]:
 def alone() -> dict[str, float]:
     """MB/s of a message of 10 MiB on one core, and memory at the peak, the message with it, by its size."""
     key = mail_keys.private_key("rsa").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    tenant, chance, licensors = PemTenant([key]), SystemChance(), Licensors()
+    tenant, chance, forms = PemTenant([key]), SystemChance(), Forms()
     line = b"Seventy octets of a text that says nothing and is as long as others.\r\n"
     message = line * (LARGE // len(line))
     now = time.time()
@@ -76,9 +76,9 @@ def alone() -> dict[str, float]:
         url="https://portal.corp.example",
         body=("text", "<p>text</p>"),
     )
-    sealed = seal(message, job, tenant, chance, licensors).rpmsg
+    sealed = seal(message, job, tenant, chance, forms).rpmsg
     works: dict[str, Callable[[], object]] = {
-        "sealed": lambda: seal(message, job, tenant, chance, licensors),
+        "sealed": lambda: seal(message, job, tenant, chance, forms),
         "opened": lambda: open_rpmsg(
             sealed, tenant, principal="otto@wrapped.example", now=now, is_revoked=lambda work, address: False
         ),

@@ -25,8 +25,8 @@ from gateway.rights.template import ENCRYPT_ONLY
 from gateway.rights.tenant import Mode, TenantAway, TenantDenied, TenantVersion, tenant_version
 from gateway.rights.xrml.binary import write_base64
 from gateway.rights.xrml.element import tag
-from gateway.rights.xrml.publishing import write_body, write_principals, write_server
-from gateway.rights.xrml.rights_data import write_rights_data
+from gateway.rights.xrml.publishing import BodyForm
+from gateway.rights.xrml.rights_data import RightsForm
 from gateway.rights.xrml.root import PROLOGUE, written
 from gateway.rights.xrml.signature import signed_octets
 from tests.fakes.chance import FakeChance
@@ -131,27 +131,23 @@ def foreign(
     work = UUID(bytes=chance.octets(16), version=4)
     plain = write_inner(inner)
     drm_content = content(pack("<Q", len(plain)) + encrypt(cipher, content_key.octets, plain))
-    text = write_rights_data(
+    text = RightsForm(a_job.template).text(
         work=work,
         owner=a_job.owner,
         readers=a_job.readers,
-        template=a_job.template,
         issued=a_job.issued,
         expires=a_job.expires,
         original_sha256=original_sha256 or "0" * 64,
     )
     if original_sha256 is None:
         text = text.replace(tag("AUTHENTICATEDDATA", "0" * 64, id_="APPSPECIFIC", name="original.sha256"), "")
-    principal = write_principals(write_server(version, a_job.url))
+    form = BodyForm(version, a_job.url, a_job.template)
     said = body(
-        write_body(
-            version=version,
-            url=a_job.url,
-            template=a_job.template,
+        form.body(
             issued=a_job.issued,
             owner=a_job.owner,
             work=work,
-            bits=seal_key(content_key, version.public_key, version.mode, principal, chance),
+            bits=seal_key(content_key, version.public_key, version.mode, form.principal, chance),
             rights_data=encrypt(cipher, content_key.octets, rights(text).encode("utf-16-le")),
             content_sha256=sha256(drm_content).hexdigest(),
         )

@@ -22,7 +22,7 @@ from gateway.rights.sealing import seal
 from gateway.rights.template import ENCRYPT_ONLY
 from gateway.rights.xrml.element import BadLicence
 from gateway.rights.xrml.publishing import issuer_modulus, read_body
-from gateway.rights.xrml.rights_data import read_rights_data, write_rights_data
+from gateway.rights.xrml.rights_data import RightsForm, read_rights_data
 from gateway.rights.xrml.root import root, roots
 from tests.fakes.chance import FakeChance
 from tests.fakes.rights import NOW, OWNER, READER, FakeTenant, foreign, job, nobody, private_key
@@ -95,11 +95,10 @@ def test_a_changed_file_shows_what_was_sealed_or_nothing() -> None:
 
 def test_any_text_is_a_licence_or_none() -> None:
     parts = read_rpmsg(sealed().rpmsg)
-    rights = write_rights_data(
+    rights = RightsForm(ENCRYPT_ONLY).text(
         work=sealed().work,
         owner=OWNER,
         readers=(READER,),
-        template=ENCRYPT_ONLY,
         issued=NOW,
         expires=NOW + 60,
         original_sha256=sha256(MESSAGE).hexdigest(),

@@ -92,6 +92,15 @@ class CompoundFile:
             return self._octets_of(stream.runs, stream.size)
         return b"".join(_pieces(self._mini_stream, 0, cfb.MINI_SECTOR, stream.runs, stream.size))
 
+    def place(self, *path: str) -> tuple[int, int] | None:
+        """Where the stream of this path begins in the file, and its size; None where it does not lie there in one
+        piece. Raises `Damaged` where there is none.
+        """
+        stream = self._found(path)
+        if stream.is_mini or len(stream.runs) != 1:
+            return None
+        return (stream.runs[0][0] + 1) * cfb.SECTOR, stream.size
+
     def _found(self, path: Path) -> _Stream:
         stream = self._streams.get(_folded(path))
         if stream is None:

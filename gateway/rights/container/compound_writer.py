@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from array import array
@@ -18,6 +19,7 @@ Tree: TypeAlias = Mapping[str, "Octets | Tree"]
 _MOST_NAME: Final = 31  # UTF-16 units without the zero behind them (2.6.1).
 _MOST_OCTETS: Final = 1 << 31  # Of a file whose sectors have 512 octets (2.6.3).
 _NEVER: Final = -1
+_UNNAMEABLE = re.compile("[/\\\\:!\0]")  # 2.6.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,13 @@ def _add(entries: list[_Entry], streams: list[_Entry], tree: Tree) -> int:
 
     Returns the top of the storage's own tree.
     """
-    names = sorted(tree, key=cfb.order)
-    for name, following in zip(names, [*names, ""][1:], strict=True):
-        units = len(name.encode("utf-16-le", "surrogatepass")) // 2
-        if not 1 <= units <= _MOST_NAME or set(name) & set("/\\:!\0") or cfb.folded(name) == cfb.folded(following):
+    keyed = sorted((cfb.order(name), name) for name in tree)
+    names = [name for _, name in keyed]
+    before = None
+    for key, name in keyed:
+        if not 2 <= len(key[1]) <= 2 * _MOST_NAME or _UNNAMEABLE.search(name) or key == before:
             raise ValueError("a compound file can't hold something of this name, or not twice")
+        before = key
     first = len(entries)
     for name in names:
         content = tree[name]

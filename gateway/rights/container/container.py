@@ -9,7 +9,8 @@ from gateway.rights.container.compound_reader import CompoundFile
 from gateway.rights.container.compound_writer import write_compound
 from gateway.rights.container.damaged import Damaged
 from gateway.rights.container.dataspaces import CONTENT, DATA_SPACES, read_licence, write_data_spaces
-from gateway.rights.container.envelope import read_envelope, write_envelope
+from gateway.rights.container.envelope import Envelope, write_envelope
+from gateway.rights.container.stretch import Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,12 @@ class Parts:
     """What a message.rpmsg holds. Nothing of it is to be believed before the licence's signature is verified."""
 
     licence: bytes = field(repr=False)  # The publishing licence and the certificates above it, UTF-8, as they came.
-    drm_content: bytes = field(repr=False)  # The whole stream \x09DRMContent: the length in front, the ciphertext.
+    content: Stretch = field(repr=False)
+
+    @property
+    def drm_content(self) -> bytes:
+        """The whole stream \x09DRMContent, as a copy: the length in front, the ciphertext."""
+        return bytes(self.content.view())
 
 
 def write_rpmsg(licence: bytes, drm_content: bytes) -> bytes:
@@ -34,13 +40,21 @@ def write_rpmsg(licence: bytes, drm_content: bytes) -> bytes:
     return write_envelope([file.head, *file.streams[:at]], file.streams[at:])
 
 
-def read_rpmsg(octets: bytes, most: int = limits.MOST_OCTETS) -> Parts:
-    """Licence and ciphertext of a message.rpmsg. `most` octets may it have, and as many may come of it.
+def read_rpmsg(octets: bytes | Envelope, most: int = limits.MOST_OCTETS) -> Parts:
+    """Licence and ciphertext of a message.rpmsg, or of what an envelope was fed. `most` octets may it have, and as many
+    may come of it. A ciphertext in one piece, as we write it, is not copied.
 
     Raises `Damaged` for whatever is no such file, or passes a limit.
     """
-    file = CompoundFile(read_envelope(octets, most))
+    if isinstance(octets, Envelope):
+        envelope = octets
+    else:
+        envelope = Envelope(most)
+        envelope.feed(octets)
+    plain = envelope.end()
+    file = CompoundFile(plain.getbuffer())
     licence = read_licence(file)
     if not licence:
         raise Damaged("licence: empty")
-    return Parts(licence, file.read(CONTENT))
+    place = file.place(CONTENT)
+    return Parts(licence, Stretch.of(file.read(CONTENT)) if place is None else Stretch(plain, *place))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from typing import Final
 
 from gateway.rights.container import limits
@@ -16,7 +17,6 @@ _MARK: Final = 0x00000FA0
 _BLOCK: Final = struct.Struct("<III")  # The mark, plain size, deflated size.
 _STORED: Final = struct.Struct("<BHH")  # RFC 1951 3.2.4: not the last, not deflated; length, its complement.
 _LEVEL: Final = 1  # A licence is base64 of ciphertext for the most part: trying harder costs time and gains nothing.
-_MEMORY: Final = 6  # zlib's; half of what a short message costs here would else be clearing its tables.
 
 
 def write_envelope(head: Iterable[bytes | memoryview], rest: Iterable[bytes | memoryview]) -> bytes:
@@ -28,7 +28,7 @@ def write_envelope(head: Iterable[bytes | memoryview], rest: Iterable[bytes | me
     think.
     """
     blocks = _blocks([*head], [*rest])
-    deflate = zlib.compressobj(_LEVEL, memLevel=_MEMORY)
+    deflate = zlib.compressobj(_LEVEL)
     pieces: list[bytes | memoryview] = [PREFIX]
     for plain, shrinks in blocks:
         size = sum(map(len, plain))
@@ -72,45 +72,83 @@ def is_envelope(octets: bytes | memoryview) -> bool:
 
 
 def read_envelope(octets: bytes | memoryview, most: int = limits.MOST_OCTETS) -> bytes:
-    """What the blocks hold. Raises `Damaged`, as for a file, or what comes of it, of more than `most` octets.
+    """What the blocks hold. Raises `Damaged`, as for a file, or what comes of it, of more than `most` octets."""
+    envelope = Envelope(most)
+    envelope.feed(octets)
+    return envelope.end().getvalue()
+
+
+class Envelope:
+    """An envelope that is read piece by piece: nobody has to have the file whole beside what comes of it.
 
     The stream has no end: it is done when the file is. A writer that began a stream for each block is understood
     too. A block may be shorter than 4,096 octets anywhere.
     """
-    if len(octets) > most:
-        raise Damaged("envelope: too long")
-    if not is_envelope(octets):
-        raise Damaged("envelope: prefix")
-    try:
-        return b"".join(_inflated(memoryview(octets), most))
-    except zlib.error:
-        raise Damaged("envelope: deflated data") from None
 
+    def __init__(self, most: int = limits.MOST_OCTETS, *, expected: int = 0) -> None:
+        """`most` octets may it have, and as many may come of it. `expected`: octets of the file, where they are known:
+        about as much comes of it, and a buffer that grows is there twice while it does.
+        """
+        self._most = most
+        self._read = 0
+        self._rest = b""  # Of a block, or of the prefix, that has not come whole yet.
+        self._begun = False
+        self._stream = zlib.decompressobj()
+        self._plain = BytesIO()
+        if room := min(expected + expected // 64 + limits.BLOCK, most) if expected else 0:
+            self._plain.seek(room - 1)
+            self._plain.write(b"\0")
+            self._plain.seek(0)
 
-def _inflated(octets: memoryview, most: int) -> Iterator[bytes]:
-    stream = zlib.decompressobj()
-    total = 0
-    at = len(PREFIX)
-    while at < len(octets):
-        if len(octets) - at < _BLOCK.size:
+    def feed(self, octets: bytes | memoryview) -> None:
+        """Take the next octets. Raises `Damaged`."""
+        self._read += len(octets)
+        if self._read > self._most:
+            raise Damaged("envelope: too long")
+        view = memoryview(self._rest + octets if self._rest else octets)
+        at = 0
+        if not self._begun:
+            if len(view) < len(PREFIX):
+                self._rest = bytes(view)
+                return
+            if not is_envelope(view):
+                raise Damaged("envelope: prefix")
+            self._begun, at = True, len(PREFIX)
+        try:
+            at = self._blocks(view, at)
+        except zlib.error:
+            raise Damaged("envelope: deflated data") from None
+        self._rest = bytes(view[at:])
+
+    def end(self) -> BytesIO:
+        """All that came of it. Raises `Damaged` where it is cut off."""
+        if not self._begun:
+            raise Damaged("envelope: prefix")
+        if self._rest:
             raise Damaged("envelope: ends early")
-        mark, size, deflated = _BLOCK.unpack_from(octets, at)
-        at += _BLOCK.size
-        if mark != _MARK:
-            raise Damaged("envelope: mark of a block")
-        if not 1 <= size <= limits.BLOCK or not 1 <= deflated <= limits.DEFLATED_BLOCK:
-            raise Damaged("envelope: size of a block")
-        if len(octets) - at < deflated:
-            raise Damaged("envelope: ends early")
-        total += size
-        if total > most:
-            raise Damaged("envelope: too much comes of it")
-        if stream.eof:
-            stream = zlib.decompressobj()
-        # One more than it may be, so that more is seen, and no more than that is ever made. Where there was room for
-        # that one, all of the deflated octets were read.
-        plain = stream.decompress(octets[at : at + deflated], size + 1)
-        if len(plain) != size or stream.unused_data:
-            raise Damaged("envelope: a block is not as long as it says")
-        at += deflated
-        yield plain
+        self._plain.truncate(self._plain.tell())
+        return self._plain
+
+    def _blocks(self, octets: memoryview, at: int) -> int:
+        """Inflate all blocks that are whole, from `at` on; where the first one that is not begins."""
+        while len(octets) - at >= _BLOCK.size:
+            mark, size, deflated = _BLOCK.unpack_from(octets, at)
+            if mark != _MARK:
+                raise Damaged("envelope: mark of a block")
+            if not 1 <= size <= limits.BLOCK or not 1 <= deflated <= limits.DEFLATED_BLOCK:
+                raise Damaged("envelope: size of a block")
+            begins = at + _BLOCK.size
+            if len(octets) - begins < deflated:
+                break
+            if self._plain.tell() + size > self._most:
+                raise Damaged("envelope: too much comes of it")
+            if self._stream.eof:
+                self._stream = zlib.decompressobj()
+            # One more than it may be, so that more is seen, and no more than that is ever made. Where there was room
+            # for that one, all of the deflated octets were read.
+            plain = self._stream.decompress(octets[begins : begins + deflated], size + 1)
+            if len(plain) != size or self._stream.unused_data:
+                raise Damaged("envelope: a block is not as long as it says")
+            self._plain.write(plain)
+            at = begins + deflated
+        return at

@@ -109,7 +109,7 @@ def _describe(name: str, content_id: str | None) -> bytes:
     ))  # fmt: skip
 
 
-def read_inner(octets: bytes) -> Inner:
+def read_inner(octets: bytes | memoryview) -> Inner:
     """What the decrypted file holds. RTF is not read: its HTML version is. Raises `Damaged`."""
     file = CompoundFile(octets)
     text, html = _read_body(file)
@@ -122,6 +122,18 @@ def read_inner(octets: bytes) -> Inner:
         else:
             attachments.append(one)
     return Inner(text, html, tuple(attachments), original)
+
+
+def original_place(octets: memoryview) -> tuple[int, int] | None:
+    """Where the original begins in the decrypted file, and its size; None where there is none, or not in one piece, so
+    that only `read_inner` gives it. Raises `Damaged`.
+    """
+    file = CompoundFile(octets)
+    places = _places(file)
+    if not places or places[0] != _PLACE_0:
+        return None
+    one = _read_attachment(file, _PLACE_0, contents=False)
+    return file.place(_LIST, _PLACE_0, _CONTENTS) if one.name == ORIGINAL and one.method == BY_VALUE else None
 
 
 def _read_body(file: CompoundFile) -> tuple[str | None, str | None]:
@@ -156,7 +168,7 @@ def _places(file: CompoundFile) -> list[str]:
     return places
 
 
-def _read_attachment(file: CompoundFile, place: str) -> InnerAttachment:
+def _read_attachment(file: CompoundFile, place: str, *, contents: bool = True) -> InnerAttachment:
     cursor = Cursor(file.read(_LIST, place, _DESCRIPTION), "attachment")
     if cursor.number(2) != _DESCRIPTION_VERSION:
         raise cursor.damaged("version of its description")
@@ -165,5 +177,5 @@ def _read_attachment(file: CompoundFile, place: str) -> InnerAttachment:
     cursor.take(16)  # When it was made and last changed.
     method = cursor.number(4)
     content_id, _, _, _, display, long_name, short_name, _ = [cursor.wide() for _ in range(8)]
-    octets = file.read(_LIST, place, _CONTENTS) if method == BY_VALUE else b""
+    octets = file.read(_LIST, place, _CONTENTS) if method == BY_VALUE and contents else b""
     return InnerAttachment(long_name or display or short_name, content_id.strip("<>") or None, octets, method)

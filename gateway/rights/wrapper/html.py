@@ -7,6 +7,7 @@ stay readable. Everything that comes from people is escaped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Final
 
@@ -24,8 +25,10 @@ _STYLE: Final = """\
 """
 
 
-def html(letter: Letter, logo: str | None) -> str:
-    """The whole document, with LF. `logo`: the Content-ID of the part with the logo, None: there is none."""
+def html(letter: Letter, explained: Sequence[str], logo: str | None) -> str:
+    """The whole document, with LF. `explained`: the letter's, which take long to make; `logo`: the Content-ID of the
+    part with the logo, None: there is none.
+    """
     words, branding = letter.branding.wording, letter.branding
     direction = "rtl" if words.is_rtl else "ltr"
     side = "right" if words.is_rtl else "left"
@@ -41,7 +44,7 @@ def html(letter: Letter, logo: str | None) -> str:
     ]
     if branding.email_text is not None:
         parts.append(_paragraph(_lines(branding.email_text), own=True))
-    first, *others = letter.explained
+    first, *others = explained
     parts.append(_paragraph(escape(first)))
     shown = f'<a href="{link}" class="link" dir="ltr" style="color:#0b57a4;word-break:break-all">{link}</a>'
     parts.append(_paragraph(f"{escape(words.link)}<br>{shown}", quiet=True))

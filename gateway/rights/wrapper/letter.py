@@ -42,8 +42,8 @@ class Letter:
         """On the button."""
         return self.branding.read_button_text or self.branding.wording.button
 
-    def said(self, sentence: str) -> str:
-        """A sentence of the wording with what it names put in."""
+    def said(self, *sentences: str) -> tuple[str, ...]:
+        """Sentences of the wording with what they name put in."""
         words = self.branding.wording
         values = {
             "sender": self.sender.text or self.branding.name,
@@ -54,7 +54,7 @@ class Letter:
         if words.is_rtl:
             values = {name: f"{_ISOLATE}{value}{_END}" for name, value in values.items()}
         values["until"] = "" if self.expires is None else words.date(self.expires)
-        return sentence.format(**values)
+        return tuple(sentence.format(**values) for sentence in sentences)
 
     @property
     def explained(self) -> tuple[str, ...]:
@@ -64,4 +64,4 @@ class Letter:
         if self.expires is not None:
             found.append(words.until)
         attached = words.attached if self.is_stored else words.needed
-        return tuple(self.said(one) for one in (*found, words.reply, attached, words.doubt))
+        return self.said(*found, words.reply, attached, words.doubt)

@@ -47,7 +47,10 @@ def sender_of(message: Message, path: Address | None) -> Sender:
 
 def shown(text: str) -> str:
     """`text` on one line, without letters that nobody sees or that turn others round, cut where it is very long."""
-    kept = "".join(" " if letter.isspace() else letter for letter in text if letter.isspace() or _is_seen(letter))
+    if text.isprintable():  # Those letters are none of these, and a blank is the only space among them.
+        kept = text
+    else:
+        kept = "".join(" " if letter.isspace() else letter for letter in text if letter.isspace() or _is_seen(letter))
     kept = _SPACES.sub(" ", kept).strip()
     return kept if len(kept) <= MOST else kept[: MOST - 1].rstrip() + "…"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.rights.wrapper.letter import Letter
@@ -9,14 +10,14 @@ from gateway.rights.wrapper.letter import Letter
 WIDTH: Final = 76  # Letters of a line, as far as there are blanks; the link stands on a line of its own, whole.
 
 
-def text(letter: Letter) -> str:
-    """Lines with LF."""
+def text(letter: Letter, explained: Sequence[str]) -> str:
+    """Lines with LF. `explained`: the letter's, which take long to make."""
     branding, words = letter.branding, letter.branding.wording
     who = letter.sender.text or branding.name
     lines = [branding.name, "", *_filled(f"{who} {letter.introduction}"), "", f"{letter.button}:", letter.link, ""]
     if branding.email_text is not None:
         lines += [*_filled(branding.email_text), ""]
-    for paragraph in letter.explained:
+    for paragraph in explained:
         lines += [*_filled(paragraph), ""]
     if branding.disclaimer_text is not None:
         lines += ["-" * 20, *_filled(branding.disclaimer_text), ""]

@@ -65,8 +65,9 @@ class Wrapper:
             parts.append(f"Content-Type: {kind}\r\n\r\n--{_related(mark)}\r\n".encode())
         edge = _alternative(mark)
         parts.append(f'Content-Type: multipart/alternative; boundary="{edge}"\r\n\r\n--{edge}\r\n'.encode())
-        parts += [_part("plain", text(letter)), f"\r\n--{edge}\r\n".encode()]
-        parts += [_part("html", html(letter, self.logo)), f"\r\n--{edge}--\r\n".encode()]
+        explained = letter.explained
+        parts += [_part("plain", text(letter, explained)), f"\r\n--{edge}\r\n".encode()]
+        parts += [_part("html", html(letter, explained, self.logo)), f"\r\n--{edge}--\r\n".encode()]
         return b"".join(parts)
 
     @property

@@ -6,12 +6,13 @@ Text is written without white space between tags, and only what our own reader t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 # XML 1.0 2.2: all but these can be written. Half of a pair of UTF-16 is no character.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+GAP: Final = "\0"  # Where a value is put into text that was written before: no XML holds it.
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
 
 
@@ -65,6 +66,14 @@ def escaped(text: str) -> str:
     if not is_writable(text):
         raise ValueError("a character that XML 1.0 does not have")
     return text.translate(_ESCAPES)
+
+
+def filled(pieces: Sequence[str], *values: str) -> str:
+    """A text that was split at its GAPs, with a value in each."""
+    found = [pieces[0]]
+    for value, piece in zip(values, pieces[1:], strict=True):
+        found += (value, piece)
+    return "".join(found)
 
 
 def tag(name: str, inside: str = "", /, **attributes: str) -> str:

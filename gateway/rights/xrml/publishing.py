@@ -23,7 +23,7 @@ from gateway.rights.xrml.binary import (
     write_guid,
     write_public_key,
 )
-from gateway.rights.xrml.element import BadLicence, Element, escaped, tag
+from gateway.rights.xrml.element import GAP, BadLicence, Element, escaped, filled, tag
 from gateway.rights.xrml.moment import read_moment, write_moment
 from gateway.rights.xrml.reader import read
 from gateway.rights.xrml.rights_data import write_template
@@ -87,39 +87,48 @@ def write_bits(octets: bytes, mode: Mode = Mode.MODE_2) -> str:
     return tag("ENABLINGBITS", value, type_=_SEALED[mode])
 
 
-def write_body(
-    *,
-    version: TenantVersion,
-    url: str,
-    template: Template,
-    issued: float,
-    owner: str,
-    work: UUID,
-    bits: bytes,
-    rights_data: bytes,
-    content_sha256: str,
-) -> str:
-    """The BODY that is signed. Raises ValueError for an owner or a URL that XML can't hold."""
-    server = write_server(version, url)
-    whose = tag("ID", type_="Windows") + tag("NAME", escaped(owner))
-    return tag(
-        "BODY",
-        tag("ISSUEDTIME", write_moment(issued))
-        + tag("DESCRIPTOR", write_template(template))
-        + tag("ISSUER", server)
-        + _distribution("License-Acquisition-URL", version, url)
-        + _distribution("Extranet-License-Acquisition-URL", version, url)
-        + write_principals(server, write_bits(bits, version.mode))
-        + tag(
-            "WORK",
-            tag("OBJECT", tag("ID", write_guid(work), type_="MS-GUID"))
-            + tag("METADATA", tag("OWNER", tag("OBJECT", whose))),
+class BodyForm:
+    """The BODYs of one key, URL and template: what they have in common is written once, and is most of each."""
+
+    __slots__ = ("_mode", "_pieces", "principal")
+
+    def __init__(self, version: TenantVersion, url: str, template: Template) -> None:
+        """Raises ValueError for a URL that XML can't hold."""
+        server = write_server(version, url)
+        whose = tag("ID", type_="Windows") + tag("NAME", GAP)
+        self._mode = version.mode
+        self.principal = write_principals(server)  # The text that enabling bits are bound to.
+        self._pieces = tag(
+            "BODY",
+            tag("ISSUEDTIME", GAP)
+            + tag("DESCRIPTOR", write_template(template))
+            + tag("ISSUER", server)
+            + _distribution("License-Acquisition-URL", version, url)
+            + _distribution("Extranet-License-Acquisition-URL", version, url)
+            + write_principals(server, GAP)
+            + tag(
+                "WORK",
+                tag("OBJECT", tag("ID", GAP, type_="MS-GUID")) + tag("METADATA", tag("OWNER", tag("OBJECT", whose))),
+            )
+            + tag("AUTHENTICATEDDATA", GAP, id_=_RIGHTS)
+            + tag("AUTHENTICATEDDATA", GAP, id_="APPSPECIFIC", name=_CONTENT),
+            type_=_TYPE,
+            version="3.0",
+        ).split(GAP)
+
+    def body(
+        self, *, issued: float, owner: str, work: UUID, bits: bytes, rights_data: bytes, content_sha256: str
+    ) -> str:
+        """The BODY that is signed. Raises ValueError for an owner that XML can't hold."""
+        return filled(
+            self._pieces,
+            write_moment(issued),
+            write_bits(bits, self._mode),
+            write_guid(work),
+            escaped(owner),
+            write_base64(rights_data),
+            content_sha256,
         )
-        + tag("AUTHENTICATEDDATA", write_base64(rights_data), id_=_RIGHTS)
-        + tag("AUTHENTICATEDDATA", content_sha256, id_="APPSPECIFIC", name=_CONTENT),
-        type_=_TYPE,
-        version="3.0",
-    )
 
 
 def write_certificate_body(version: TenantVersion, url: str, issued: float) -> str:

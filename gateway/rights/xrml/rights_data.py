@@ -15,7 +15,7 @@ from gateway.mail.address import BadAddress, parse_address
 from gateway.rights.right import ALL, Right
 from gateway.rights.template import BUILT_IN, Template
 from gateway.rights.xrml.binary import read_guid, read_sha256, write_guid
-from gateway.rights.xrml.element import BadLicence, Element, escaped, tag
+from gateway.rights.xrml.element import GAP, BadLicence, Element, escaped, filled, tag
 from gateway.rights.xrml.moment import read_moment, write_moment
 from gateway.rights.xrml.reader import read
 from gateway.rights.xrml.root import root, roots, written
@@ -59,38 +59,46 @@ def who(address: str) -> str:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def write_rights_data(
-    *,
-    work: UUID,
-    owner: str,
-    readers: Iterable[str],
-    template: Template,
-    issued: float,
-    expires: float | None,
-    original_sha256: str,
-) -> str:
-    """The root's text: OWNER for the owner, the template's rights for each reader. Raises ValueError for an address
-    that XML can't hold.
-    """
-    rights = [right for right in Right if right in template.rights]
-    granted = _granted([Right.OWNER], owner) if owner else ""
-    granted += "".join(_granted(rights, reader) for reader in readers)
-    end = "" if expires is None else _until(issued, expires)
-    body = tag(
-        "BODY",
-        tag("ISSUEDTIME", write_moment(issued))
-        + tag("DESCRIPTOR", write_template(template))
-        + tag(
-            "WORK",
-            tag("OBJECT", tag("ID", write_guid(work), type_="MS-GUID"))
-            + end
-            + tag("RIGHTSGROUP", tag("RIGHTSLIST", granted), name="Main-Rights"),
+class RightsForm:
+    """The rights data of one template: what they have in common is written once."""
+
+    __slots__ = ("_pieces", "_rights")
+
+    def __init__(self, template: Template) -> None:
+        self._rights = [right for right in Right if right in template.rights]
+        body = tag(
+            "BODY",
+            tag("ISSUEDTIME", GAP)
+            + tag("DESCRIPTOR", write_template(template))
+            + tag(
+                "WORK",
+                tag("OBJECT", tag("ID", GAP, type_="MS-GUID"))
+                + GAP
+                + tag("RIGHTSGROUP", tag("RIGHTSLIST", GAP), name="Main-Rights"),
+            )
+            + tag("AUTHENTICATEDDATA", GAP, id_="APPSPECIFIC", name=_ORIGINAL)
+            + tag("AUTHENTICATEDDATA", escaped(template.name), id_="APPSPECIFIC", name=_TEMPLATE),
+            type_="Microsoft Rights Template",
         )
-        + tag("AUTHENTICATEDDATA", original_sha256, id_="APPSPECIFIC", name=_ORIGINAL)
-        + tag("AUTHENTICATEDDATA", escaped(template.name), id_="APPSPECIFIC", name=_TEMPLATE),
-        type_="Microsoft Rights Template",
-    )
-    return written(body)
+        self._pieces = written(body).split(GAP)
+
+    def text(
+        self,
+        *,
+        work: UUID,
+        owner: str,
+        readers: Iterable[str],
+        issued: float,
+        expires: float | None,
+        original_sha256: str,
+    ) -> str:
+        """The root's text: OWNER for the owner, the template's rights for each reader. Raises ValueError for an address
+        that XML can't hold.
+        """
+        granted = _granted([Right.OWNER], owner) if owner else ""
+        granted += "".join(_granted(self._rights, reader) for reader in readers)
+        end = "" if expires is None else _until(issued, expires)
+        return filled(self._pieces, write_moment(issued), write_guid(work), end, granted, original_sha256)
 
 
 def write_template(template: Template) -> str:
@@ -101,8 +109,8 @@ def write_template(template: Template) -> str:
 
 def _granted(rights: Iterable[Right], address: str) -> str:
     """[MS-RMPR] 2.2.9.8.5.3 form 1: an element for each right, which a hundred readers make many."""
-    named = tag("OBJECT", tag("ID", type_="Unspecified") + tag("NAME", escaped(address)))
-    condition = tag("CONDITIONLIST", tag("ACCESS", tag("PRINCIPAL", named)))
+    named = f'<OBJECT><ID type="Unspecified"/><NAME>{escaped(address)}</NAME></OBJECT>'
+    condition = f"<CONDITIONLIST><ACCESS><PRINCIPAL>{named}</PRINCIPAL></ACCESS></CONDITIONLIST>"
     return "".join(f'<RIGHT name="{right.value}">{condition}</RIGHT>' for right in rights)
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from gateway.rights.tenant import Mode, TenantVersion
 from gateway.rights.xrml.binary import read_base64, write_base64
-from gateway.rights.xrml.element import BadLicence, Element, tag
+from gateway.rights.xrml.element import BadLicence, Element
 
 _ALGORITHM: Final = "RSA PKCS#1-V1.5"
 _SHA1: Final = frozenset({"SHA1", "SHA-1"})
@@ -32,18 +32,11 @@ def signed_octets(body: str) -> bytes:
 
 def write_signature(body: str, value: bytes) -> str:
     """The element for a signature of SHA-256, `value` in network order as every RSA library has it."""
-    digest = sha256(signed_octets(body)).digest()
-    return tag(
-        "SIGNATURE",
-        tag("ALGORITHM", _ALGORITHM)
-        + tag(
-            "DIGEST",
-            tag("ALGORITHM", "SHA256")
-            + tag("PARAMETER", tag("VALUE", "surface-coding", encoding="string"), name="codingtype")
-            + tag("VALUE", write_base64(digest), encoding="base64", size=str(len(digest) * 8)),
-        )
-        + tag("VALUE", write_base64(value), encoding="base64", size=str(len(value) * 8)),
-    )
+    digest = write_base64(sha256(signed_octets(body)).digest())
+    coding = '<PARAMETER name="codingtype"><VALUE encoding="string">surface-coding</VALUE></PARAMETER>'
+    hashed = f'<ALGORITHM>SHA256</ALGORITHM>{coding}<VALUE encoding="base64" size="256">{digest}</VALUE>'
+    signed = f'<VALUE encoding="base64" size="{len(value) * 8}">{write_base64(value)}</VALUE>'
+    return f"<SIGNATURE><ALGORITHM>{_ALGORITHM}</ALGORITHM><DIGEST>{hashed}</DIGEST>{signed}</SIGNATURE>"
 
 
 def uses_sha1(signature: Element) -> bool:

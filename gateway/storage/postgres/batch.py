@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import psycopg
 
-from gateway.storage.postgres import trace_rows
+from gateway.storage.postgres import rights_rows, trace_rows
 from gateway.storage.postgres.arrays import Array, Longs, Octets, Texts, oids
 from gateway.storage.postgres.connection import Connection
 from gateway.storage.postgres.volley import Shot, Statement
-from gateway.storage.record import Prepared
+from gateway.storage.record import RIGHTS, TRACE, Prepared
+from gateway.storage.rights_rows import RightsRow, read_row
 from gateway.storage.writer import StorageBroken
 
 CHANNEL: Final = "gateway_queue"
@@ -107,7 +108,8 @@ class Batch:
         self._alone: dict[str, tuple[Any, ...]] = {}  # Delivery: epoch, and uid, time and octets of its end's record.
         self.postponed: dict[str, tuple[Any, ...]] = {}  # Delivery: the values behind it.
         self.freed: dict[str, int] = {}  # Delivery: epoch.
-        self.records: list[Prepared] = []
+        self.records: list[Prepared] = []  # Of the trace; see `add` for others.
+        self._kept: list[RightsRow] = []
         self.notices: set[str] = set()
         self.after: list[Callable[[], None]] = []  # Done on the writer's thread once all this is durable.
         # Answers, after `receive`.
@@ -129,6 +131,16 @@ class Batch:
             raise Asks
         self._asks = True
         return self._execute(query, arguments)
+
+    def add(self, records: Sequence[Prepared]) -> None:
+        """Store these, of whatever kind. Raises Asks where one is none of the trace."""
+        others = [read_row(one.sealed) for one in records if one.kind == RIGHTS]
+        if others:
+            if self.is_volley:
+                raise Asks
+            self._asks = True
+            self._kept += others
+        self.records.extend(one for one in records if one.kind == TRACE)
 
     def end_alone(self, id_: str, epoch: int, record: Prepared | None) -> None:
         """Forget a delivery that is its message's only one, and the message. `record` has no tokens; it is stored if
@@ -204,6 +216,8 @@ class Batch:
     def send_last(self) -> None:
         """Send what works have added since."""
         trace_rows.put(self._db, self.records)
+        for query, values in rights_rows.statements(self._kept):
+            self._execute(query, values)
         for node in self.handed:
             self.notices.add(f"answer {node}")
         for notice in sorted(self.notices):

@@ -16,6 +16,7 @@ from typing import Any, Final
 from gateway.mail.delivery import HERE, QUARANTINE, Delivery, State
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Content, Held, prefaced, sliced
+from gateway.mail.plan import Left
 from gateway.observe.events import Event, Found
 from gateway.storage.content import PURPOSE
 from gateway.storage.postgres.administration import COLUMNS, Administration
@@ -28,7 +29,7 @@ from gateway.storage.postgres.recall import Recall
 from gateway.storage.postgres.rows import Rows
 from gateway.storage.postgres.segments import PostgresBlobs, rows_of
 from gateway.storage.postgres.writer import OutcomeUnknown, Writer
-from gateway.storage.record import Keeper, Prepared, Record
+from gateway.storage.record import TRACE, Keeper, Prepared, Record
 from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
 from gateway.storage.shelf import BlobShelf, Shelf
 from gateway.storage.spooling import Hands, Receiving
@@ -192,6 +193,11 @@ class PostgresSpool(Administration):
         self._uid += STEP
         return self._keeper.prepare(Record(message=message, uid=self._uid, events=events, found=found))
 
+    def new_left(self, message: str, left: Left) -> Prepared:
+        """Likewise, of what it leaves elsewhere."""
+        self._uid += STEP
+        return Prepared(message, self._uid, 0, b"", left.octets, left.kind)
+
     async def accept(self, mail: Mail, deliveries: Sequence[Delivery], records: Sequence[Prepared]) -> None:
         """Take responsibility. Raises StorageFull, StorageBroken; then nothing is stored, unless it is OutcomeUnknown.
 
@@ -209,7 +215,7 @@ class PostgresSpool(Administration):
         def run(batch: Batch) -> Callable[[], bool]:
             batch.messages.append(message)
             batch.deliveries.extend(rows)
-            batch.records.extend(records)
+            batch.add(records)
             batch.after.append(lambda: self._taken(ids, batch.generation))
             if inline is not None or self._segments is None:
                 return lambda: True
@@ -217,7 +223,7 @@ class PostgresSpool(Administration):
             return lambda: check() is None
 
         def known(db: Connection) -> bool | None:
-            return self._is_stored(db, mail.id, ids, [record.uid for record in records])
+            return self._is_stored(db, mail.id, ids, [record.uid for record in records if record.kind == TRACE])
 
         self._uncertain.add(mail.id)
         try:
@@ -252,7 +258,7 @@ class PostgresSpool(Administration):
         """Store records that go with no message."""
 
         def run(batch: Batch) -> Callable[[], None]:
-            batch.records.extend(records)
+            batch.add(records)
             return lambda: None
 
         await self._writer.do(run)

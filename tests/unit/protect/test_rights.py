@@ -15,7 +15,7 @@ import pytest
 
 from gateway.mail.mail import Mail
 from gateway.mail.message import Held, Joined, Message
-from gateway.mail.plan import Plan
+from gateway.mail.plan import Left, Plan
 from gateway.mail.reply import PROTECTION_AWAY, Refused
 from gateway.mail.terms import Otherwise, Protection, Smime, Terms
 from gateway.observe.metrics import Metrics
@@ -63,7 +63,7 @@ class House:
         self.told: list[tuple[str, str, dict[str, object]]] = []
         self.executor = ThreadPoolExecutor(1)
         work = Workroom(self.executor)
-        self.wrapping = Wrapping(self._terms, self.tenant, self._keep, work, clock=self.clock, chance=FakeChance())
+        self.wrapping = Wrapping(self._terms, self.tenant, self._leave, work, clock=self.clock, chance=FakeChance())
         self.metrics = Metrics()
         self.stage = Protecting(
             self.means,
@@ -88,10 +88,11 @@ class House:
             authserv_id="gw.corp.example",
         )
 
-    async def _keep(self, message: KeptRights, copy: bytes | None) -> None:
+    async def _leave(self, message: KeptRights, copy: bytes | None) -> Left:
         if self.broken:
             raise OSError(SECRET)
         self.kept.append((message, copy))
+        return Left("rights", message.work.bytes)
 
     async def run(self, *recipients: str, octets: bytes = TRACE + ORIGINAL, template: str | None = None) -> Plan:
         copy = letter(*recipients, octets=octets, smime=None)

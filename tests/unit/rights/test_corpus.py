@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.rights.job import Job
 from gateway.rights.opening import open_rpmsg
 from gateway.rights.pem_tenant import PemTenant
-from gateway.rights.sealing import Licensors, seal
+from gateway.rights.sealing import Forms, seal
 from gateway.rights.template import DO_NOT_FORWARD
 from gateway.world.chance import SystemChance
 from tests.fakes import mail_keys
 
 NOW = 1_780_000_000.0
-LICENSORS = Licensors()
+FORMS = Forms()
 READERS = ("otto@partner.example", "anna@else.example")
 
 
@@ -37,7 +37,7 @@ def sealed(octets: bytes, tenant: PemTenant) -> bytes:
         url="https://portal.corp.example",
         body=("a text", "<p>a text</p>"),
     )
-    return seal(octets, job, tenant, SystemChance(), LICENSORS).rpmsg
+    return seal(octets, job, tenant, SystemChance(), FORMS).rpmsg
 
 
 def nobody(work: UUID, address: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -13,6 +14,7 @@ import pytest
 
 from gateway.rights.cipher import Cipher
 from gateway.rights.container.container import read_rpmsg, write_rpmsg
+from gateway.rights.container.envelope import Envelope
 from gateway.rights.container.inner import Inner, InnerAttachment
 from gateway.rights.opening import OpenedMessage, inspect, open_rpmsg
 from gateway.rights.reason import NotOpened, Reason
@@ -410,3 +412,32 @@ def test_values_are_not_changed() -> None:
     assert replace(found, owner="x").owner == "x"
     with pytest.raises(AttributeError):
         found.owner = "x"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("length", [1, 4095, 4096, 5000, 3_000_000])
+def test_a_file_that_comes_in_pieces_is_opened_in_its_place(length: int) -> None:
+    original = b"Subject: large\r\n\r\n" + b"x" * length
+    file = seal(original, job(), FakeTenant(), FakeChance()).rpmsg
+    envelope = Envelope()
+    for at in range(0, len(file), 1 << 20):
+        envelope.feed(file[at : at + (1 << 20)])
+    opened = open_rpmsg(envelope, FakeTenant(), principal=READER, now=NOW, is_revoked=nobody)
+    assert opened.original == original
+    assert type(opened.original) is bytes
+
+
+def test_a_large_message_is_in_memory_once_while_it_is_opened() -> None:
+    original = b"Subject: large\r\n\r\n" + b"x" * (8 << 20)
+    file = seal(original, job(), FakeTenant(), FakeChance()).rpmsg
+    pieces = [file[at : at + (1 << 20)] for at in range(0, len(file), 1 << 20)]
+    tracemalloc.start()
+    try:
+        envelope = Envelope()
+        for piece in pieces:
+            envelope.feed(piece)
+        opened = open_rpmsg(envelope, FakeTenant(), principal=READER, now=NOW, is_revoked=nobody)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(opened.original) == len(original)
+    assert peak < 1.6 * len(original)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.rights.container.container import read_rpmsg
 from gateway.rights.job import MAX_READERS, Job
 from gateway.rights.opening import inspect, open_rpmsg
-from gateway.rights.sealing import Licensors, seal, shares
+from gateway.rights.sealing import Forms, seal, shares
 from gateway.rights.template import DO_NOT_FORWARD, ENCRYPT_ONLY
 from gateway.rights.tenant import TenantAway, TenantDenied
 from gateway.rights.xrml.binary import read_base64
@@ -101,21 +101,21 @@ def test_the_licence_looks_as_the_specification_has_it() -> None:
 
 
 def test_the_second_root_is_signed_once_and_kept() -> None:
-    tenant, licensors = FakeTenant(private_key(), private_key(number=2)), Licensors()
-    first = seal(MESSAGE, job(), tenant, FakeChance(), licensors)
+    tenant, forms = FakeTenant(private_key(), private_key(number=2)), Forms()
+    first = seal(MESSAGE, job(), tenant, FakeChance(), forms)
     assert tenant.signed == 2
-    second = seal(MESSAGE, job(issued=NOW + 86400), tenant, FakeChance("more"), licensors)
+    second = seal(MESSAGE, job(issued=NOW + 86400), tenant, FakeChance("more"), forms)
     assert tenant.signed == 3
     assert roots(licence_of(first.rpmsg))[1] == roots(licence_of(second.rpmsg))[1]
-    seal(MESSAGE, job(url="https://another.example/"), tenant, FakeChance(), licensors)
+    seal(MESSAGE, job(url="https://another.example/"), tenant, FakeChance(), forms)
     assert tenant.signed == 5
 
 
 def test_kept_roots_have_an_end() -> None:
-    tenant, licensors = FakeTenant(), Licensors()
-    for number in range(2 * Licensors.MOST):
-        licensors.certificate(tenant, tenant.current, f"https://{number}.example/", NOW)
-    assert len(licensors._kept) <= Licensors.MOST
+    tenant, forms = FakeTenant(), Forms()
+    for number in range(2 * Forms.MOST):
+        forms.certificate(tenant, tenant.current, f"https://{number}.example/", NOW)
+    assert len(forms._kept) <= Forms.MOST
 
 
 @pytest.mark.parametrize(("switch", "fault"), [("away", TenantAway), ("denied", TenantDenied)])

@@ -17,7 +17,7 @@ from gateway.rights.container.compound_writer import Octets, Tree, write_compoun
 from gateway.rights.container.container import Parts, read_rpmsg, write_rpmsg
 from gateway.rights.container.damaged import Damaged
 from gateway.rights.container.dataspaces import write_data_spaces
-from gateway.rights.container.envelope import read_envelope
+from gateway.rights.container.envelope import Envelope, read_envelope
 from tests.fakes.containers import many_streams, one_stream
 
 LICENCE = b'<?xml version="1.0"?><XrML>' + "größe ".encode() * 800 + b"</XrML>"
@@ -25,11 +25,15 @@ CONTENT = struct.pack("<Q", 20_480) + os.urandom(20_480)
 PRIMARY = ("\x06DataSpaces", "TransformInfo", "\x09DRMTransform", "\x06Primary")
 
 
+def both(parts: Parts) -> tuple[bytes, bytes]:
+    return parts.licence, parts.drm_content
+
+
 @pytest.mark.parametrize("length", [8, 4095, 4096, 4104, 100_000])
 @pytest.mark.parametrize("licence", [b"<X/>", LICENCE, LICENCE * 20])
 def test_what_is_written_is_read(length: int, licence: bytes) -> None:
     content = os.urandom(length)
-    assert read_rpmsg(write_rpmsg(licence, content)) == Parts(licence, content)
+    assert both(read_rpmsg(write_rpmsg(licence, content))) == (licence, content)
 
 
 def test_the_five_streams_have_the_sizes_of_real_messages() -> None:
@@ -121,12 +125,12 @@ def test_the_licence_is_found_by_the_lengths_in_front_of_it() -> None:
         primary(extension=b"more"),
         primary(id_="{c73dfacd-061f-43b0-8b64-0c620d2a8b50}"),
     ):
-        assert read_rpmsg(foreign(made)) == Parts(LICENCE, CONTENT)
+        assert both(read_rpmsg(foreign(made))) == (LICENCE, CONTENT)
 
 
 def test_a_file_with_a_stream_for_each_block_and_with_more_in_it_is_read() -> None:
     plain = read_envelope(foreign(primary(), **{"EUL-ETRHA": b"a licence", "\x05SummaryInformation": b"s" * 5000}))
-    assert read_rpmsg(many_streams(plain)) == Parts(LICENCE, CONTENT)
+    assert both(read_rpmsg(many_streams(plain))) == (LICENCE, CONTENT)
 
 
 DAMAGED = {
@@ -189,3 +193,38 @@ def test_a_cut_file_is_damaged_wherever_it_is_cut() -> None:
 
 def test_neither_licence_nor_ciphertext_is_in_what_python_shows() -> None:
     assert "XrML" not in repr(read_rpmsg(write_rpmsg(LICENCE, CONTENT)))
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 4096, 5000, 1 << 20])
+def test_an_envelope_may_come_in_pieces_of_any_length(length: int) -> None:
+    file = write_rpmsg(LICENCE, os.urandom(30_000))
+    for expected in (0, 1, len(file), 10 * len(file)):
+        envelope = Envelope(expected=expected)
+        for at in range(0, len(file), length):
+            envelope.feed(file[at : at + length])
+        assert envelope.end().getvalue() == read_envelope(file)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 12, 500, -1])
+def test_an_envelope_in_pieces_that_is_cut_off_is_damaged(cut: int) -> None:
+    file = write_rpmsg(LICENCE, os.urandom(30_000))[: cut or None]
+    envelope = Envelope()
+    envelope.feed(file[:10] if cut else b"")
+    envelope.feed(file[10:] if cut else b"")
+    with pytest.raises(Damaged):
+        envelope.end()
+
+
+def test_an_envelope_in_pieces_keeps_to_its_limit() -> None:
+    file = write_rpmsg(LICENCE, os.urandom(30_000))
+    envelope = Envelope(len(file) - 1)
+    envelope.feed(file[:20_000])
+    with pytest.raises(Damaged, match="too long"):
+        envelope.feed(file[20_000:])
+
+
+def test_a_ciphertext_in_one_piece_is_cut_out_of_its_place() -> None:
+    content = os.urandom(50_000)
+    parts = read_rpmsg(write_rpmsg(LICENCE, content))
+    assert parts.content.start > 0
+    assert parts.content.cut(100, 40_000) == content[100:40_100]

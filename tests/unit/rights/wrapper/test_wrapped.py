@@ -32,6 +32,10 @@ LINK = "https://portal.corp.example:8443/m/" + "A" * 43
 EVIL = '<script>alert("x")</script>&copy;'
 
 
+def said(one: Letter) -> str:
+    return text(one, one.explained)
+
+
 def letter(**changed: object) -> Letter:
     usual = Letter(
         sender=Sender("Ida Berg", "ida@corp.example"),
@@ -115,13 +119,14 @@ def test_what_people_wrote_is_shown_as_it_stands(language: str) -> None:
         disclaimer_text=f"{EVIL}\nsecond line {{sender}}",
         privacy_statement_url="https://corp.example/?a=1&b=2",
     )
-    page = html(letter(branding=branding, sender=Sender(EVIL, EVIL), recipient=EVIL), None)
+    evil = letter(branding=branding, sender=Sender(EVIL, EVIL), recipient=EVIL)
+    page = html(evil, evil.explained, None)
     seen = Seen(page)
     assert "script" not in {tag for tag, _ in seen.tags}
     assert seen.text.count(EVIL) >= 8
     assert "second line {sender}" in seen.text
     assert ("a", "https://corp.example/?a=1&b=2") in [(tag, one.get("href")) for tag, one in seen.tags]
-    assert "https://corp.example/?a=1&b=2" in text(letter(branding=branding))
+    assert "https://corp.example/?a=1&b=2" in said(letter(branding=branding))
 
 
 @pytest.mark.parametrize("trick", ["--=_m" + MARK, "\nFrom here", "\x1b[31m", "x" * 950])
@@ -154,8 +159,8 @@ def named(sentence: str) -> set[str]:
 def test_an_end_is_told_in_words() -> None:
     assert WORDINGS["en"].date(1_793_693_520.0) == "3 November 2026, 08:12 UTC"
     assert WORDINGS["de"].date(1_793_693_520.0) == "3. November 2026, 08:12 Uhr (UTC)"
-    assert "can be read until 3 November 2026, 10:00 UTC" in text(letter())
-    assert "can be read until" not in text(letter(expires=None))
+    assert "can be read until 3 November 2026, 10:00 UTC" in said(letter())
+    assert "can be read until" not in said(letter(expires=None))
 
 
 @pytest.mark.parametrize(

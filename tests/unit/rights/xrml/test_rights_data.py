@@ -12,7 +12,7 @@ from gateway.rights.right import ALL, Right
 from gateway.rights.template import DO_NOT_FORWARD, ENCRYPT_ONLY
 from gateway.rights.xrml import rights_data
 from gateway.rights.xrml.element import BadLicence
-from gateway.rights.xrml.rights_data import MAX_GRANTS, RightsData, read_rights_data, who, write_rights_data
+from gateway.rights.xrml.rights_data import MAX_GRANTS, RightsData, RightsForm, read_rights_data, who
 from tests.fakes.rights import NOW, OWNER, READER
 
 WORK = UUID("12345678-1234-5678-1234-567812345678")
@@ -29,7 +29,8 @@ def text(**changed: Any) -> str:
         "expires": None,
         "original_sha256": "ab" * 32,
     }
-    return write_rights_data(**(usual | changed))
+    values = usual | changed
+    return RightsForm(values.pop("template")).text(**values)
 
 
 def data(said: str) -> RightsData:
