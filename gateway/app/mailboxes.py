@@ -111,6 +111,7 @@ class MailboxOffice:
         """A vault has changed by a command of ours: what was unwrapped is dropped, and asked for again when wanted."""
         self.policy_keys.forget()
         self.mailbox_keys.forget()
+        self.watch.look_again()
 
     @property
     def facts(self) -> dict[str, Any]:

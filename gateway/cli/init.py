@@ -38,9 +38,7 @@ Portal = Annotated[
 ]
 Imap = Annotated[
     str | None,
-    typer.Option(
-        "--imap", metavar="HOST:PORT", help="Where people read their mailboxes. Default: no mail ends here."
-    ),
+    typer.Option("--imap", metavar="HOST:PORT", help="Where people read their mailboxes. Default: no mail ends here."),
 ]
 
 

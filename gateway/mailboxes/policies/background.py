@@ -58,6 +58,10 @@ class PolicyWatch:
             await self.round()
             await self._clock.sleep(ROUND)
 
+    def look_again(self) -> None:
+        """A key has changed by a command of ours: the next round looks at the roots, however soon."""
+        self._looked = float("-inf")
+
     async def round(self) -> None:
         """One round. What fails for a passing reason is told once and tried again."""
         try:

@@ -130,8 +130,8 @@ class Bucket:
         return self._client("s3", self.users["owner"])
 
     def _client(self, service: str, who: Credential) -> Any:
-        import boto3
-        from botocore.config import Config
+        import boto3  # type: ignore[import-untyped]
+        from botocore.config import Config  # type: ignore[import-untyped]
 
         return boto3.client(
             service,

@@ -273,8 +273,8 @@ def test_a_mailbox_connector_for_every_domain_is_doubtful(path: Path) -> None:
 def test_a_catch_all_that_is_no_address_is_an_error(path: Path) -> None:
     path.write_text(f'{path.read_text()}\n[mailboxes.catch_all]\n"corp.example" = "office"\n')
     assert lines(path) == [
-        'mailboxes.catch_all.corp.example: found "office" (the local part is malformed); right would be a domain and the '
-        'address of a mailbox, such as "corp.example" = "office@corp.example"'
+        'mailboxes.catch_all.corp.example: found "office" (the local part is malformed); right would be a domain and '
+        'the address of a mailbox, such as "corp.example" = "office@corp.example"'
     ]
 
 
