@@ -107,6 +107,14 @@ class VaultTenant:
         return self._name
 
     @property
+    def is_local(self) -> bool:
+        """See TenantKeys: where the vault is local, and was asked for its versions not long ago."""
+        vault = self._vaults.get(self._name.vault)
+        if vault is None or not vault.is_local or self._looked is None or self._monotonic() - self._looked >= LOOK:
+            return False
+        return bool(self._versions) and self._versions[0].modulus in self._proved
+
+    @property
     def current(self) -> TenantVersion:
         """The newest version, once the vault was seen to open what is sealed to it: else nobody could read it."""
         versions = self._known(LOOK)

@@ -44,6 +44,7 @@ from gateway.storage.rights_model import LINK_OCTETS, KeptRights
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
+READERS_ON_LOOP: Final = 8  # Each letter takes a quarter of a millisecond.
 LONGEST_SUBJECT: Final = 500  # Letters that are kept for pages and lists.
 LONGEST_ID: Final = 998  # Likewise of the Message-ID, by which a message is found again; RFC 5322 2.1.1.
 
@@ -183,7 +184,9 @@ class Wrapping:
         mark = self._chance.octets(MARK_OCTETS).hex()
         work = partial(self._made, copy, octets, job, terms, links, mark)
         try:
-            made = await self._work.run(len(octets), work, slow=True)  # The vault signs.
+            # With a thread beside it the loop would wait for each of the many short calls, and they for the loop.
+            slow = len(readers) > READERS_ON_LOOP or not self._tenant.is_local
+            made = await self._work.run(len(octets), work, slow=slow)
         except TenantAway as error:
             raise CantWrap(Lack(TENANT_KEY_AWAY, passing=True)) from error
         except TenantDenied as error:

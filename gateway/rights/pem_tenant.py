@@ -30,6 +30,11 @@ class PemTenant:
             self._add(_private_key(pem))
 
     @property
+    def is_local(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def current(self) -> TenantVersion:
         for version in self._versions:
             if version.mode is Mode.MODE_2:

@@ -74,6 +74,10 @@ class TenantKeys(Protocol):
     """
 
     @property
+    def is_local(self) -> bool:
+        """Whether `current` and `sign` are a matter of this process' CPU alone now, so that they never wait."""
+
+    @property
     def current(self) -> TenantVersion:
         """The version to seal with, of Mode 2."""
 

@@ -152,3 +152,12 @@ def test_the_key_is_named_by_the_settings_or_lies_in_the_first_vault(tmp_path: P
     assert tenant_name(loaded(path)) == NAME
     path.write_text(f'{listener}[rights]\ntenant_key = "other/rms"\n')
     assert tenant_name(loaded(path)) == RootName("other", "rms")
+
+
+def test_sealing_waits_for_nobody_once_a_local_vault_was_asked_and_not_for_long(bench: Bench) -> None:
+    tenant = bench.tenant()
+    assert not tenant.is_local, "nobody has asked yet"
+    _ = tenant.current
+    assert tenant.is_local is bench.vault.is_local
+    bench.now += LOOK
+    assert not tenant.is_local
