@@ -24,6 +24,7 @@ from gateway.app.mailbox_backup import add_mailbox_blobs
 from gateway.app.places import Places
 from gateway.app.rule_files import rule_folder
 from gateway.app.shelves import Shelves
+from gateway.app.vault_check import is_needed
 from gateway.app.vault_copy import VaultCopy
 from gateway.keys import passphrase as phrase
 from gateway.keys.providers.file.store import FILE as VAULT_FILE
@@ -195,8 +196,17 @@ class _Work:
         if vault.provider != "file":
             self._notes.append(f"vault {vault.name!r} keeps its root keys to itself; see to a backup by its own means")
             return SealedVault(vault.name, vault.path, None)
-        with path.open("rb") as file:
-            plain = file.read(MAX_VAULT + 1)
+        try:
+            with path.open("rb") as file:
+                plain = file.read(MAX_VAULT + 1)
+        except OSError as error:
+            if is_needed(self._settings, number, ask=True):
+                raise
+            self._notes.append(
+                f"vault {vault.name!r} is not in it, since {path} can't be read ({error.strerror}); whoever restores "
+                "it needs that vault for what its keys alone open"
+            )
+            return SealedVault(vault.name, vault.path, None)
         if len(plain) > MAX_VAULT:
             raise BackupFault(f"{path} is longer than {MAX_VAULT} octets: it is not a file of root keys")
         name = f"vaults/{number}.sealed"

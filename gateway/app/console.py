@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from getpass import getpass
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queu
 from gateway.connectors.outbound import outbounds
 from gateway.connectors.patterns import accepted
 from gateway.keys.access_writer import AccessLog
+from gateway.keys.keeper import Trouble
 from gateway.keys.vault import KeyFault, Vault
 from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded, loaded, read
@@ -138,7 +141,14 @@ class Console:
         if not self._settings.is_shared and self._places.data.is_dir():  # Nobody shall start meanwhile.
             lock = FileLock(self._places.lock)
         masters = await asyncio.to_thread(typed_masters, self._settings)
-        keys = Keys(
+        try:
+            return await self._keys(masters).answer(command, arguments)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _keys(self, masters: Mapping[str, bytes]) -> Keys:
+        return Keys(
             lambda: self._settings,
             open_vaults=lambda loaded: open_each(loaded, masters),
             clock=SystemClock(),
@@ -146,11 +156,6 @@ class Console:
             tell=lambda *_, **__: None,
             changed=_nobody,
         )
-        try:
-            return await keys.answer(command, arguments)
-        finally:
-            if lock is not None:
-                lock.release()
 
     async def _ask_shared(self, command: str, arguments: dict[str, Any]) -> Any:
         """On PostgreSQL other gateways may be at work meanwhile; nothing is locked, and the spool knows of them."""
@@ -186,6 +191,7 @@ class Console:
                     await stores.mover.finish(10.0)
                 if command == "status":
                     answer = await self._status(stores.spools, clock.now())
+                    answer["warnings"] += await asyncio.to_thread(self._away, clock.now())
                 elif command.startswith("user."):
                     answer = await self._ask_people(stores, clock, command, arguments)
                 elif command.startswith("mailbox."):
@@ -364,6 +370,9 @@ class Console:
 
     async def _status(self, spools: Any, now: float) -> dict[str, Any]:
         queue, oldest = await queue_counts(spools)
+        spare: frozenset[str] = frozenset()
+        with suppress(Fault):  # Of the vaults that do not open `status` tells by itself.
+            spare = await self._keys({}).spare(person())
         return {
             "processes": [],
             "listeners": [],
@@ -374,10 +383,16 @@ class Console:
             "warnings": [
                 self._not_running,
                 *certificate_warnings(self._settings, now),
-                *protection_warnings(self._settings),
+                *protection_warnings(self._settings, spare),
                 *queue_warnings(self._settings, queue, oldest, now),
             ],
         }
+
+    def _away(self, now: float) -> list[dict[str, str]]:
+        """The vaults that do not open, where mail can be kept without them. Blocks."""
+        faults = open_each(self._settings).faults
+        away = {name: Trouble(fault, now).facts for name, fault in faults.items()}
+        return vault_warnings([{"keys": {"vaults": away}}])
 
     @property
     def _not_running(self) -> dict[str, str]:

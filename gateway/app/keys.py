@@ -22,6 +22,7 @@ from gateway.app.inventory_row import Ground
 from gateway.app.key_log import person, recorded
 from gateway.app.places import Places
 from gateway.app.policy_uses import PolicyBook, policy_book
+from gateway.app.spare_vaults import spare_vaults
 from gateway.app.tenant import tenant_name
 from gateway.keys import rotation
 from gateway.keys.domain import LEARNING, MAILBOXES, ORGANISATION, TOKEN, DomainKeys, unwrap_all
@@ -128,6 +129,17 @@ class Keys:
         """
         return await asyncio.to_thread(self._deleted)
 
+    async def spare(self, process: str) -> frozenset[str]:
+        """The vaults that may be lost without losing anything. `process`: as the key-access log names who asks.
+
+        Raises Fault.
+        """
+        if len(self._loaded().settings.vaults) < 2:
+            return frozenset()
+        async with self._one:
+            found: frozenset[str] = await asyncio.to_thread(self._work, "spare", {}, process)
+        return found
+
     def _deleted(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for vault in self._open_vaults(self._loaded()).vaults.values():
@@ -173,6 +185,8 @@ class _Work:
         match verb:
             case "list":
                 return self._list()
+            case "spare":
+                return spare_vaults(self._list())
             case "inventory":
                 return inventory(Ground(self._loaded, self._list(), modules()))
             case "consequences":

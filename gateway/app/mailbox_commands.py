@@ -252,6 +252,9 @@ def _address(text: str) -> Address:
         raise Fault(f"{text[:256]!r} is no address ({error}); right would be such as ida@corp.example") from None
     if not address.domain:
         raise Fault(f"{text!r} has no domain; right would be such as {text}@corp.example")
+    if address.who.startswith("*@"):  # For accounts and aliases it means everybody there.
+        right = f"gateway mailbox catch-all {address.domain} ADDRESS"
+        raise Fault(f"{text!r} is no mailbox's address; right would be {right}")
     return address
 
 

@@ -12,6 +12,7 @@ from gateway.cli.output import Config, Json, line, say, table, value
 from gateway.cli.password_input import read_password
 from gateway.cli.reach import console, reach, speaking
 from gateway.cli.words import count, moment, octets, plain, some
+from gateway.settings.mailboxes import MOST_QUOTA
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kmgt]i?b?)?", re.IGNORECASE)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
@@ -255,7 +256,10 @@ def size_of(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise typer.BadParameter(f"{plain(text)} is no size; right would be such as 500M, 2G, or 0 for none")
-    return int(match[1]) << _UNITS[(match[2] or "")[:1].lower()]
+    size = int(match[1]) << _UNITS[(match[2] or "")[:1].lower()]
+    if size > MOST_QUOTA:
+        raise typer.BadParameter(f"{plain(text)} is too much; at most 1024T, such as 500M, 2G, or 0 for none")
+    return size
 
 
 def _under(answer: dict[str, Any]) -> str:

@@ -62,11 +62,11 @@ def answer_to(error: Exception) -> Answer:
     if isinstance(error, Refusal):
         return Answer(b"NO", error.text, error.code)
     if isinstance(error, KeyBroken):
-        return Answer(b"NO", f"{_sentence(error)}; the administrator's log says more", "SERVERBUG")
+        return Answer(b"NO", f"{_sentence(error)}; the administrator's log says more", "CORRUPTION")
     if isinstance(error, MailboxClosed):
         return Answer(b"NO", _sentence(error), "UNAVAILABLE")
     if isinstance(error, Damaged):
-        return Answer(b"NO", _sentence(error), "SERVERBUG")
+        return Answer(b"NO", _sentence(error), "CORRUPTION")
     if isinstance(error, OverQuota):
         return Answer(b"NO", "The mailbox is full: delete messages, or ask for a larger quota", "OVERQUOTA")
     if isinstance(error, FolderThere):

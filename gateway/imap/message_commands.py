@@ -108,7 +108,7 @@ class MessageCommands(SelectCommands):
             ]
             more = len(outcome.damaged) - len(names)
             text = f"Damaged, by UID: {'; '.join(names)}{f'; and {more} more' if more else ''}; the others were sent"
-            return refused(cmd.tag, text.encode("ascii", "replace"), b"SERVERBUG")
+            return refused(cmd.tag, text.encode("ascii", "replace"), b"CORRUPTION")
         if outcome.unknown_encoding:
             return refused(cmd.tag, b"A part has a transfer encoding that is not known", b"UNKNOWN-CTE")
         if outcome.is_gone:
@@ -201,7 +201,7 @@ class MessageCommands(SelectCommands):
         told = _search_response(cmd.tag, numbers, cmd.returning, by_uid=cmd.uid)
         if searching.damaged:
             text = b"%d messages are damaged and were not searched; the others were" % searching.damaged
-            return refused(cmd.tag, text, b"SERVERBUG", told), None
+            return refused(cmd.tag, text, b"CORRUPTION", told), None
         return done(cmd.tag, b"Searched", None, told), None
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from gateway.settings.section import Section
+
+MOST_QUOTA: Final = 1 << 50  # Octets; databases count up to 63 bits.
 
 
 class Mailboxes(Section):
@@ -34,7 +36,7 @@ class Mailboxes(Section):
         description="Seconds that an unwrapped policy or mailbox key stays in use before its vaults are asked again: "
         "so long a root that was withdrawn elsewhere still counts. Takes a restart.",
     )
-    quota: Annotated[int, Field(ge=0)] = Field(
+    quota: Annotated[int, Field(ge=0, le=MOST_QUOTA)] = Field(
         0, description="Octets that a mailbox may hold, where `--quota` says nothing. 0: as much as there is room."
     )
     subaddress: str | None = Field(

@@ -7,16 +7,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Final
 
-from gateway.keys.rotation import RootName
-from gateway.keys.vault import Denied, KeyFault, KeyState, Vault
+from gateway.keys.vault import KeyFault, Vault
 from gateway.mailboxes.faults import PolicyRefused
-from gateway.mailboxes.policies.life import held
+from gateway.mailboxes.policies.life import judge
 from gateway.mailboxes.policies.policy import root_name
 from gateway.mailboxes.policies.policy_keys import PolicyKeys
 from gateway.mailboxes.policies.purge import PolicyPurge, is_due
 from gateway.mailboxes.policies.roll import PASSING, Roller
 from gateway.mailboxes.policies.store import PolicyStore
-from gateway.storage.mailboxes.model import PolicyRow, PolicyState, WrappedCopy
+from gateway.storage.mailboxes.model import PolicyRow, PolicyState
 from gateway.world.clock import Clock, rfc3339
 
 ROUND: Final = 10.0  # Seconds between two rounds.
@@ -115,16 +114,7 @@ class PolicyWatch:
         faults: dict[str, str] = {}
         for copy in row.copies:
             try:
-                self._judge(copy)
+                judge(self._vaults, copy)
             except KeyFault as fault:
                 faults[root_name(copy)] = str(fault)
         return faults
-
-    def _judge(self, copy: WrappedCopy) -> None:
-        """By what its vault tells of the key: that is no use of it, so it leaves no line in the access log."""
-        name = RootName(copy.vault, copy.key)
-        key = held(self._vaults, name)
-        if key.state is not KeyState.ENABLED:
-            raise Denied(f"{name} is {key.state}")
-        if all(one.number != copy.key_version for one in key.versions):
-            raise Denied(f"{name} has no version {copy.key_version} any more")

@@ -295,6 +295,19 @@ def changed_meanwhile(row: PolicyRow) -> PolicyRefused:
     )
 
 
+def judge(vaults: Mapping[str, Vault], copy: WrappedCopy) -> None:
+    """Whether the key of a copy may be used, by what its vault tells of it: no use of it, so no line in the access log.
+
+    Blocks; raises Denied, KeyFault.
+    """
+    name = RootName(copy.vault, copy.key)
+    key = held(vaults, name)
+    if key.state is not KeyState.ENABLED:
+        raise Denied(f"{name} is {key.state}")
+    if all(one.number != copy.key_version for one in key.versions):
+        raise Denied(f"{name} has no version {copy.key_version} any more")
+
+
 def held(vaults: Mapping[str, Vault], name: RootName) -> VaultKey:
     """The key as its vault tells of it. Blocks; raises Denied where there is none, KeyFault."""
     if (vault := vaults.get(name.vault)) is None:

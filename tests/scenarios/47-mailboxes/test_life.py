@@ -208,7 +208,7 @@ def test_a_wrapped_key_from_another_row_opens_nothing(room: Mailroom, ida: str) 
     room.change("UPDATE mailboxes SET wrapped = ? WHERE id = ?", rows[other][1], one)
     try:
         room.gateway.ask("keys")
-        assert "damaged" in room.closed(word="[SERVERBUG]")
+        assert "damaged" in room.closed(word="[CORRUPTION]")
         assert marks(room.opens(DORA)) == ["0", "1", "2", "3", "4"]
     finally:
         room.change("UPDATE mailboxes SET wrapped = ? WHERE id = ?", rows[one][1], one)

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 SECONDS: Final = 30.0
 UID: Final = re.compile(rb"UID (\d+)")
@@ -99,7 +99,7 @@ class Session:
 
     def append(self, octets: bytes, folder: str = "INBOX", flags: str = "") -> None:
         """Put a message into a folder."""
-        self._done(self.imap.append(f'"{folder}"', flags, "", octets))  # type: ignore[arg-type]
+        self._done(self.imap.append(f'"{folder}"', flags, "", octets))
 
     def does(self, command: str, *arguments: str) -> list[bytes]:
         """A command that must succeed, such as `uid COPY 1 Archive`."""
@@ -113,7 +113,7 @@ class Session:
         return said if isinstance(said, bytes) else None
 
     @staticmethod
-    def _done(said: tuple[str, list[object]]) -> list:  # type: ignore[type-arg]
+    def _done(said: tuple[str, list[Any]]) -> list[Any]:
         if said[0] != "OK":
             raise Refused(f"{said[0]} {said[1]}")
         return said[1]

@@ -151,7 +151,13 @@ class Mailroom:
             except Refused:
                 return None
 
-        found = until(lambda: (one := look()) is not None and [one], f"the mailbox of {address} to open", seconds)
+        found: list[list[bytes]] = []
+
+        def opened() -> bool:
+            found[:] = [one for one in (look(),) if one is not None]
+            return bool(found)
+
+        until(opened, f"the mailbox of {address} to open", seconds)
         return found[0]
 
     # -- stores -----------------------------------------------------------------------------------------------------
@@ -201,7 +207,8 @@ def open_mailroom(folder: Path, template: str, **values: object) -> Iterator[Mai
 
 def new_mailroom(folder: Path, template: str, **values: object) -> Mailroom:
     port = free_port()
-    gateway = Gateway(folder, template, **({"IMAP": port, "MORE": ""} | values))
+    gateway = Gateway(folder, template)
+    gateway.values |= {"IMAP": port, "MORE": ""} | values
     gateway.init("--imap", f"127.0.0.1:{port}")
     vaults = {"main": folder / "vault", "root-a": folder / "root-a", "root-b": folder / "root-b"}
     return Mailroom(gateway, port, vaults)

@@ -195,6 +195,8 @@ async def test_a_policy_that_does_not_open_leaves_neither_mailbox_nor_account_be
         ({"address": "ida@corp.example", "aliases": ["bo@corp.example"]}, "a mailbox has bo@corp.example already"),
         ({"address": "Bo@corp.example"}, "a mailbox has bo@corp.example already"),
         ({"address": "ida@corp.example", "account": "two words"}, "a name is made of letters"),
+        ({"address": "*@corp.example"}, "right would be gateway mailbox catch-all corp.example ADDRESS"),
+        ({"address": "ida@corp.example", "aliases": ['"*"@corp.example']}, "right would be gateway mailbox catch-all"),
     ],
 )
 async def test_what_can_be_no_mailbox_is_refused_with_what_would_be_right(

@@ -173,13 +173,13 @@ def test_nothing_is_destroyed_without_a_yes(command_line: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("0", 0), ("500", 500), ("1k", 1024), ("2 MB", 2 << 20), ("3GiB", 3 << 30), ("1T", 1 << 40)]
+    ("text", "size"), [("0", 0), ("500", 500), ("1k", 1024), ("2 MB", 2 << 20), ("3GiB", 3 << 30), ("1024T", 1 << 50)]
 )
 def test_a_size_is_read(text: str, size: int) -> None:
     assert size_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.5G", "G", "9" * 20, "1P"])
+@pytest.mark.parametrize("text", ["", "-1", "1.5G", "G", "9" * 20, "1P", "1025T", "99999999999T"])
 def test_what_is_no_size_is_wrong_use(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="500M"):
         size_of(text)

@@ -175,7 +175,7 @@ async def test_a_damaged_message_is_named_and_the_others_are_read(room: ImapRoom
     assert ONE in said
     assert MIXED in said
     assert b"* 2 FETCH" not in said
-    assert tagged(said).startswith(b"NO [SERVERBUG] Damaged, by UID: message 2: chunk 1 of 1 flipped")
+    assert tagged(said).startswith(b"NO [CORRUPTION] Damaged, by UID: message 2: chunk 1 of 1 flipped")
     [facts] = [facts for _, event, facts in room.told if event == "message_damaged"]
     assert (facts["uid"], facts["damage"], facts["mailbox"]) == (2, "flipped", "ida@corp.example")
     assert b"The second" not in repr(room.told).encode()
@@ -220,7 +220,7 @@ async def test_a_key_that_stays_broken_is_told(room: ImapRoom, client: Client) -
     await opened(room, client, ONE)
     room.keys.closed = KeyBroken("the key of the mailbox does not open where it stands")
     said = tagged(await client.ask("FETCH 1 BODY.PEEK[]"))
-    assert said.startswith(b"NO [SERVERBUG] The key of the mailbox does not open where it stands")
+    assert said.startswith(b"NO [CORRUPTION] The key of the mailbox does not open where it stands")
 
 
 async def test_blobs_that_are_away_are_a_passing_fault(room: ImapRoom, client: Client) -> None:

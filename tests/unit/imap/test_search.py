@@ -139,7 +139,7 @@ async def test_messages_that_are_damaged_are_told_and_the_others_found(room: Ima
     room.blobs.kept[names[1]] = b"\x01" + b"\x00" * 100
     said = await inbox.ask("SEARCH BODY e")
     assert untagged(said) == [b"SEARCH 1"]
-    assert tagged(said).startswith(b"NO [SERVERBUG] 1 messages are damaged")
+    assert tagged(said).startswith(b"NO [CORRUPTION] 1 messages are damaged")
 
 
 async def test_a_closed_mailbox_is_searched_by_flags_alone(room: ImapRoom, inbox: Client) -> None:

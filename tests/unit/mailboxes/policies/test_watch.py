@@ -75,6 +75,24 @@ async def test_a_root_that_fails_is_told_once_without_a_use_of_its_key() -> None
     assert (scene.ground.a.unwraps, scene.ground.b.unwraps) == uses
 
 
+async def test_after_a_key_was_changed_here_the_next_round_looks_however_soon() -> None:
+    scene = Scene()
+    await scene.begin(withdrawn=False)
+    watch = watch_of(scene)
+    await watch.round()
+    for change, roots in ((scene.ground.b.disable, {"b/mail"}), (scene.ground.b.enable, set[str]())):
+        change("mail")
+        before = watch.facts["roots"]
+        await watch.round()
+        assert watch.facts["roots"] is before
+        watch.look_again()
+        await watch.round()
+        assert set(watch.facts["roots"].get("house", ())) == roots
+    scene.ground.b.disable("mail")
+    await watch.round()
+    assert watch.facts["roots"] == {}  # It is asked for once: afterwards it is as seldom as before.
+
+
 async def test_a_mailbox_whose_roll_was_begun_is_rolled() -> None:
     scene = Scene()
     await scene.begin(withdrawn=False)
