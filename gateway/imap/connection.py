@@ -80,7 +80,7 @@ class Connection(IMAPConnection):
         self._inflow = Inflow(reader)
         self._peer = peer
         self._state = State(desk, terms, course, hub, memory, self, peer)
-        self._taken = 0  # Of the process's memory, for messages of the APPEND under way.
+        self._taken: list[int] = []  # Of the process's memory, for messages of the APPEND under way.
         self._closing = False
         self._behind: int | None = None  # Octets of a literal that come behind the last line, and nobody asked for.
         self.deadline = desk.clock.monotonic() + terms.log_in
@@ -228,13 +228,15 @@ class Connection(IMAPConnection):
         refusal = None
         if not self._state.is_logged_in:
             refusal = Refusal("Please log in first")
-        elif length > self._terms.max_message_size:
-            refusal = Refusal(f"A message has at most {self._terms.max_message_size} octets", "TOOBIG")
+        elif expected.before + length > self._terms.max_message_size:
+            most = self._terms.max_message_size
+            refusal = Refusal(f"A message has at most {most} octets, and so have several together", "TOOBIG")
         else:
             refusal = await self._state.may_append(expected.folder, expected.before + length)
+        if refusal is None and not await self._held(length):
+            refusal = Refusal("Too much is being put in at this moment; please try again", "LIMIT")
         if refusal is not None:
             return refusal  # What comes all the same is read over.
-        self._taken += await self._memory.take(length)
         self._behind = None
         if expected.waits:
             await self.send(b"+ Ready for the message\r\n")
@@ -246,6 +248,18 @@ class Connection(IMAPConnection):
         self._acknowledge()
         arrived.append(Arrived(bytes(octets), memoryview(await self._line(bare=True))))
         return None
+
+    async def _held(self, octets: int) -> bool:
+        """Whether there is room for a message. Who holds one and waits for ever would keep others from going on."""
+        self.deadline = FOREVER
+        try:
+            async with self._desk.clock.timeout(self._terms.command):
+                self._taken.append(await self._memory.take(octets))
+        except TimeoutError:
+            return False
+        finally:
+            self._soon()
+        return True
 
     def _acknowledge(self) -> None:
         """The line that goes on behind a literal is a packet of its own, which many programs hold back until then."""
@@ -265,9 +279,8 @@ class Connection(IMAPConnection):
 
     def _give_back(self) -> None:
         """The messages of an APPEND are not held any more."""
-        if self._taken:
-            self._memory.give(self._taken)
-            self._taken = 0
+        while self._taken:
+            self._memory.give(self._taken.pop())
 
     def release(self) -> None:
         """A command is done."""

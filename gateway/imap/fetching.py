@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from gateway.imap.answers import Refusal
 from gateway.imap.desk import Desk
 from gateway.imap.fetch_command import Item, Kind
 from gateway.imap.fetch_response import Message, response
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from gateway.mailboxes.policies.mailbox_keys import MailboxKey
 
 ROWS: Final = 250  # Messages of one query.
+FEW: Final = 5  # Copies of its octets that a message may always have.
 OCTETS: Final = 2 << 20  # Of messages that are opened at once; a larger one is alone.
 PLAIN: Final = 2000  # Messages of one piece, where nothing is read for them.
 PARTIAL_FROM: Final = 1 << 20  # Octets of a message from which on only the chunks that are asked for are opened.
-COPIES: Final = 2  # Of a message's octets while it is made into a response.
+MOST: Final = (
+    256 << 20
+)  # Octets of one message's response; one that asks for its parts again and again would have more.
 
 _OF_HEAD: Final = (Kind.ENVELOPE, Kind.BODY, Kind.STRUCTURE)
 _OF_OCTETS: Final = (Kind.SECTION, Kind.BINARY, Kind.BINARY_SIZE)
@@ -46,11 +50,13 @@ class Keyed(Protocol):
 class Plan:
     """What a list of items takes: a message's row, its head, its octets (`whole`: all of them)."""
 
-    __slots__ = ("has_flags", "head", "items", "octets", "row", "sees", "whole")
+    __slots__ = ("copies", "has_flags", "head", "items", "octets", "row", "sees", "whole")
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = tuple(dict.fromkeys(items))
-        self.octets = any(item.kind in _OF_OCTETS for item in self.items)
+        asked = sum(item.kind in _OF_OCTETS for item in self.items)
+        self.octets = asked > 0
+        self.copies = 1 + asked  # Of a message's octets while it is made into a response, at most.
         self.whole = any(_is_whole(item) for item in self.items)
         self.head = any(item.kind in _OF_HEAD or _needs_places(item) for item in self.items)
         self.row = self.head or self.octets or any(item.kind in (Kind.DATE, Kind.SIZE) for item in self.items)
@@ -166,7 +172,10 @@ class Fetching:
 
     async def _batch(self, group: list[Message]) -> Batch:
         octets = sum(min(_row(one).size, PARTIAL_FROM if not self._plan.whole else 1 << 62) for one in group)
-        taken = await self._memory.take(octets * COPIES if self._plan.octets else 0)
+        wanted = octets * self._plan.copies if self._plan.octets else 0
+        if self._plan.copies > FEW and wanted > MOST:
+            raise Refusal("That asks for too many parts of a large message at once; please ask for fewer", "LIMIT")
+        taken = await self._memory.take(wanted)
         try:
             try:
                 await self._open(await self._key(), group)

@@ -11,7 +11,10 @@ from contextlib import asynccontextmanager
 class Memory:
     """Octets that may be held. First come, first served, so that a large wish is never passed over for ever."""
 
-    def __init__(self, octets: int) -> None:
+    def __init__(self, octets: int, *, large: Memory | None = None, large_from: int = 0) -> None:
+        """Wishes of `large_from` octets or more are held in `large` instead, so that slow ones keep only each other."""
+        self._large = large
+        self._large_from = large_from
         self._whole = octets
         self._free = octets
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -24,21 +27,25 @@ class Memory:
     @asynccontextmanager
     async def held(self, octets: int) -> AsyncIterator[None]:
         """A block that holds so many; a wish beyond the whole counts as the whole."""
-        octets = min(octets, self._whole)
-        await self._take(octets)
+        taken = await self.take(octets)
         try:
             yield
         finally:
-            self.give(octets)
+            self.give(taken)
 
     async def take(self, octets: int) -> int:
-        """Hold them until `give`; how many were taken."""
+        """Hold them until `give` is called with what this returns: how many were taken."""
+        if self._large is not None and octets >= self._large_from:
+            return await self._large.take(octets)
         octets = min(octets, self._whole)
         await self._take(octets)
         return octets
 
     def give(self, octets: int) -> None:
         """They are not held any more."""
+        if self._large is not None and octets >= self._large_from:
+            self._large.give(octets)
+            return
         self._free += octets
         while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= self._free):
             wish, turn = self._waiting.popleft()

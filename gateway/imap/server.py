@@ -24,6 +24,7 @@ TICK: Final = 1.0  # Seconds between two looks at deadlines and at the folders t
 READ_AHEAD: Final = 64 * 1024  # Octets that may wait unread, twice: what is longer than a line is a literal.
 WRITE_AHEAD: Final = 1 << 20  # Octets that may wait to be sent before the next are made.
 MEMORY: Final = 256 << 20  # Octets of messages that all connections together hold at once.
+LARGE: Final = 8 << 20  # Octets; who holds so many, perhaps for a slow client, has one half for himself and his like.
 
 
 class Visit(asyncio.StreamReaderProtocol):
@@ -53,7 +54,7 @@ class ImapServer:
         self._course = Course(context)
         self._commands = known_commands()
         self._hub = Hub(desk)
-        self._memory = Memory(MEMORY)
+        self._memory = Memory(MEMORY // 2, large=Memory(MEMORY // 2), large_from=LARGE)
         self._server: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
         self._open: dict[Connection, asyncio.Task[None]] = {}

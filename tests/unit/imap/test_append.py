@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
+from gateway.imap.memory import Memory
 from gateway.mailboxes.faults import PolicyDenied
 from gateway.storage.mailboxes.faults import BlobsCollected
 from gateway.storage.mailboxes.model import WrappedKey
+from tests.fakes.clock import FakeClock
 from tests.fakes.imap import Client, ImapRoom, tagged, untagged
 
 ONE = b"Subject: One\r\n\r\nThe first.\r\n"
@@ -96,6 +99,32 @@ async def test_a_message_that_is_too_long_is_refused_unread(room: ImapRoom) -> N
     client.feed(b"b1 APPEND Sent {9999999+}\r\n")
     assert (await client.until(b"* BYE")).startswith(b"* BYE [LIMIT] a literal has at most 2048 octets")
     assert client.transport.closed
+
+
+async def test_several_messages_together_are_held_to_the_size_of_one(room: ImapRoom) -> None:
+    server = room.server(max_message_size=2048)
+    client = Client(server)
+    await client.log_in()
+    said = await client.ask(b"APPEND Sent {1500+}\r\n%b {1500+}\r\n%b" % (b"x" * 1500, b"y" * 1500))
+    assert tagged(said).startswith(b"NO [TOOBIG] ")
+    assert await contents(client) == []
+    assert server._memory.free == server._memory._whole
+
+
+async def test_who_holds_memory_waits_for_more_only_for_a_while(room: ImapRoom) -> None:
+    server = room.server()
+    server._memory = Memory(100)
+    client = Client(server)
+    await client.log_in()
+    asking = asyncio.ensure_future(client.ask(b"APPEND Sent {60+}\r\n%b {60+}\r\n%b" % (b"x" * 60, b"y" * 60)))
+    async with asyncio.timeout(5):
+        while server._memory.free != 40:
+            await asyncio.sleep(0)
+        assert isinstance(room.clock, FakeClock)
+        await room.clock.advance(61)
+        assert tagged(await asking).startswith(b"NO [LIMIT] ")
+    assert server._memory.free == 100
+    assert tagged(await client.ask(b"APPEND Sent {60+}\r\n" + b"x" * 60)).startswith(b"OK ")
 
 
 async def test_a_closed_mailbox_takes_nothing(room: ImapRoom, client: Client) -> None:

@@ -265,3 +265,14 @@ async def test_every_message_of_the_corpus_comes_back_as_it_was_put_in(
         shown = b"* %d FETCH (BODY[] {%d}\r\n%b)\r\n" % (number, len(octets), octets.replace(b"\0", b"\x80"))
         assert said[at : at + len(shown)] == shown
         at += len(shown)
+
+
+async def test_a_large_message_asked_for_again_and_again_is_refused_before_it_is_opened(
+    room: ImapRoom, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "MOST", 3 * len(ONE))
+    await opened(room, client, ONE)
+    often = " ".join(f"BODY.PEEK[]<0.{length}>" for length in range(100, 105))
+    assert tagged(await client.ask(f"FETCH 1 ({often})")).startswith(b"NO [LIMIT] That asks for too many parts")
+    assert room.blobs.looked == []
+    assert tagged(await client.ask("FETCH 1 (BODY.PEEK[]<0.5> BODY.PEEK[HEADER] BODY.PEEK[TEXT])")).startswith(b"OK")

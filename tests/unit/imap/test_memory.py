@@ -55,3 +55,18 @@ async def test_memory_that_came_with_the_end_is_given_back() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
     assert memory.free == 100
+
+
+async def test_those_who_hold_much_keep_only_each_other_waiting() -> None:
+    memory = Memory(100, large=Memory(100), large_from=50)
+    first = await memory.take(90)
+    second = asyncio.ensure_future(memory.take(200))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        memory.give(await memory.take(49))
+    assert not second.done()
+    memory.give(first)
+    assert await second == 100
+    memory.give(100)
+    async with memory.held(80):
+        assert memory.free == 100
