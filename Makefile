@@ -11,6 +11,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo /usr/bin/python3 || echo python3)
 VAR ?= var
 PORTAL ?= 127.0.0.1:8443
+IMAP ?= 127.0.0.1:9993
 UNIT_JOBS ?= 2
 LONG_JOBS ?= 3
 FUZZ_SECONDS ?= 10
@@ -35,8 +36,8 @@ help: ## Say what there is.
 
 # --- running ---
 
-run: .venv/run.stamp ## Start a demo on this machine; it drops messages into var/outbox, and has a portal.
-	@[ -e $(VAR)/gateway.toml ] || $(BIN)/gateway init $(VAR)/ --portal $(PORTAL)
+run: .venv/run.stamp ## Start a demo on this machine; it drops messages into var/outbox, has a portal, and a mailbox.
+	@[ -e $(VAR)/gateway.toml ] || $(BIN)/gateway init $(VAR)/ --portal $(PORTAL) --imap $(IMAP)
 	@$(BIN)/python .ci/hello.py $(VAR)/gateway.toml $(BIN)/gateway
 	@exec $(BIN)/gateway serve --config $(VAR)/gateway.toml
 

@@ -1,10 +1,11 @@
-"""Have a newcomer's mail signed, and a partner's encrypted, and tell, before `gateway serve` starts, where it will
-listen and how to send some.
+"""Have a newcomer's mail signed, and a partner's encrypted, make a mailbox, and tell, before `gateway serve` starts,
+where it will listen and how to send some.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 import tomllib
@@ -26,6 +27,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 PARTNER = "partner@secure.example"
 PASSWORD = "demo"  # noqa: S105 - of the demo's PKCS#12 file, printed below: it guards nothing.
+READER = "ida"  # Whose mailbox the demo has, in the first domain.
+WORD = "rhubarb"  # It stands in the mail that the demo proposes, and is looked for on the disk.
 RULE = """\
 # Made by `make run` for the demo, and yours to change. rules/README.md says what a rule may be.
 - name: The demo's partner gets S/MIME
@@ -71,6 +74,25 @@ def partner(path: Path, command: str) -> Path | None:
     return folder
 
 
+def mailbox(path: Path, command: str) -> tuple[str, str] | None:
+    """The demo's mailbox and its password, made once; None where no mail ends here, or it can't be made.
+
+    The password lies beside the settings, so that the next start tells it too: it is a demo's.
+    """
+    domains = _domains(path)
+    if "imap" not in tomllib.loads(path.read_text("utf-8")) or not domains:
+        return None
+    address, kept = f"{READER}@{domains[0]}", path.parent / f"{READER}.password"
+    if not kept.exists():
+        password = secrets.token_urlsafe(12)
+        whole = [command, "mailbox", "create", address, "--password-stdin", "--config", str(path)]
+        made = subprocess.run(whole, check=False, stdout=subprocess.DEVNULL, input=password, text=True)
+        if made.returncode != 0:
+            return None
+        _write(kept, password.encode())
+    return address, kept.read_text("utf-8").strip()
+
+
 def _certify(folder: Path) -> None:
     """A key with a certificate that it has signed itself: an administrator who imports it trusts it as it stands."""
     key = rsa.generate_private_key(65537, 2048)
@@ -105,7 +127,13 @@ def _domains(path: Path) -> list[str]:
     return [name if isinstance(name, str) else name["name"] for name in settings.get("accepted_domains", [])]
 
 
-def hello(path: Path, command: str, signed: str | None = None, partner: Path | None = None) -> str:
+def hello(
+    path: Path,
+    command: str,
+    signed: str | None = None,
+    partner: Path | None = None,
+    mailbox: tuple[str, str] | None = None,
+) -> str:
     """What `make run` prints for the settings in `path`; `command` is how to call the gateway."""
     settings = tomllib.loads(path.read_text("utf-8"))
     listeners = [listener for listener in settings.get("listeners", []) if "listen" in listener]
@@ -121,6 +149,7 @@ def hello(path: Path, command: str, signed: str | None = None, partner: Path | N
         f"Listening on  {', '.join(listener['listen'] for listener in listeners)}",
         *(f"Messages      land as .eml files in {path.parent / folder}" for folder in folders),
         *_portal(path, settings),
+        *([] if mailbox is None else _imap(settings, *mailbox)),
         *([f"Signed for    {signed} (DKIM): {command} dkim key show {signed} --config {path}"] if signed else []),
         "",
         "Send a first message from another terminal:",
@@ -130,6 +159,7 @@ def hello(path: Path, command: str, signed: str | None = None, partner: Path | N
         "",
         *(_protected(path, command, settings, folders) if "portal" in settings else []),
         *(_sealed(path, command, f"{first['listen']}{tls} --from {sender}", partner, folders) if partner else []),
+        *([] if mailbox is None else _kept(path, command, settings, f"{first['listen']}{tls}", *mailbox)),
         "Ctrl-C stops it; what was accepted stays.",
         "",
     ]
@@ -146,6 +176,34 @@ def _portal(path: Path, settings: dict[str, Any]) -> list[str]:
         f"Portal        {url}",
         f"              (your browser does not know who made its certificate: {authority}, on this machine;",
         "              import that authority, or go on for this once; in earnest it is one that browsers know)",
+    ]
+
+
+def _imap(settings: dict[str, Any], address: str, password: str) -> list[str]:
+    """Where a mail program finds the mailbox."""
+    return [f"IMAP          {settings['imap']['listen']}, TLS at once; user {address}, password {password}"]
+
+
+def _kept(path: Path, command: str, settings: dict[str, Any], way: str, address: str, password: str) -> list[str]:
+    """How to send something into the mailbox, read it, look for it on the disk, and have it destroyed."""
+    folder, config = path.parent, f"--config {path}"
+    text = f"Nobody finds this word on the disk: {WORD}."
+    order, proof = folder / "order.json", folder / "destroyed.json"
+    return [
+        f"Mail to {address} ends here, in a mailbox under the policy `default`:",
+        f"  {command} send {config} --from otto@partner.example --to {address} --body '{text}'",
+        f"  swaks --server {way} --from otto@partner.example --to {address} --body '{text}'",
+        "Its owner reads it with any mail program, or with curl (the first message):",
+        f"  curl --cacert {folder / 'certs/ca.pem'} --user {address}:{password} "
+        f"'imaps://{settings['imap']['listen']}/INBOX;MAILINDEX=1'",
+        "and nothing of it is to be found on the disk:",
+        f"  grep -ra {WORD} {path.parent / 'data'} || echo 'not a word'",
+        "Who owns the policy's two roots closes it, and with the custodian's order destroys it for ever:",
+        f"  {command} key disable root-a/mail --yes {config} && {command} key disable root-b/mail --yes {config}",
+        f"  {command} policy order default --out {order} --key {folder / 'certs/custodian.pem'}",
+        f"  {command} policy purge default --order {order} --grace 0 --yes {config}",
+        f"  {command} policy certificate default --out {proof} {config}",
+        "",
     ]
 
 
@@ -185,5 +243,6 @@ def _sealed(path: Path, command: str, way: str, partner: Path, folders: list[str
 
 if __name__ == "__main__":
     settings_path, gateway = Path(sys.argv[1]), sys.argv[2]
-    told = hello(settings_path, gateway, sign(settings_path, gateway), partner(settings_path, gateway))
+    signs, knows = sign(settings_path, gateway), partner(settings_path, gateway)
+    told = hello(settings_path, gateway, signs, knows, mailbox(settings_path, gateway))
     sys.stdout.write(told + "\n")

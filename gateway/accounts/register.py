@@ -39,6 +39,10 @@ class Register:
         """Every account by name, and whether its password can be judged here (a FIPS gateway judges no Argon2)."""
         return [(account, self._passwords.usable(account.password)) for account in await self._store.all()]
 
+    async def get(self, name: str) -> Account | None:
+        """The account of that name; None where there is none."""
+        return await self._store.get(_name(name))
+
     async def add(self, name: str, addresses: Iterable[str], password: str) -> Account:
         """A new account."""
         account = Account(

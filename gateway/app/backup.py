@@ -11,17 +11,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from gateway import __version__
+from gateway.app.database import open_shared
 from gateway.app.dump import can_dump, dump
 from gateway.app.file_vaults import means_of
+from gateway.app.mailbox_backup import add_mailbox_blobs
 from gateway.app.places import Places
 from gateway.app.rule_files import rule_folder
 from gateway.app.shelves import Shelves
+from gateway.app.vault_check import is_needed
 from gateway.app.vault_copy import VaultCopy
 from gateway.keys import passphrase as phrase
 from gateway.keys.providers.file.store import FILE as VAULT_FILE
@@ -34,12 +37,14 @@ from gateway.settings.load import Loaded, loaded
 from gateway.storage import journal_copy, snapshot
 from gateway.storage import manifest as form
 from gateway.storage.archive import ArchiveWriter, BadArchive, pieces_of
+from gateway.storage.backup_notes import BackupNote, BackupNotes
 from gateway.storage.content import sync_folder
 from gateway.storage.journal_copy import JournalCopy
 from gateway.storage.manifest import Manifest, SealedVault
 from gateway.storage.replay import waiting_messages
 from gateway.storage.sealer import SealBroken
 from gateway.storage.spool import DATABASE, JOURNAL
+from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
@@ -81,7 +86,7 @@ def backup(path: Path, dest: Path, *, passphrase: bytes | None, clock: Clock, ch
         raise BackupFault(f"{dest} is there already and is not overwritten; right would be {right}")
     if not dest.parent.is_dir():
         raise BackupFault(f"there is no folder {dest.parent}")
-    tag = chance.octets(6).hex()
+    tag, began = chance.octets(6).hex(), clock.now()
     room = dest.with_name(f".{dest.name}.{tag}.d")
     draft = dest.with_name(f".{dest.name}.{tag}.new")
     try:
@@ -92,6 +97,7 @@ def backup(path: Path, dest: Path, *, passphrase: bytes | None, clock: Clock, ch
             file.flush()
             os.fsync(descriptor)
             size = file.tell()
+        notes = (*said.notes, *_noted(settings, BackupNote(tag, str(dest), began, clock.now())))
         os.link(draft, dest)  # Unlike a rename, a link never replaces what is there.
         draft.unlink()
         sync_folder(dest.parent)
@@ -103,7 +109,19 @@ def backup(path: Path, dest: Path, *, passphrase: bytes | None, clock: Clock, ch
         shutil.rmtree(room, ignore_errors=True)
         draft.unlink(missing_ok=True)
     files = len(said.members) - 1
-    return Made(path=dest, size=size, files=files, vaults=said.vaults, elsewhere=said.elsewhere, notes=said.notes)
+    return Made(path=dest, size=size, files=files, vaults=said.vaults, elsewhere=said.elsewhere, notes=notes)
+
+
+def _noted(settings: Loaded, note: BackupNote) -> list[str]:
+    """Have the database know of this backup, before anybody can have it; what to say where that fails."""
+    if not settings.is_shared and not Places.of(settings).shared.exists():
+        return []
+    try:
+        with closing(open_shared(settings)) as shared:
+            BackupNotes(shared).add(note)
+    except (StorageBroken, StorageFull) as error:
+        return [f"this backup could not be noted ({error}), so gateway policy show does not name it"]
+    return []
 
 
 class _Work:
@@ -178,8 +196,17 @@ class _Work:
         if vault.provider != "file":
             self._notes.append(f"vault {vault.name!r} keeps its root keys to itself; see to a backup by its own means")
             return SealedVault(vault.name, vault.path, None)
-        with path.open("rb") as file:
-            plain = file.read(MAX_VAULT + 1)
+        try:
+            with path.open("rb") as file:
+                plain = file.read(MAX_VAULT + 1)
+        except OSError as error:
+            if is_needed(self._settings, number, ask=True):
+                raise
+            self._notes.append(
+                f"vault {vault.name!r} is not in it, since {path} can't be read ({error.strerror}); whoever restores "
+                "it needs that vault for what its keys alone open"
+            )
+            return SealedVault(vault.name, vault.path, None)
         if len(plain) > MAX_VAULT:
             raise BackupFault(f"{path} is longer than {MAX_VAULT} octets: it is not a file of root keys")
         name = f"vaults/{number}.sealed"
@@ -217,6 +244,7 @@ class _Work:
         copied = self._room / "gateway.db"
         snapshot.copy(places.shared, copied)
         self._copies(copied, places)
+        self._notes += add_mailbox_blobs(self._settings, snapshot.mailbox_blobs(copied), self._archive)
         self._file(form.SHARED, copied)
 
     def _copies(self, shared: Path, places: Places) -> None:
@@ -283,6 +311,7 @@ class _Work:
         copied = self._room / "postgresql.dump"
         dump(there, copied)
         self._file(form.DUMP, copied)
+        self._notes += add_mailbox_blobs(self._settings, None, self._archive)
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

@@ -9,11 +9,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.app.availability import judge_availability
 from gateway.app.blob_check import judge_blobs
+from gateway.app.book_terms import judge_catch_all
 from gateway.app.branding import judge_branding
 from gateway.app.database_check import judge_database
 from gateway.app.fips_check import judge_fips
+from gateway.app.imap_check import judge_imap
 from gateway.app.login_check import judge_log_ins
+from gateway.app.mailbox_blobs import judge_mailbox_blobs
 from gateway.app.own_certificates import judge_anchors, judge_clients, judge_listener
 from gateway.app.portal_check import judge_portal
 from gateway.app.rights_check import judge_rights
@@ -70,6 +74,8 @@ def _judge(loaded: Loaded, now: float) -> list[Fault]:
     faults += judge_smime(loaded)
     faults += judge_anchors(loaded, now)
     faults += judge_rights(loaded)
+    faults += judge_catch_all(loaded)
+    faults += judge_availability(loaded)
     faults += judge_branding(loaded)
     faults += judge_fips(loaded)
     return [*faults, *_listeners(loaded, now), *_names(loaded), *_places(loaded), *_retry(loaded), *_disk(loaded)]
@@ -88,6 +94,9 @@ def _listeners(loaded: Loaded, now: float) -> Iterator[Fault]:
         yield from _free(loaded, "portal.listen", portal.listen, taken)
         yield from _proxies(loaded, "portal.proxies", portal.proxies)
         yield from judge_portal(loaded, now)
+    if (imap := loaded.settings.imap) is not None:
+        yield from _free(loaded, "imap.listen", imap.listen, taken)
+        yield from judge_imap(loaded, now)
 
 
 def _proxies(loaded: Loaded, key: str, texts: list[str]) -> list[Fault]:
@@ -186,6 +195,10 @@ def _blobs(loaded: Loaded, clock: Clock, ask: bool) -> Iterator[Fault]:
     if blobs and "://" not in blobs:
         yield from _writable(loaded, "storage.blobs", loaded.resolve(blobs))
     yield from judge_blobs(loaded, clock, ask=ask)
+    blobs = loaded.settings.mailboxes.blobs
+    if blobs and "://" not in blobs:
+        yield from _writable(loaded, "mailboxes.blobs", loaded.resolve(blobs))
+    yield from judge_mailbox_blobs(loaded, clock, ask=ask)
 
 
 def _writable(loaded: Loaded, key: str, folder: Path) -> Iterator[Fault]:

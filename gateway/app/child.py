@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app.channel import Channel, Closed, Fault
+from gateway.app.face import Face
 from gateway.app.interpreter import command, environment
 from gateway.settings.load import Loaded
 from gateway.world.clock import Clock
@@ -35,12 +36,12 @@ class Child:
         clock: Clock,
         masters: Mapping[str, bytes] | None = None,
         *,
-        portal: bool = False,
+        face: Face | None = None,
     ) -> None:
-        """`masters`: master keys of vaults that the worker can't open by itself, by the vaults' names. `portal`: it
-        serves the portal.
+        """`masters`: master keys of vaults that the worker can't open by itself, by the vaults' names. `face`: what
+        it serves instead of listeners.
         """
-        self._options = ["--portal"] if portal else []
+        self._options = [] if face is None else ["--face", face.name]
         self.number = number
         self._masters = {name: b64encode(master).decode("ascii") for name, master in (masters or {}).items()}
         self.started = clock.now()

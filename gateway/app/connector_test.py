@@ -90,6 +90,8 @@ async def _outbound(
     if outbound.deliver is Deliver.FOLDER:
         steps.append(await asyncio.to_thread(_folder, outbound))
         return steps[-1].ok is True
+    if outbound.deliver is Deliver.MAILBOX:
+        return True  # Whether somebody has a mailbox, `gateway mailbox list` tells.
     fits = all(step.ok is not False for step in steps)
     tried: list[bool] = []
     began = clock.monotonic()
@@ -159,7 +161,7 @@ def _destination(terms: Policy, outbound: Outbound, wish: Wish, steps: list[Step
     patterns = outbound.recipient_domains.patterns
     steps.append(Step(name="route", ok=True, result=f"it is for {', '.join(patterns)}"))
     named = next((pattern for pattern in patterns if "*" not in pattern), None)
-    if named is not None or outbound.smart_hosts or outbound.deliver is Deliver.FOLDER:
+    if named is not None or outbound.smart_hosts or outbound.deliver is not Deliver.SMTP:
         return named or "*"
     right = "--to ADDRESS: which hosts it goes to depends on the domain"
     steps.append(Step(name="dns", ok=False, result="the connector names no single domain to look up", right=right))

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from gateway.app.policy_uses import PolicyUse
 from gateway.keys import domain
 from gateway.keys.vault import VaultKey
+from gateway.mailboxes.policies.certificate import KEY as DESTRUCTION_KEY
 from gateway.storage.dkim_keys import DkimKey
 from gateway.storage.keyrows import KeyRow
 from gateway.storage.weight import Kept, Weight
@@ -32,6 +34,8 @@ class Hangs:
     signs_log: bool = False
     is_tenant: bool = False
     use: str | None = None  # Of a DKIM key: a `Use`, or UNUSED; None: it was not asked, or could not be read.
+    policies: tuple[PolicyUse, ...] = ()
+    signs_destruction: bool = False
 
     @property
     def purposes(self) -> tuple[str, ...]:
@@ -56,7 +60,9 @@ class Hangs:
             found.append({"kind": "key_log"})
         if self.is_tenant:
             found.append({"kind": "tenant"})
-        return found
+        if self.signs_destruction:
+            found.append({"kind": "destruction"})
+        return found + [use.told() for use in self.policies]
 
 
 def hangs_on(key: VaultKey, rows: Iterable[KeyRow], domains: Iterable[str] = ()) -> Hangs:
@@ -64,7 +70,12 @@ def hangs_on(key: VaultKey, rows: Iterable[KeyRow], domains: Iterable[str] = ())
     root = (domain.ORGANISATION, key.vault, key.name)
     mine = [row for row in rows if (row.organisation, row.vault, row.root) == root]
     mine.sort(key=lambda row: (row.purpose, row.version))
-    return Hangs(tuple(mine), dkim_names(key.name, domains), signs_log=key.name == LOG_KEY and key.type.signs)
+    return Hangs(
+        tuple(mine),
+        dkim_names(key.name, domains),
+        signs_log=key.name == LOG_KEY and key.type.signs,
+        signs_destruction=key.name == DESTRUCTION_KEY and key.type.signs,
+    )
 
 
 def with_use(hangs: Hangs, key: VaultKey, known: Iterable[DkimKey]) -> Hangs:
@@ -105,6 +116,7 @@ def consequences(key: VaultKey, hangs: Hangs, weight: Weight | None, kept: Kept 
         "traces": kept.traces if kept is not None and domain.TRACE in purposes else None,
         "accounts": kept.accounts if kept is not None and domain.ACCOUNTS in purposes else None,
         "rights": None if kept is None or not (hangs.is_tenant or domain.PORTAL in purposes) else kept.rights,
+        "mailboxes": None if kept is None or domain.MAILBOXES not in purposes else kept.mailboxes,
         "copies": None if kept is None or domain.PORTAL not in purposes else kept.copies,
         # Without its domain key nobody knows which keys sign, so no mail is signed.
         "signing": DKIM in purposes,

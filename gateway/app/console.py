@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from getpass import getpass
 from pathlib import Path
 from typing import Any
@@ -23,20 +25,25 @@ from gateway.app.keyring import Keyring, vaults
 from gateway.app.keys import COMMANDS as KEY_COMMANDS
 from gateway.app.keys import Keys, open_each
 from gateway.app.lock import FileLock, InUse
+from gateway.app.mailbox_commands import MailboxCommands
+from gateway.app.mailboxes import MailboxOffice
 from gateway.app.migrate import migrate
 from gateway.app.own_certificates import certificate_warnings
 from gateway.app.parts import Stores, open_stores
 from gateway.app.people import People
 from gateway.app.places import Places
+from gateway.app.policies import PolicyCommands
 from gateway.app.queue_counts import of_the_queue, queue_counts
 from gateway.app.rights import RightsOffice
 from gateway.app.rights_check import rights_terms
 from gateway.app.rights_commands import RightsCommands, portal_url
 from gateway.app.selftest import tested
 from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings, vault_warnings
+from gateway.connectors.outbound import outbounds
 from gateway.connectors.patterns import accepted
 from gateway.keys.access_writer import AccessLog
-from gateway.keys.vault import KeyFault
+from gateway.keys.keeper import Trouble
+from gateway.keys.vault import KeyFault, Vault
 from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded, loaded, read
 from gateway.storage.certificates import CertificateStore
@@ -84,7 +91,7 @@ class Console:
         try:
             if command in KEY_LOG_COMMANDS:  # Read as it lies, also while a gateway serves.
                 return LogReader(self._settings, SystemClock()).answer(command, arguments)
-            if command in KEY_COMMANDS or command.startswith(("held.", "rights.")):
+            if command in KEY_COMMANDS or command.startswith(("held.", "rights.", "policy.")):
                 arguments["by"] = account_name()  # Who it was stands in the key-access log, or the trace.
             if self.serving:
                 return self._ask_running(command, arguments)
@@ -133,8 +140,15 @@ class Console:
         lock = None
         if not self._settings.is_shared and self._places.data.is_dir():  # Nobody shall start meanwhile.
             lock = FileLock(self._places.lock)
-        masters = await asyncio.to_thread(_masters, self._settings)
-        keys = Keys(
+        masters = await asyncio.to_thread(typed_masters, self._settings)
+        try:
+            return await self._keys(masters).answer(command, arguments)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _keys(self, masters: Mapping[str, bytes]) -> Keys:
+        return Keys(
             lambda: self._settings,
             open_vaults=lambda loaded: open_each(loaded, masters),
             clock=SystemClock(),
@@ -142,11 +156,6 @@ class Console:
             tell=lambda *_, **__: None,
             changed=_nobody,
         )
-        try:
-            return await keys.answer(command, arguments)
-        finally:
-            if lock is not None:
-                lock.release()
 
     async def _ask_shared(self, command: str, arguments: dict[str, Any]) -> Any:
         """On PostgreSQL other gateways may be at work meanwhile; nothing is locked, and the spool knows of them."""
@@ -182,8 +191,13 @@ class Console:
                     await stores.mover.finish(10.0)
                 if command == "status":
                     answer = await self._status(stores.spools, clock.now())
+                    answer["warnings"] += await asyncio.to_thread(self._away, clock.now())
                 elif command.startswith("user."):
                     answer = await self._ask_people(stores, clock, command, arguments)
+                elif command.startswith("mailbox."):
+                    answer = await self._ask_mailboxes(stores, clock, command, arguments)
+                elif command.startswith("policy."):
+                    answer = await self._ask_policies(stores, clock, command, arguments)
                 elif command.startswith("dkim."):
                     answer = await self._ask_dkim(stores, clock, command, arguments)
                 elif command.startswith("rights."):
@@ -260,7 +274,14 @@ class Console:
         return answer
 
     async def _ask_people(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:
-        people = People(
+        people = self._people(stores, clock)
+        try:
+            return await people.answer(command, arguments)
+        finally:
+            await asyncio.to_thread(people.close)
+
+    def _people(self, stores: Stores, clock: Clock) -> People:
+        return People(
             stores.shared,
             stores.sealer,
             fips=self._settings.settings.security.fips,
@@ -269,8 +290,43 @@ class Console:
             tell=lambda *_, **__: None,
             accepted=lambda: accepted(self._settings),
         )
+
+    async def _ask_policies(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:
+        by = arguments.pop("by")
+        with recorded(self._settings, stores.shared, self._guarded(clock), process=person(by), clock=clock) as held:
+            office = MailboxOffice(
+                self._settings, stores, held, clock=clock, chance=SystemChance(), tell=lambda *_, **__: None
+            )
+            return await PolicyCommands(office, by=by).answer(command, arguments)
+
+    def _guarded(self, clock: Clock) -> dict[str, Vault]:
+        """The vaults, none of them open yet: one that does not open hides no other."""
+        is_alone = not self._settings.is_shared
+        return Keyring(
+            self._settings,
+            clock=clock,
+            chance=SystemChance(),
+            tell=lambda *_, **__: None,
+            who=person(),
+            alone=is_alone,
+        ).vaults
+
+    async def _ask_mailboxes(self, stores: Stores, clock: Clock, command: str, arguments: dict[str, Any]) -> Any:
+        terms = await asyncio.to_thread(outbounds, self._settings)
+        people = self._people(stores, clock)
         try:
-            return await people.answer(command, arguments)
+            with recorded(self._settings, stores.shared, self._guarded(clock), process=person(), clock=clock) as held:
+                office = MailboxOffice(
+                    self._settings, stores, held, clock=clock, chance=SystemChance(), tell=lambda *_, **__: None
+                )
+                return await MailboxCommands(
+                    office,
+                    people,
+                    section=lambda: self._settings.settings.mailboxes,
+                    accepted=lambda: accepted(self._settings),
+                    outbounds=lambda: terms,
+                    changed=lambda: None,
+                ).answer(command, arguments)
         finally:
             await asyncio.to_thread(people.close)
 
@@ -314,6 +370,9 @@ class Console:
 
     async def _status(self, spools: Any, now: float) -> dict[str, Any]:
         queue, oldest = await queue_counts(spools)
+        spare: frozenset[str] = frozenset()
+        with suppress(Fault):  # Of the vaults that do not open `status` tells by itself.
+            spare = await self._keys({}).spare(person())
         return {
             "processes": [],
             "listeners": [],
@@ -324,10 +383,16 @@ class Console:
             "warnings": [
                 self._not_running,
                 *certificate_warnings(self._settings, now),
-                *protection_warnings(self._settings),
+                *protection_warnings(self._settings, spare),
                 *queue_warnings(self._settings, queue, oldest, now),
             ],
         }
+
+    def _away(self, now: float) -> list[dict[str, str]]:
+        """The vaults that do not open, where mail can be kept without them. Blocks."""
+        faults = open_each(self._settings).faults
+        away = {name: Trouble(fault, now).facts for name, fault in faults.items()}
+        return vault_warnings([{"keys": {"vaults": away}}])
 
     @property
     def _not_running(self) -> dict[str, str]:
@@ -357,9 +422,10 @@ class Console:
 
 def _makes(command: str) -> bool:
     """Whether it needs the shared database even where there is none yet."""
-    if command in ("user.list", "dkim.list", "certificate.list"):
+    if command in ("user.list", "dkim.list", "certificate.list", "mailbox.list", "policy.list", "policy.backups"):
         return False
-    return command.startswith(("user.", "dkim.", "certificate.")) or command in ("rights.open", "rights.seal")
+    kinds = ("user.", "dkim.", "certificate.", "mailbox.", "policy.")
+    return command.startswith(kinds) or command in ("rights.open", "rights.seal")
 
 
 async def _nothing(ids: object) -> None:
@@ -370,7 +436,7 @@ async def _nobody() -> None:
     """No process runs that had to be told of a change."""
 
 
-def _masters(settings: Loaded) -> dict[str, bytes]:
+def typed_masters(settings: Loaded) -> dict[str, bytes]:
     """Master keys of vaults that a passphrase opens; a person at the terminal is asked for it. Blocks."""
     try:
         return unlocked(settings, _typed if sys.stdin.isatty() else None)

@@ -72,23 +72,35 @@ def unlocked(loaded: Loaded, ask: Callable[[str], bytes] | None) -> dict[str, by
 
     The one process that serves finds them out and hands them to the others, so that none of these takes a second for
     it, and nobody is asked twice. `ask` has a person type the passphrase of the vault that it is given; None: nobody is
-    there. Vaults that a secret opens are not among them: each process opens those by itself.
+    there. Vaults that a secret opens are not among them: each process opens those by itself. Nor are those that are
+    away, but for the first: whether it goes without them is found out where they are used.
     """
     masters: dict[str, bytes] = {}
-    for vault in loaded.settings.vaults:
+    for number, vault in enumerate(loaded.settings.vaults):
         if vault.provider != "file":
             continue
         means = means_of(loaded, vault)
         if any(source.kind is Kind.SECRET for source in means.at_hand):
             continue
-        if (found := sheet_in(loaded.resolve(vault.path))) is not None:
+        is_typed = False
+        try:
+            if (found := sheet_in(loaded.resolve(vault.path))) is None:
+                continue
             known = bool(means.at_hand)
+            is_typed = not known and ask is not None and _has_passphrase(found)
             masters[vault.name] = means.master_of(vault.name, found) if known else _asked(vault.name, means, found, ask)
+        except KeyFault:
+            if number == 0 or is_typed:  # Whoever has typed something wrong is there to type it again.
+                raise
     return masters
 
 
+def _has_passphrase(found: Sheet) -> bool:
+    return any(one.kind is Kind.PASSPHRASE for one in found.head.protectors)
+
+
 def _asked(vault: str, means: Means, found: Sheet, ask: Callable[[str], bytes] | None) -> bytes:
-    if ask is None or not any(one.kind is Kind.PASSPHRASE for one in found.head.protectors):
+    if ask is None or not _has_passphrase(found):
         return means.master_of(vault, found)  # Which says what is missing.
     for left in reversed(range(TRIES)):
         try:
@@ -102,15 +114,23 @@ def _asked(vault: str, means: Means, found: Sheet, ask: Callable[[str], bytes] |
 def seal_up(loaded: Loaded, chance: Chance, clock: Clock) -> list[str]:
     """Seal the vaults that still lie in clear under what the settings name for them; a line for each. Blocks.
 
-    One that can't be written, such as a credential of systemd, stays as it is, and its line says so. Raises KeyFault.
+    One that can't be written, such as a credential of systemd, stays as it is, and its line says so. Raises KeyFault
+    where the first can't be read; another that is away is left alone.
     """
     told: list[str] = []
-    for vault in loaded.settings.vaults:
+    for number, vault in enumerate(loaded.settings.vaults):
         folder = loaded.resolve(vault.path)
         means = means_of(loaded, vault)
-        if vault.provider != "file" or not means.at_hand or not custody.is_clear(folder):
+        if vault.provider != "file" or not means.at_hand:
             continue
-        makers = [_maker(source.kind, source.read(), means.fips, chance, clock) for source in means.at_hand[:1]]
+        try:
+            if not custody.is_clear(folder):
+                continue
+            makers = [_maker(source.kind, source.read(), means.fips, chance, clock) for source in means.at_hand[:1]]
+        except KeyFault:
+            if number == 0:
+                raise
+            continue
         try:
             custody.seal_up(vault.name, folder, makers, chance=chance)
         except KeyFault as error:

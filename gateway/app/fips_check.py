@@ -140,6 +140,8 @@ def _elsewhere(loaded: Loaded) -> Iterator[Fault]:
         others.append(("storage.url", "PostgreSQL, whose TLS is that of libpq and its own OpenSSL"))
     if (settings.storage.blobs or "").startswith("s3://"):
         others.append(("storage.blobs", "S3, whose TLS is that of the library obstore (rustls)"))
+    if "://" in (settings.mailboxes.blobs or ""):
+        others.append(("mailboxes.blobs", "S3 or Azure, whose TLS is that of the library obstore (rustls)"))
     if any(ldap_sources(loaded)):
         others.append(("recipient_sources", "LDAP, whose TLS is that of OpenLDAP's library"))
     for key, found in others:

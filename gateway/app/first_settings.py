@@ -52,6 +52,45 @@ deliver = "folder"
 folder = "outbox"
 """
 
+_MAILBOXES = """
+# Mail to your domains ends here, in mailboxes: `gateway mailbox create ADDRESS` makes one.
+[[connectors.outbound]]
+name = "mailboxes"
+recipient_domains = [{domains}]
+deliver = "mailbox"
+"""
+
+_IMAP = """
+# Where people read their mailboxes, with the mail program that they have and the password of `gateway user`.
+[imap]
+listen = "{imap}"                   # TLS at once; 993 in earnest
+certificate = "certs/server.pem"    # a development certificate: mail programs believe it once certs/ca.pem is trusted
+key = "certs/server.key"
+
+# Mailboxes lie encrypted under a policy, whose key lies wrapped under two roots in two vaults, any of which opens it.
+# `gateway policy show default` tells of it; who holds the roots decides whether the mail can be read.
+[mailboxes]
+default_policy = "default"
+availability_key = "main/availability"    # the service's own: counts only while neither root's vault answers at all
+# blobs = "s3://BUCKET/PREFIX"            # or azure://CONTAINER/PREFIX, or a folder; default: data/mailboxes
+"""
+
+_ROOTS = """
+# The two vaults with the roots of the policy. To begin with they lie beside the other one; in earnest they are their
+# owner's: tokens (provider = "pkcs11"), or files on two disks that are not the gateway's administrator's.
+[[vaults]]
+name = "root-a"
+provider = "file"
+path = "root-a"
+secret_file = "root-a-secret"
+
+[[vaults]]
+name = "root-b"
+provider = "file"
+path = "root-b"
+secret_file = "root-b-secret"
+"""
+
 _SMART_HOST = """
 # Where mail goes; the connector whose domain fits best is taken.
 [[connectors.outbound]]
@@ -97,7 +136,9 @@ path = "vault"
 # What opens the vault when the gateway starts. This file lies beside it to begin with; in earnest it is a credential
 # of systemd (secret_credential = "gateway-vault"), so that a copy of the disk alone opens nothing.
 secret_file = "service-secret"
+"""
 
+_END = """
 # Transport rules: what becomes of a message by what it is. Their files lie here; see rules/README.md.
 [rules]
 folder = "rules"
@@ -115,10 +156,16 @@ def first_settings(
     *,
     portal: str | None = None,
     url: str | None = None,
+    imap: str | None = None,
 ) -> str:
     """The file's text. All values are names and places that were validated, so none needs escaping in TOML."""
     listeners = "\n".join(_LISTENER.format(listen=place) for place in listen)
     outbound = _FOLDER if next_hop is None else _SMART_HOST.format(next_hop=next_hop)
-    head = _HEAD.format(domains=", ".join(f'"{domain}"' for domain in domains), first=domains[0])
+    listed = ", ".join(f'"{domain}"' for domain in domains)
+    head = _HEAD.format(domains=listed, first=domains[0])
+    if imap is not None:
+        outbound += _MAILBOXES.format(domains=listed)
     web = "" if portal is None else _PORTAL.format(listen=portal, url=url, first=domains[0])
-    return head + listeners + _INBOUND + outbound + web + _TAIL
+    mailboxes = "" if imap is None else _IMAP.format(imap=imap)
+    roots = "" if imap is None else _ROOTS
+    return head + listeners + _INBOUND + outbound + web + mailboxes + _TAIL + roots + _END

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from gateway.app import devcerts, tenant
+from gateway.app import devcerts, first_mailboxes, tenant
 from gateway.app.first_rules import README, secure
 from gateway.app.first_settings import first_settings
 from gateway.connectors import patterns
@@ -40,7 +40,7 @@ class Refusal(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What was made: for telling it. `listen` are HOST:PORT, `next_hop` is None where mail goes into `outbox`. `portal`
-    is HOST:PORT and `url` its address as browsers have it, None where there is none.
+    is HOST:PORT and `url` its address as browsers have it, None where there is none; `imap` is HOST:PORT likewise.
 
     `recovery_key`: the 48 digits that open the vault, which nobody can show again; None where none was wished for.
     """
@@ -53,6 +53,7 @@ class Made:
     outbox: Path | None
     portal: str | None = None
     url: str | None = None
+    imap: str | None = None
     recovery_key: str | None = field(default=None, repr=False)
 
 
@@ -63,12 +64,14 @@ def init(
     listen: Sequence[str] = (),
     next_hop: str | None = None,
     portal: str | None = None,
+    imap: str | None = None,
     recovery_key: bool = True,
     hostname: str,
     clock: Clock,
     chance: Chance,
 ) -> Made:
-    """Make `folder` with settings, development certificates, vault and empty data folder.
+    """Make `folder` with settings, development certificates, vault and empty data folder; with `imap` also what
+    mailboxes need, and their database with a policy.
 
     `domains` are those of ours, `hostname` is this machine's name, for the certificate, `recovery_key` says whether
     the vault gets one beside its service secret. Raises WrongUse or Refusal, and then leaves nothing behind.
@@ -77,7 +80,9 @@ def init(
     doors = tuple(dict.fromkeys(_door(text) for text in listen)) or (LISTEN,)
     hop = None if next_hop is None else _hop(next_hop)
     web = None if portal is None else _place_of("--portal", portal)
-    _apart({"--listen": doors, "--portal": () if web is None else (web,)})
+    mail = None if imap is None else _place_of("--imap", imap)
+    faces = {"--portal": web, "--imap": mail}
+    _apart({"--listen": doors} | {option: () if one is None else (one,) for option, one in faces.items()})
     made = Made(
         folder=folder,
         settings=folder / SETTINGS,
@@ -87,14 +92,15 @@ def init(
         outbox=folder / "outbox" if hop is None else None,
         portal=web,
         url=None if web is None else _url(web),
+        imap=mail,
         recovery_key=digits.written(chance.octets(protectors.SEED_OCTETS)) if recovery_key else None,
     )
     try:
-        _refuse_what_is_there(folder, hop)
+        _refuse_what_is_there(folder, made)
         _place(folder, made, hostname, clock, chance)
     except OSError as error:
         raise Refusal(f"{folder} could not be made: {error.strerror or error}. Nothing was left behind") from error
-    except KeyFault as error:
+    except (KeyFault, first_mailboxes.NoPolicy) as error:
         raise Refusal(f"{folder} could not be made: {error}. Nothing was left behind") from error
     return made
 
@@ -141,17 +147,19 @@ def _hop(text: str) -> str:
         raise WrongUse(f"--next-hop {text!r}: right would be {error}") from error
 
 
-def _entries(hop: str | None) -> tuple[str, ...]:
+def _entries(made: Made) -> tuple[str, ...]:
     """What is made, gateway.toml last: where it stands, everything else stands."""
-    return ("certs", "data", "vault", SECRET, "rules", *(("outbox",) if hop is None else ()), SETTINGS)
+    more = () if made.imap is None else first_mailboxes.entries()
+    outbox = () if made.outbox is None else ("outbox",)
+    return ("certs", "data", "vault", SECRET, *more, "rules", *outbox, SETTINGS)
 
 
-def _refuse_what_is_there(folder: Path, hop: str | None) -> None:
+def _refuse_what_is_there(folder: Path, made: Made) -> None:
     if folder.exists() and not folder.is_dir():
         raise Refusal(f"{folder} is a file; right would be a new folder")
     if (folder / SETTINGS).exists():
         raise Refusal(f"{folder / SETTINGS} is there already and is not overwritten; choose another folder")
-    for name in _entries(hop):
+    for name in _entries(made):
         there = folder / name
         if there.is_symlink() or (there.exists() and not (there.is_dir() and not any(there.iterdir()))):
             raise Refusal(f"{there} is there already and is not overwritten; choose another folder")
@@ -166,7 +174,7 @@ def _place(folder: Path, made: Made, hostname: str, clock: Clock, chance: Chance
         folder.mkdir(parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
         _build(draft, made, hostname, clock, chance)
-        for name in _entries(made.next_hop):
+        for name in _entries(made):
             (draft / name).rename(folder / name)
             placed.append(folder / name)
         draft.rmdir()
@@ -190,18 +198,24 @@ def _build(draft: Path, made: Made, hostname: str, clock: Clock, chance: Chance)
     _write(certs / "ca.key", authority.key_pem, 0o600)
     _write(certs / "server.pem", server.certificate_pem, 0o644)
     _write(certs / "server.key", server.key_pem, 0o600)
+    if made.imap is not None:
+        first_mailboxes.build_custodian(certs, _write)
     _sync(certs)
     (draft / "data").mkdir(mode=0o700)
     (draft / "vault").mkdir(mode=0o700)
     _build_vault(draft, made, clock, chance)
+    if made.imap is not None:
+        first_mailboxes.build_vaults(draft, _write, clock, chance)
     rules = draft / "rules"
     rules.mkdir(mode=0o755)
     _write(rules / "README.md", README.encode(), 0o644)
     _write(rules / "10-secure.yaml", secure(portal=made.portal is not None).encode(), 0o644)
     if made.outbox is not None:
         (draft / "outbox").mkdir(mode=0o700)  # Mail lies in it as it left, in clear.
-    text = first_settings(made.domains, made.listen, made.next_hop, portal=made.portal, url=made.url)
+    text = first_settings(made.domains, made.listen, made.next_hop, portal=made.portal, url=made.url, imap=made.imap)
     _write(draft / SETTINGS, text.encode(), 0o644)
+    if made.imap is not None:
+        first_mailboxes.build_policy(draft / SETTINGS, certs / first_mailboxes.CUSTODIAN_PUBLIC)
 
 
 def _build_vault(draft: Path, made: Made, clock: Clock, chance: Chance) -> None:
@@ -228,7 +242,8 @@ def _server_names(made: Made, hostname: str) -> list[str]:
     if (name := patterns.domain(hostname)) is not None and "_" not in name:
         names.append(name)
     names += ["127.0.0.1", "::1"]
-    doors = (listening(text)[0] for text in (*made.listen, *(() if made.portal is None else (made.portal,))))
+    places = (*made.listen, *(one for one in (made.portal, made.imap) if one is not None))
+    doors = dict.fromkeys(listening(text)[0] for text in places)
     return names + [host for host in doors if host not in EVERYWHERE]
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from gateway.app.consequences import DKIM_PREFIX
-from gateway.app.inventory_links import control_socket, listeners, metrics, outbounds, portal, sources
+from gateway.app.inventory_links import control_socket, imap, listeners, metrics, outbounds, portal, sources
+from gateway.app.inventory_mailboxes import mailboxes
 from gateway.app.inventory_row import TOKENS_OWN, Ground, Row
 from gateway.app.inventory_stores import (
     backups,
@@ -203,8 +204,10 @@ PARTS: Final[tuple[Part, ...]] = (
     smime,
     rights,
     copies,
+    mailboxes,
     listeners,
     portal,
+    imap,
     outbounds,
     sources,
     control_socket,

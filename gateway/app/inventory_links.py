@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from gateway.app import face
+from gateway.app.face_certificate import face_files
 from gateway.app.inventory_row import Ground, Row, Validation
 from gateway.app.places import Places
-from gateway.app.portal_terms import portal_files
 from gateway.connectors import pem
 from gateway.settings import schema
 from gateway.settings.load import Loaded
@@ -49,7 +50,7 @@ def listeners(ground: Ground) -> Iterator[Row]:
 
 def portal(ground: Ground) -> Iterator[Row]:
     """TLS of the recipients' portal, and what opens a message there."""
-    loaded, section, files = ground.loaded, ground.loaded.settings.portal, portal_files(ground.loaded)
+    loaded, section, files = ground.loaded, ground.loaded.settings.portal, face_files(ground.loaded, face.PORTAL)
     if section is None or files is None:
         return
     length, words = _own(loaded, str(files.certificate))
@@ -57,6 +58,23 @@ def portal(ground: Ground) -> Iterator[Row]:
         "Portal (TLS)",
         section.listen,
         f"protected messages as their readers see them at {section.url}, after a one-time code by mail",
+        _versions(loaded, section.minimum_tls),
+        f"{SESSION}; {length}",
+        f"private key in {files.key}, file mode 0600; {words}",
+        ground.tls,
+    )
+
+
+def imap(ground: Ground) -> Iterator[Row]:
+    """TLS of mailbox access."""
+    loaded, section, files = ground.loaded, ground.loaded.settings.imap, face_files(ground.loaded, face.IMAP)
+    if section is None or files is None:
+        return
+    length, words = _own(loaded, str(files.certificate))
+    yield Row(
+        "IMAP (TLS)",
+        section.listen,
+        "mailboxes as their owners read them, after a log-in with a password; TLS at once",
         _versions(loaded, section.minimum_tls),
         f"{SESSION}; {length}",
         f"private key in {files.key}, file mode 0600; {words}",

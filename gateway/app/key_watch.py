@@ -6,7 +6,8 @@ What a vault says of its keys is asked of it; how a file vault is protected is r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from gateway.app.channel import Fault
@@ -22,8 +23,11 @@ LOOK: Final = 3600.0  # Seconds between two looks.
 AGAIN: Final = 86400.0  # Seconds after which the log tells the same again.
 
 
-def protection_warnings(loaded: Loaded) -> list[dict[str, str]]:
-    """What is doubtful about how file vaults are protected. Blocks. What can't be read is told elsewhere."""
+def protection_warnings(loaded: Loaded, spare: Collection[str] = ()) -> list[dict[str, str]]:
+    """What is doubtful about how file vaults are protected. Blocks. What can't be read is told elsewhere.
+
+    `spare`: vaults that may be lost without losing anything, as `spare_vaults` finds them; those need no recovery.
+    """
     found: list[dict[str, str]] = []
     for section in loaded.settings.vaults:
         if section.provider != "file":
@@ -41,11 +45,11 @@ def protection_warnings(loaded: Loaded) -> list[dict[str, str]]:
                 )
             )
         else:
-            found += _judged(section.name, known.head)
+            found += _judged(section.name, known.head, is_spare=section.name in spare)
     return found
 
 
-def _judged(vault: str, head: Head) -> list[dict[str, str]]:
+def _judged(vault: str, head: Head, *, is_spare: bool) -> list[dict[str, str]]:
     kinds = {one.kind for one in head.protectors}
     unproved = [one for one in head.protectors if one.kind in (Kind.RECOVERY_KEY, Kind.SHARES) and one.proved is None]
     if unproved:
@@ -53,10 +57,10 @@ def _judged(vault: str, head: Head) -> list[dict[str, str]]:
         what = "enough shares of the recovery key" if shares else "the recovery key"
         text = f"nobody has proved to hold {what} of vault {vault}; gateway key recovery verify {vault} asks for it"
         return [warning("recovery_key_unproved", text)]
-    if kinds <= {Kind.SECRET}:
+    if kinds <= {Kind.SECRET} and not is_spare:
         text = (
-            f"vault {vault} opens by its service secret alone: where that is lost, so is everything that lies here; "
-            f"gateway key recovery create {vault} makes a recovery key"
+            f"vault {vault} opens by its service secret alone: where that is lost, so is everything that its keys "
+            f"alone open; gateway key recovery create {vault} makes a recovery key"
         )
         return [warning("vault_without_recovery", text)]
     return []
@@ -84,6 +88,7 @@ class KeyWatch:
         self._tell = tell
         self._settings = settings
         self._told: dict[tuple[str, str], float] = {}
+        self._spare: frozenset[str] = frozenset()  # Vaults that need no recovery, as of the last look.
 
     async def run(self) -> None:
         """For ever."""
@@ -97,11 +102,13 @@ class KeyWatch:
             await self._keys.purge()
         except Fault as fault:
             self._tell("warning", "keys_not_purged", reason=str(fault))
+        with suppress(Fault):  # Then it is as it was: `status` must not wait for the database each time.
+            self._spare = await self._keys.spare("supervisor")
         self.tell(await self.warnings())
 
     async def warnings(self) -> list[dict[str, str]]:
         """All that is to be told, in the form of `gateway status`. A vault that is away hides its own keys alone."""
-        found = await asyncio.to_thread(protection_warnings, self._settings())
+        found = await asyncio.to_thread(protection_warnings, self._settings(), self._spare)
         return found + deletion_warnings(await self._keys.deleted())
 
     def tell(self, warnings: Iterable[dict[str, str]]) -> None:

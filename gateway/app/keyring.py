@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
+from gateway.app.availability import availability_name, ensure_availability, wants_mailboxes
 from gateway.app.file_vaults import open_file_vault
 from gateway.app.key_log import person, recorded
 from gateway.app.tenant import ensure_tenant, tenant_name, wants_tenant
@@ -60,11 +62,25 @@ PROVIDERS: Final[Mapping[str, Callable[[Loaded, schema.Vault, Handed], Vault]]] 
 def vaults(
     loaded: Loaded, handed: Handed | None = None, *, recorder: Recorder | None = None, who: str = "cli"
 ) -> dict[str, Vault]:
-    """The vaults by their names, open, for a command that ends soon. Blocks; raises KeyFault.
+    """The vaults by their names, for a command that ends soon. Blocks; raises KeyFault where the first does not open.
 
-    Their uses go to `recorder`, as those of `who`.
+    Another that does not open is there all the same, and each use of it tries again or raises why not: of the two roots
+    of a policy one is enough, and the vault of the other may be lost. Uses go to `recorder`, as those of `who`.
     """
-    return {one.name: _opened(loaded, one, handed or Handed(), recorder, who) for one in loaded.settings.vaults}
+    found: dict[str, Vault] = {}
+    for one in loaded.settings.vaults:
+        opens = partial(_opened, loaded, one, handed or Handed(), recorder, who)
+        found[one.name] = late(one.name, opens, handed) if found else opens()
+    return found
+
+
+def late(name: str, opens: Callable[[], Vault], handed: Handed | None = None) -> Vault:
+    """What `opens` gives or, where that fails now, a vault that asks it again whenever it is used. Blocks."""
+    try:
+        return opens()
+    except KeyFault:
+        clock = (handed or Handed()).clock
+        return Guarded(name, opens, now=clock.now, monotonic=clock.monotonic, tell=lambda *_, **__: None)
 
 
 def _opened(loaded: Loaded, section: schema.Vault, handed: Handed, recorder: Recorder | None, who: str) -> Vault:
@@ -84,7 +100,7 @@ def make_keys(
 
     The first of all come under the root `default` of the first vault. None is made beside others that our vaults do
     not open: they would be of two vaults. The key that signs the key-access log is made too, where a vault can sign;
-    and with a portal the tenant key.
+    with a portal the tenant key; and with mailboxes the availability key.
     """
     opened = vaults(loaded, handed)
     with recorded(loaded, shared, opened, process=person(), clock=clock) as held:
@@ -92,6 +108,9 @@ def make_keys(
         if wants_tenant(loaded):
             with suppress(KeyFault):  # `check` and `status` say what is wrong; until then what needs it waits.
                 ensure_tenant(held, tenant_name(loaded))
+        if wants_mailboxes(loaded):
+            with suppress(KeyFault):
+                ensure_availability(held, availability_name(loaded))
         if KeyLogStore(shared).newest_head() is None:  # Else another node has it, or somebody took it away.
             with suppress(KeyFault):  # The processes say why they can't sign.
                 ensure_signer(held.values())

@@ -21,9 +21,11 @@ from gateway.app.inventory import inventory
 from gateway.app.inventory_row import Ground
 from gateway.app.key_log import person, recorded
 from gateway.app.places import Places
+from gateway.app.policy_uses import PolicyBook, policy_book
+from gateway.app.spare_vaults import spare_vaults
 from gateway.app.tenant import tenant_name
 from gateway.keys import rotation
-from gateway.keys.domain import LEARNING, ORGANISATION, TOKEN, DomainKeys, unwrap_all
+from gateway.keys.domain import LEARNING, MAILBOXES, ORGANISATION, TOKEN, DomainKeys, unwrap_all
 from gateway.keys.fips import modules
 from gateway.keys.rotation import RootName
 from gateway.keys.sealer import KeySealer
@@ -127,6 +129,17 @@ class Keys:
         """
         return await asyncio.to_thread(self._deleted)
 
+    async def spare(self, process: str) -> frozenset[str]:
+        """The vaults that may be lost without losing anything. `process`: as the key-access log names who asks.
+
+        Raises Fault.
+        """
+        if len(self._loaded().settings.vaults) < 2:
+            return frozenset()
+        async with self._one:
+            found: frozenset[str] = await asyncio.to_thread(self._work, "spare", {}, process)
+        return found
+
     def _deleted(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for vault in self._open_vaults(self._loaded()).vaults.values():
@@ -172,6 +185,8 @@ class _Work:
         match verb:
             case "list":
                 return self._list()
+            case "spare":
+                return spare_vaults(self._list())
             case "inventory":
                 return inventory(Ground(self._loaded, self._list(), modules()))
             case "consequences":
@@ -194,6 +209,7 @@ class _Work:
 
     def _list(self) -> dict[str, Any]:
         rows = self._rows()
+        book = self._policies() or PolicyBook()
         vaults: list[dict[str, Any]] = []
         keys: list[dict[str, Any]] = []
         for section in self._loaded.settings.vaults:
@@ -201,7 +217,9 @@ class _Work:
             if (vault := self._opened.vaults.get(section.name)) is not None:
                 try:
                     vault.health()
-                    keys += [self._row(key, self._hangs(key, rows)) for key in vault.keys()]
+                    keys += [
+                        self._row(key, replace(self._hangs(key, rows), policies=book.uses(key))) for key in vault.keys()
+                    ]
                 except KeyFault as error:
                     fault = error
             vaults.append(
@@ -233,16 +251,31 @@ class _Work:
                 places = Places.of(self._loaded)
                 weight = spools_weight(places.spool(number) for number in places.spools())
         hangs = self._hangs(found, self._rows())
+        book = self._policies()
+        hangs = replace(hangs, policies=() if book is None else book.uses(found))
         if hangs.dkim is not None and (known := self._dkim_keys()) is not None:
             hangs = with_use(hangs, found, known)
-        return consequences(found, hangs, weight, stored)
+        return consequences(found, hangs, weight, stored) | {"policies_known": book is not None}
+
+    def _policies(self) -> PolicyBook | None:
+        """All data encryption policies; None where they can't be read: what they lie under is closed, or damaged."""
+        if self._shared is None:
+            return PolicyBook()
+        try:
+            return policy_book(self._shared, self._sealer(MAILBOXES), self._chance, self._clock)
+        except (KeyFault, KeysClosed, SealBroken, StorageBroken):
+            return None
+
+    def _sealer(self, purpose: str) -> KeySealer:
+        """For what lies under that domain key, as far as the vaults open it."""
+        rows = [row for row in self._rows() if row.purpose in (purpose, TOKEN)]
+        return KeySealer(DomainKeys(unwrap_all(rows, self._opened.vaults).secrets), self._chance)
 
     def _dkim_keys(self) -> list[DkimKey] | None:
         """All keys that sign mail; None where they can't be read: what they lie under is closed, or damaged."""
         if self._shared is None:
             return []
-        rows = [row for row in self._rows() if row.purpose in (PURPOSE, TOKEN)]
-        sealer = KeySealer(DomainKeys(unwrap_all(rows, self._opened.vaults).secrets), self._chance)
+        sealer = self._sealer(PURPOSE)
         try:
             return self._shared.run(DkimKeyStore(self._shared, sealer).read, read=True)
         except (KeyFault, KeysClosed, SealBroken, StorageBroken):
@@ -287,7 +320,8 @@ class _Work:
         else:
             rewrapped = rotation.rotate_root(self._shared, self._opened.vaults, root)
         after = self._found(key)
-        return self._row(after, self._hangs(after, self._rows())) | {"rewrapped": rewrapped}
+        hangs = replace(self._hangs(after, self._rows()), policies=(self._policies() or PolicyBook()).uses(after))
+        return self._row(after, hangs) | {"rewrapped": rewrapped}
 
     def _rotate_domain(self, purpose: str) -> dict[str, Any]:
         if self._shared is None:

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 from gateway.app.database import database, open_shared
+from gateway.app.face import faces
 from gateway.app.file_vaults import seal_up
 from gateway.app.keyring import Handed, make_keys
-from gateway.app.places import PORTAL, Places
+from gateway.app.places import Places
 from gateway.app.selftest import tested
 from gateway.settings.load import Loaded, loaded
 from gateway.storage.migrate import MigrationFault, migrate_shared, migrate_spool
@@ -65,8 +66,8 @@ def _files(settings: Loaded, places: Places) -> list[str]:
         new = not places.shared.exists()
         migrate_shared(places.shared)
         told.append(f"{places.shared}: {'made' if new else 'up to date'}")
-        portal = () if settings.settings.portal is None else (PORTAL,)
-        for number in sorted({*range(workers(settings)), *portal, *places.spools()}):
+        faced = (face.number for face in faces(settings))
+        for number in sorted({*range(workers(settings)), *faced, *places.spools()}):
             folder = places.spool(number)
             new = not (folder / DATABASE).exists()
             (folder / CONTENT).mkdir(mode=0o700, parents=True, exist_ok=True)

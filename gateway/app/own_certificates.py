@@ -1,4 +1,4 @@
-"""Certificates that we show ourselves: listeners', those for further names, the portal's, client certificates; and
+"""Certificates that we show ourselves: listeners', those for further names, the faces', client certificates; and
 when they end, and when the authorities end by which S/MIME is judged.
 
 `gateway check` tells what is wrong with them, `gateway status` and the log warn before their end.
@@ -13,6 +13,7 @@ from typing import Final
 
 from cryptography import x509
 
+from gateway.app.face import faces
 from gateway.app.smime_terms import anchors
 from gateway.connectors import pem
 from gateway.observe.log import Log
@@ -72,9 +73,10 @@ def date_faults(loaded: Loaded, now: float) -> list[Fault]:
     for number, listener in enumerate(loaded.settings.listeners):
         for place, path in _of_listener(loaded, f"listeners[{number}]", listener):
             found += _dates(loaded, place, path, now)
-    portal = loaded.settings.portal
-    if portal is not None and portal.certificate is not None:
-        found += _dates(loaded, "portal.certificate", loaded.resolve(portal.certificate), now)
+    for face in faces(loaded):
+        section = face.section(loaded)
+        if section is not None and section.certificate is not None:
+            found += _dates(loaded, f"{face.name}.certificate", loaded.resolve(section.certificate), now)
     return [*found, *judge_clients(loaded, now), *judge_anchors(loaded, now)]
 
 

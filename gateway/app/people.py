@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.accounts.attempts import Attempts
 from gateway.accounts.login import LogIns
+from gateway.accounts.names import BadName, normal_name
 from gateway.accounts.passwords import Passwords
 from gateway.accounts.register import Register, RegisterFault, is_short
 from gateway.app.channel import Fault
@@ -46,6 +47,26 @@ class People:
     def close(self) -> None:
         """End the threads. Blocks."""
         self._passwords.close()
+
+    async def provide(self, name: str, addresses: Sequence[str], password: str | None) -> tuple[str, str | None]:
+        """The name of the account `name`, which gets these addresses too; where there is none it is made, and a
+        password that was made for it comes along. An account that is there keeps its password. Raises Fault.
+        """
+        try:
+            normal = normal_name(name)
+            if await self._register.get(normal) is not None:
+                if password is not None:
+                    raise Fault(
+                        f"there is an account {normal} already, and its password stays as it is; right would be no "
+                        f"password here, and gateway user password {normal} for another one"
+                    )
+                self._changed(await self._register.change_addresses(normal, add=addresses))
+                return normal, None
+            given = self._register.generated() if password is None else password
+            self._changed(await self._register.add(normal, addresses, given), given)
+        except (RegisterFault, BadName) as fault:
+            raise Fault(str(fault)) from None
+        return normal, given if password is None else None
 
     async def answer(self, command: str, arguments: dict[str, Any]) -> Any:
         """A JSON value. Raises Fault, whose text holds no password."""

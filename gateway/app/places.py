@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from gateway.settings.load import Loaded
 from gateway.storage.spool import DATABASE
-
-PORTAL: Final = 900  # Number of the portal's process and of its spool: above all workers, of whom there are 64 at most.
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +52,11 @@ class Places:
             return []
         return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and (path / DATABASE).exists())
 
-    def left_over(self, number: int, count: int, *, has_portal: bool) -> list[int]:
+    def left_over(self, number: int, count: int, *, faces: Collection[int]) -> list[int]:
         """Of the spools of workers that are no more, those that worker `number` of `count` sees to.
 
-        Where there is no portal any more, the mail of its process is theirs too.
+        `faces` are the numbers of the faces' processes: where there is one no more, its mail is theirs too.
         """
-        if number == PORTAL:
+        if number >= count:  # A face's process sees to its own.
             return []
-        mine = PORTAL if has_portal else None
-        return [one for one in self.spools() if one >= count and one != mine and one % count == number]
+        return [one for one in self.spools() if one >= count and one not in faces and one % count == number]

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
+from gateway.app import face
 from gateway.app.branding import branding
+from gateway.app.face_certificate import FaceCertificate
 from gateway.app.parts import Stores
 from gateway.app.portal_desk import PortalDesk
 from gateway.app.portal_mail import MailTerms, PortalMail
 from gateway.app.portal_room import SpoolRoom
-from gateway.app.portal_terms import portal_address, portal_context, portal_files, portal_terms
-from gateway.app.renewal import Mark, mark_of
+from gateway.app.portal_terms import portal_address, portal_terms
 from gateway.app.rights import RightsOffice
 from gateway.app.rules import internal
 from gateway.app.terms import Policy
-from gateway.connectors.own_names import OwnFiles
 from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
@@ -36,8 +35,6 @@ from gateway.storage.portal import PortalStore
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket
-
-LOOK: Final = 15.0  # Seconds between two looks at its certificate's files.
 
 
 class Portal:
@@ -75,9 +72,13 @@ class Portal:
         self._desk: PortalDesk | None = None
         self._drops: Drops | None = None
         self._mail_terms: MailTerms | None = None
-        self._marks: tuple[Mark, ...] = ()
+        self._certificate = FaceCertificate(face.PORTAL, settings, clock, log)
         self._tasks: list[asyncio.Task[None]] = []
-        self.failing: dict[str, str] = {}  # What could not be renewed, by its key, for `gateway status`.
+
+    @property
+    def failing(self) -> dict[str, str]:
+        """What could not be renewed, by its key, for `gateway status`."""
+        return self._certificate.failing
 
     def sessions(self) -> dict[str, int]:
         """Connections at present, by the place where they came in."""
@@ -88,9 +89,7 @@ class Portal:
         """Serve on that socket. Raises OSError, BadSettings."""
         loaded = self._settings()
         section = _section(loaded)
-        files = portal_files(loaded)
-        self._marks = _marks(files)
-        context = await asyncio.to_thread(portal_context, loaded)
+        context = await self._certificate.read()
         self._mail_terms = await asyncio.to_thread(self._read_mail_terms, loaded)
         self._drops = drops = self._open_drops()
         self._desk = desk = self._open_desk(drops)
@@ -115,7 +114,8 @@ class Portal:
             clock=self._clock,
         )
         await self._server.open(door)
-        self._tasks = [tasks.create_task(one) for one in (desk.run(), drops.run(), self._renew())]
+        keeping = self._certificate.keep(self._server.use)
+        self._tasks = [tasks.create_task(one) for one in (desk.run(), drops.run(), keeping)]
 
     def _open_drops(self) -> Drops:
         stores, tell = self._stores, self._log.tell
@@ -178,39 +178,13 @@ class Portal:
         if self._app is None or self._server is None or loaded.settings.portal is None:
             return
         section = loaded.settings.portal
-        context = await asyncio.to_thread(portal_context, loaded)
         mail_terms = await asyncio.to_thread(self._read_mail_terms, loaded)
         pages = await asyncio.to_thread(Pages, mail_terms.branding, self._clock.now)
+        context = await self._certificate.read()
         self._mail_terms = mail_terms
         self._app.site.terms = portal_terms(section, mail_terms.address)
         self._app.site.pages = pages
-        self._marks = _marks(portal_files(loaded))
         self._server.use(context)
-
-    async def _renew(self) -> None:
-        """Take up a certificate that has changed, for ever. A pair that does not fit together keeps the old one."""
-        doubtful = False
-        while True:
-            await self._clock.sleep(LOOK)
-            loaded = self._settings()
-            marks = await asyncio.to_thread(_marks, portal_files(loaded))
-            if marks == self._marks:
-                doubtful = False
-                self.failing.clear()
-                continue
-            try:
-                context = await asyncio.to_thread(portal_context, loaded)
-            except OSError as error:
-                if doubtful and self.failing.get("portal") != str(error):  # Perhaps only half of it was written before.
-                    self.failing["portal"] = str(error)
-                    self._log.tell("warning", "certificate_not_renewed", key="portal", reason=str(error))
-                doubtful = True
-                continue
-            self._marks, doubtful = marks, False
-            self.failing.clear()
-            if self._server is not None:
-                self._server.use(context)
-            self._log.tell("info", "certificate_renewed", key="portal")
 
     async def close(self, seconds: float) -> None:
         """End what is under way, and forget what lies here for a while only."""
@@ -229,8 +203,3 @@ def _section(loaded: Loaded) -> Section:
     if section is None:
         raise BadSettings([loaded.fault("portal", "nothing", "the section [portal], as long as its process runs")])
     return section
-
-
-def _marks(files: OwnFiles | None) -> tuple[Mark, ...]:
-    """What changes with the files."""
-    return () if files is None else (mark_of(files.certificate), mark_of(files.key))

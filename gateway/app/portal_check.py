@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from gateway.app.face import PORTAL
+from gateway.app.face_certificate import face_files
 from gateway.app.own_certificates import judge_pair
-from gateway.app.portal_terms import portal_address, portal_files
+from gateway.app.portal_terms import portal_address
 from gateway.connectors import pem
 from gateway.connectors.own_names import OwnFiles
 from gateway.connectors.patterns import read_accepted
@@ -33,7 +35,7 @@ def judge_portal(loaded: Loaded, now: float) -> Iterator[Fault]:
         right = "https://HOST or https://HOST:PORT, such as https://portal.corp.example"
         yield loaded.fault("portal.url", shown(portal.url), right)
     yield from _address(loaded, portal)
-    files = portal_files(loaded)
+    files = face_files(loaded, PORTAL)
     if files is None:
         right = "the certificate's PEM file: the portal speaks TLS alone"
         yield loaded.fault("portal.certificate", "nothing, and no listener that has one", right)

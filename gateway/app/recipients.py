@@ -10,16 +10,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from gateway.app.hosted import Hosted
 from gateway.app.verification import Verification
 from gateway.connectors.inbound import is_always_taken
-from gateway.connectors.model import Domains, Inbound, Outbound
+from gateway.connectors.model import Deliver, Domains, Inbound, Outbound
 from gateway.connectors.outbound import choose
 from gateway.delivery.probe import Probes, Question
 from gateway.delivery.route import uses_mx
 from gateway.directory.asker import Absence, Ask, Asker, Place
 from gateway.directory.ldap import LdapQuestion
 from gateway.directory.model import Answer, Finding
-from gateway.directory.terms import LdapTerms, Source, WhenUnsure, secret_in
+from gateway.directory.terms import MAILBOXES, By, LdapTerms, Source, WhenUnsure, secret_in
 from gateway.directory.watched import EVERY, Watched
 from gateway.mail import reply as say
 from gateway.mail.address import Address
@@ -39,8 +40,17 @@ class Recipients:
     """One worker's. `arrange` gives it the policy, at the start and at each reload."""
 
     def __init__(
-        self, *, probes: Probes, clock: Clock, log: Log, metrics: Metrics, open_ldap: OpenLdap = SystemLdap
+        self,
+        *,
+        probes: Probes,
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+        open_ldap: OpenLdap = SystemLdap,
+        hosted: Hosted | None = None,
     ) -> None:
+        """`hosted` knows who has a mailbox here."""
+        self._hosted = hosted
         self._probes = probes
         self._clock = clock
         self._log = log
@@ -58,7 +68,7 @@ class Recipients:
     @property
     def is_on(self) -> bool:
         """Whether anybody is asked about anybody."""
-        return bool(self._verification.sources)
+        return bool(self._verification.sources) or any(one.deliver is Deliver.MAILBOX for one in self._outbounds)
 
     async def arrange(
         self, verification: Verification, accepted: Domains, outbounds: tuple[Outbound, ...], hostname: str
@@ -82,7 +92,7 @@ class Recipients:
         for source in [one for one in self._files if one not in sources]:
             del self._files[source]
         for source in verification.sources:
-            if source.file is not None:
+            if source.file is not None or source.by is By.MAILBOXES:
                 continue
             if source not in self._askers:
                 self._askers[source] = self._asker(source)
@@ -131,13 +141,45 @@ class Recipients:
             return True
         source = self._verification.source(pattern, inbound.name)
         if source is None:
-            return True
+            return pattern in self._verification.domains or self._host(recipient)
+        if source.by is By.MAILBOXES:
+            return self._host(recipient)
         if (watched := self._files.get(source)) is not None:
             return self._judged(source, watched.knows(recipient, source.separator))
         asker = self._askers[source]
         if (answer := asker.recall(recipient)) is not None:
             return self._judged(source, answer)
         return partial(self._asked, source, asker, recipient)
+
+    def _host(self, recipient: Address) -> bool | Callable[[], Awaitable[bool]]:
+        """As `verify`, by the mailboxes here; True where mail for him does not end here."""
+        outbound = None if self._hosted is None else choose(self._outbounds, recipient.domain)
+        if self._hosted is None or outbound is None or outbound.deliver is not Deliver.MAILBOX:
+            return True
+        try:
+            known = self._hosted.verify(recipient)
+        except Refused as refused:
+            self._count_hosted(refused)
+            raise
+        if not isinstance(known, bool):
+            return partial(self._ask_hosted, known)
+        self._count_hosted(None)
+        return known
+
+    async def _ask_hosted(self, ask: Callable[[], Awaitable[bool]]) -> bool:
+        try:
+            known = await ask()
+        except Refused as refused:
+            self._count_hosted(refused)
+            raise
+        self._count_hosted(None)
+        return known
+
+    def _count_hosted(self, refused: Refused | None) -> None:
+        answer = Answer.KNOWN
+        if refused is not None:
+            answer = Answer.UNKNOWN if refused.reply.code >= 500 else Answer.UNSURE
+        self._metrics.count("recipient_verifications_total", (MAILBOXES, answer.value))
 
     async def _asked(self, source: Source, asker: Asker, recipient: Address) -> bool:
         finding = await asker.answer(recipient)
@@ -225,7 +267,7 @@ class Recipients:
 
     async def _ask_hop(self, source: Source, address: Address) -> Finding:
         outbound = self._outbound(source, address.domain)
-        if outbound is None or outbound.folder is not None:
+        if outbound is None or outbound.deliver is not Deliver.SMTP:
             return Finding(Answer.UNSURE, "no connector that speaks SMTP leads there", away=True)
         destination = address.domain if uses_mx(outbound) else ""
         terms = source.ask

@@ -6,7 +6,8 @@ keeps what it has, and says so, while the others go on. Leaves out: the system's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +16,10 @@ from gateway.app.smime_terms import anchor_files, smime_terms
 from gateway.app.terms import Policy, listener_terms, own_files
 from gateway.connectors.inbound import Inbounds, read_inbounds
 from gateway.connectors.outbound import read_outbounds
+from gateway.observe.log import Log
 from gateway.settings.fault import BadSettings, Fault, errors
 from gateway.settings.load import Loaded
+from gateway.world.clock import Clock
 
 LOOK: Final = 15.0  # Seconds between two looks. Two of them and the reading stay well under a minute.
 
@@ -67,6 +70,32 @@ class Renewal:
             self.failing.pop(piece.key, None)
             renewed.append(piece.key)
         return policy, renewed
+
+
+async def keep_renewed(
+    renewal: Callable[[], Renewal],
+    policy: Callable[[], Policy],
+    take: Callable[[Policy], Awaitable[None]],
+    clock: Clock,
+    log: Log,
+) -> None:
+    """Look again and again, for ever, and have `take` go by what is new. `renewal` and `policy` are of the moment."""
+    while True:
+        await clock.sleep(LOOK)
+        watched, before = renewal(), policy()
+        failing = dict(watched.failing)
+        try:
+            terms, renewed = await asyncio.to_thread(watched.look, before)
+            if policy() is not before:
+                continue  # A reload came meanwhile, and is newer than what was read.
+            for key in renewed:
+                log.tell("info", "certificate_renewed", key=key)
+            for key in [key for key, words in watched.failing.items() if failing.get(key) != words]:
+                log.tell("warning", "certificate_not_renewed", key=key, reason=watched.failing[key])
+            if renewed:
+                await take(terms)
+        except (OSError, BadSettings) as error:
+            log.tell("error", "renewal_failed", error=str(error))
 
 
 def renewal_warnings(workers: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from gateway.app.key_log import head_place
+from gateway.app.mailbox_backup import MEMBERS
 from gateway.app.rule_files import FOLDER
 from gateway.app.vault_copy import VaultCopy, parsed, reopen
 from gateway.keys import domain
@@ -33,6 +34,7 @@ from gateway.storage import snapshot
 from gateway.storage.archive import BadArchive, Entry, Member, members
 from gateway.storage.content import sync_folder
 from gateway.storage.key_log import KeyLogStore
+from gateway.storage.mailbox_blob_terms import FOLDER as FOLDER_OF_MAILBOXES
 from gateway.storage.manifest import Manifest, SealedVault
 from gateway.storage.owner import OWNER
 from gateway.storage.shared import Shared
@@ -200,6 +202,7 @@ class _Writing:
         self._draft = into / f".restore-{chance.octets(6).hex()}"
         self._notes: list[str] = list(found.manifest.notes)
         self._data = self._place_of_data()
+        self._mailboxes = self._place_of_mailboxes()
         self._rules = self._place_of_rules()
         self._vaults = {number: self._place_of_vault(number, one) for number, one in enumerate(found.manifest.vaults)}
 
@@ -247,6 +250,21 @@ class _Writing:
         )
         return PurePosixPath("data")
 
+    def _place_of_mailboxes(self) -> PurePosixPath:
+        """Where the contents of mailboxes go."""
+        text = self._found.settings.settings.mailboxes.blobs
+        here = any(one.name.startswith(MEMBERS) for one in self._found.manifest.members)
+        if text is None or not here:
+            return self._data / FOLDER_OF_MAILBOXES
+        if (place := _inside(text)) is not None:
+            return place
+        place = self._data / FOLDER_OF_MAILBOXES
+        self._notes.append(
+            f"gateway.toml has blobs = {text!r} for mailboxes; their contents lie in {self._into / place}: move one of "
+            "the two"
+        )
+        return place
+
     def _place_of_rules(self) -> PurePosixPath:
         folder = self._found.settings.settings.rules.folder or FOLDER
         if (place := _inside(folder)) is not None:
@@ -284,6 +302,8 @@ class _Writing:
             where = self._into / DUMP
             self._notes.append(f"the database is {where}: fill an empty one from it with pg_restore --no-owner -d ...")
             return PurePosixPath(DUMP)
+        if name.startswith(MEMBERS):
+            return self._mailboxes / PurePosixPath(name).relative_to(MEMBERS)
         if name.startswith("data/"):
             return self._data / PurePosixPath(name).relative_to("data")
         if name.startswith("rules/"):
@@ -333,6 +353,7 @@ class _Writing:
                 snapshot.check(database)
             # The gateway that was backed up may still be there, and share a store of blobs with us.
             snapshot.forget_fact(shared, OWNER)
+            snapshot.skip_uids(shared)
             for spool in data.glob("spool/*"):
                 (spool / "content").mkdir(mode=0o700, exist_ok=True)
         held: dict[str, Vault] = {

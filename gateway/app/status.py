@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway import __version__
+from gateway.app import face
 from gateway.app.file_vaults import is_about_sealing
 from gateway.app.own_certificates import is_about_dates
-from gateway.app.places import PORTAL, Places
+from gateway.app.places import Places
+from gateway.app.policy_warnings import policy_warnings
 from gateway.app.queue_counts import STATES, of_the_queue
 from gateway.app.renewal import renewal_warnings
 from gateway.keys.fips import modules
@@ -58,14 +60,13 @@ NOT_RUNNING_HERE = warning(
 
 def _name(number: int) -> str:
     """A process as people are told of it."""
-    return "portal" if number == PORTAL else f"worker {number}"
+    return next((one.name for one in face.ALL if one.number == number), f"worker {number}")
 
 
 def _doors(loaded: Loaded) -> list[tuple[str, str, str]]:
     """Place, kind and TLS of everything that people and programs connect to."""
     found = [(one.listen, str(one.kind), str(one.tls)) for one in loaded.settings.listeners]
-    portal = loaded.settings.portal
-    return found if portal is None else [*found, (portal.listen, "portal", "implicit")]
+    return found + [(place, one.name, "implicit") for one in face.ALL if (place := one.listen(loaded)) is not None]
 
 
 class Status:
@@ -132,6 +133,7 @@ class Status:
             + dkim_warnings(workers)
             + tenant_warnings(workers)
             + smime_warnings(workers)
+            + policy_warnings(workers, now)
             + log_warnings(workers),
         }
 

@@ -19,14 +19,18 @@ from gateway.app.channel import Fault as Refusal
 from gateway.app.check import checked
 from gateway.app.child import START, Child, WorkerFailed
 from gateway.app.commands import ELSEWHERE
+from gateway.app.face import Face, faces
 from gateway.app.health import Health
 from gateway.app.held import merged
 from gateway.app.key_watch import KeyWatch
 from gateway.app.keys import COMMANDS as KEY_COMMANDS
 from gateway.app.keys import Keys, open_each
+from gateway.app.lasting import changed
+from gateway.app.mailbox_commands import changes
 from gateway.app.migrate import workers
 from gateway.app.own_certificates import EndWatch, certificate_warnings
-from gateway.app.places import PORTAL, Places
+from gateway.app.places import Places
+from gateway.app.policies import changes as changes_policies
 from gateway.app.service import Service
 from gateway.app.status import Status
 from gateway.observe.log import Log
@@ -34,7 +38,6 @@ from gateway.observe.metrics import Metrics, lasting, merge, render
 from gateway.settings.fault import Fault, errors
 from gateway.settings.load import Loaded
 from gateway.settings.place import listening
-from gateway.settings.portal import Portal
 from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket, bind, control_server
@@ -74,10 +77,10 @@ class Supervisor:
         self._places = Places.of(settings)
         self._count = workers(settings)
         self._doors: dict[str, list[Socket]] = {}
-        # The portal's process, where there is one, has the last slot.
-        self._portal = None if settings.settings.portal is None else self._count
-        self._portal_door: Socket | None = None
-        self._slots = self._count + (self._portal is not None)
+        # The faces' processes, where there are any, have the last slots.
+        self._faces: dict[int, Face] = dict(enumerate(faces(settings), start=self._count))
+        self._face_doors: dict[int, Socket] = {}
+        self._slots = self._count + len(self._faces)
         self._children: list[Child | None] = [None] * self._slots
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
@@ -142,10 +145,10 @@ class Supervisor:
     def _bind(self, settings: Loaded) -> None:
         """Open what the settings name and is not open yet; all of it or nothing. Raises OSError."""
         fresh: dict[str, list[Socket]] = {}
-        portal = settings.settings.portal
         try:
-            if portal is not None and self._portal is not None and self._portal_door is None:
-                self._portal_door = bind(*listening(portal.listen), reuse_port=False)
+            for slot, face in self._faces.items():
+                if slot not in self._face_doors and (place := face.listen(settings)) is not None:
+                    self._face_doors[slot] = bind(*listening(place), reuse_port=False)
             for listener in settings.settings.listeners:
                 if listener.listen in self._doors:
                     continue
@@ -169,9 +172,9 @@ class Supervisor:
                 door.close()
 
     def _sockets(self, slot: int) -> dict[str, Socket]:
-        portal = self._settings.settings.portal
-        if slot == self._portal:
-            return {} if portal is None or self._portal_door is None else {portal.listen: self._portal_door}
+        if (face := self._faces.get(slot)) is not None:
+            place, door = face.listen(self._settings), self._face_doors.get(slot)
+            return {} if place is None or door is None else {place: door}
         return {name: doors[slot] for name, doors in self._doors.items()}
 
     # -- workers ------------------------------------------------------------------------------------------------------
@@ -199,9 +202,9 @@ class Supervisor:
                 starts.create_task(self._start(slot, tasks))
 
     async def _start(self, slot: int, tasks: asyncio.TaskGroup) -> None:
-        is_portal = slot == self._portal
-        number = PORTAL if is_portal else slot
-        child = Child(number, self._path, self._clock, self._masters, portal=is_portal)
+        face = self._faces.get(slot)
+        number = slot if face is None else face.number
+        child = Child(number, self._path, self._clock, self._masters, face=face)
         self._children[slot] = child
         await child.start(self._settings, self._sockets(slot), tasks)
         self._log.tell("info", "worker_started", worker=number, pid=child.pid)
@@ -307,32 +310,7 @@ class Supervisor:
 
     def _check_lasting(self, new: Loaded) -> None:
         """What can't change while the gateway runs."""
-        old, now = self._settings.settings, new.settings
-        needs = [
-            key
-            for key, was, is_ in (
-                ("server.workers", self._count, workers(new)),
-                ("portal", old.portal is None, now.portal is None),
-                ("portal.listen", _of(old.portal, "listen"), _of(now.portal, "listen")),
-                ("portal.minimum_tls", _of(old.portal, "minimum_tls"), _of(now.portal, "minimum_tls")),
-                ("portal.max_connections", _of(old.portal, "max_connections"), _of(now.portal, "max_connections")),
-                ("storage.url", old.storage.url, now.storage.url),
-                ("storage.password_file", old.storage.password_file, now.storage.password_file),
-                ("storage.folder", old.storage.folder, now.storage.folder),
-                ("storage.blobs", old.storage.blobs, now.storage.blobs),
-                ("storage.s3", old.storage.s3, now.storage.s3),
-                ("vaults", old.vaults, now.vaults),
-                ("rights.tenant_key", old.rights.tenant_key, now.rights.tenant_key),
-                ("rights.archived_keys", old.rights.archived_keys, now.rights.archived_keys),
-                ("keys.cache_seconds", old.keys.cache_seconds, now.keys.cache_seconds),
-                ("keys.log_days", old.keys.log_days, now.keys.log_days),
-                ("security", old.security, now.security),
-                ("metrics", old.metrics, now.metrics),
-                ("log.file", old.log.file, now.log.file),
-                ("log.journal", old.log.journal, now.log.journal),
-            )
-            if was != is_
-        ]
+        needs = changed(self._settings, new, self._count)
         if needs:
             raise Refusal(
                 "\n".join(
@@ -368,6 +346,13 @@ class Supervisor:
                 return await self._keys.answer(command, arguments)
             case _ if command.startswith(("user.", "rights.")):
                 return await self._ask_one(command, arguments)
+            case _ if command.startswith("mailbox."):
+                answer = await self._ask_one(command, arguments)
+                if changes(command):
+                    await self._ask_all("mailbox.look", {})
+                return answer
+            case _ if command.startswith("policy."):
+                return await self._ask_policies(command, arguments)
             case _ if command.startswith("dkim."):
                 return await self._ask_dkim(command, arguments)
             case _ if command.startswith("certificate."):
@@ -394,6 +379,14 @@ class Supervisor:
             await self._ask_all("keys", {})  # A vault may have a key more.
             await self._ask_all("dkim.look", {})
         return answer
+
+    async def _ask_policies(self, command: str, arguments: dict[str, Any]) -> Any:
+        try:
+            return await self._ask_one(command, arguments)
+        finally:
+            if changes_policies(command):  # Also after a fault: what changed before it shall count.
+                await self._ask_all("keys", {})
+                await self._ask_all("mailbox.look", {})
 
     async def _ask_certificates(self, command: str, arguments: dict[str, Any]) -> Any:
         answer = await self._ask_one(command, arguments)
@@ -462,8 +455,8 @@ class Supervisor:
 
     def _summary(self) -> str:
         ready = sum(child is not None and child.ready for child in self._children)
-        portal = self._settings.settings.portal
-        places = [*self._doors, *([] if portal is None else [portal.listen])]
+        listens = (face.listen(self._settings) for face in self._faces.values())
+        places = [*self._doors, *(place for place in listens if place is not None)]
         return f"{ready} of {self._slots} workers, listening on {', '.join(places) or 'nothing'}"
 
     def _announce(self) -> None:
@@ -472,11 +465,8 @@ class Supervisor:
             self._say(f"listening on {listener.listen} ({listener.kind}, {tls})")
         if (portal := self._settings.settings.portal) is not None:
             self._say(f"listening on {portal.listen} (portal, {portal.url})")
+        if (imap := self._settings.settings.imap) is not None:
+            self._say(f"listening on {imap.listen} (imap, TLS at once)")
         self._say(f"settings: {self._path}")
         workers_ = "1 worker" if self._count == 1 else f"{self._count} workers"
         self._say(f"{workers_}, process {os.getpid()}; stop with Ctrl-C, reload with `gateway reload`")
-
-
-def _of(portal: Portal | None, key: str) -> object:
-    """A value of a portal that there is before and after; that there is none is told by itself."""
-    return None if portal is None else getattr(portal, key)

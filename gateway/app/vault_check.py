@@ -1,18 +1,22 @@
 """Judging the vaults of gateway.toml: what each provider needs, and whether they are those of the data.
 
 With `ask` tokens are logged in to, once, and domain keys are unwrapped; a start and a reload need neither: the one is
-about to do it, the other is the business of those who use the keys already.
+about to do it, the other is the business of those who use the keys already. A vault that holds no domain key, other
+than the first, may be away: that is a warning, since of the two roots of a policy one is enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from gateway.app.consequences import DOMAIN
 from gateway.app.database import open_shared
 from gateway.app.file_vaults import judge_file_vault, means_of
 from gateway.app.places import Places
+from gateway.app.policy_check import judge_policies
 from gateway.connectors import patterns
 from gateway.keys import domain
 from gateway.keys.providers.file.means import NotOpened
@@ -39,7 +43,7 @@ def judge_vaults(loaded: Loaded, *, ask: bool) -> Iterator[Fault]:
     for number, section in enumerate(sections):
         faults += _name(loaded, number, section)
         faults += _unused(loaded, number, section)
-        faults += _file(loaded, number) if section.provider == "file" else _token(loaded, number, ask)
+        faults += _file(loaded, number, ask) if section.provider == "file" else _token(loaded, number, ask)
     made_in = loaded.settings.dkim.vault
     if sections and made_in is not None and made_in not in {vault.name for vault in sections}:
         right = f"the name of one of vaults: {', '.join(shown(vault.name) for vault in sections)}"
@@ -67,12 +71,13 @@ def _unused(loaded: Loaded, number: int, section: schema.Vault) -> Iterator[Faul
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-def _file(loaded: Loaded, number: int) -> Iterator[Fault]:
-    folder = loaded.resolve(loaded.settings.vaults[number].path)
+def _file(loaded: Loaded, number: int, ask: bool) -> Iterator[Fault]:
+    section = loaded.settings.vaults[number]
     try:
         yield from judge_file_vault(loaded, number)
     except KeyFault as error:
-        yield _no_file(loaded, f"vaults[{number}].path", folder, error)
+        fault = _no_file(loaded, f"vaults[{number}].path", loaded.resolve(section.path), error)
+        yield fault if is_needed(loaded, number, ask) else _away(fault)
 
 
 def _no_file(loaded: Loaded, key: str, folder: Path, error: KeyFault) -> Fault:
@@ -84,6 +89,25 @@ def _no_file(loaded: Loaded, key: str, folder: Path, error: KeyFault) -> Fault:
         return loaded.fault(key.removesuffix(".path"), f"that {error}", right)
     right = "the vault as `gateway init` made it, or its backup"
     return loaded.fault(key, f"a vault that can't be used ({error})", right)
+
+
+# -- whether one may be away -------------------------------------------------------------------------------------------
+
+
+def is_needed(loaded: Loaded, number: int, ask: bool) -> bool:
+    """Whether nothing can start without the vault: the first one, and those that hold domain keys.
+
+    Without `ask` a database server is not asked; where it has domain keys of the vault, the start finds that out.
+    """
+    if number == 0:
+        return True
+    return (ask or not loaded.is_shared) and loaded.settings.vaults[number].name in {row.vault for row in _rows(loaded)}
+
+
+def _away(fault: Fault) -> Fault:
+    """The same as a warning, which says what becomes of it."""
+    found = f"{fault.found}, so that what its keys open or sign waits, but for policies whose other root answers"
+    return replace(fault, severity="warning", found=found)
 
 
 # -- tokens -----------------------------------------------------------------------------------------------------------
@@ -110,7 +134,9 @@ def _token(loaded: Loaded, number: int, ask: bool) -> Iterator[Fault]:
         faults += _pin(loaded, section, f"{at}.{'pin_file' if section.pin_file else 'pin_credential'}")
     yield from faults
     if ask and not faults:
-        yield from _answers(loaded, section, at)
+        yield from (
+            fault if is_needed(loaded, number, ask) else _away(fault) for fault in _answers(loaded, section, at)
+        )
 
 
 def _pin(loaded: Loaded, section: schema.Vault, key: str) -> Iterator[Fault]:
@@ -148,16 +174,22 @@ def _data(loaded: Loaded) -> Iterator[Fault]:
         except KeyFault as error:
             told.add(row.vault)
             yield _foreign(loaded, row, error)
+    if rows and not told:
+        yield from judge_policies(loaded, rows, held)
 
 
 def _held(loaded: Loaded) -> dict[str, Vault]:
+    """The vaults by their names, but for those that a person opens. One that is away says so when it is used."""
+    from gateway.app.keyring import late
+
     held: dict[str, Vault] = {}
     for section in loaded.settings.vaults:
+        opens = partial(_opened, loaded, section)
         try:
-            held[section.name] = _opened(loaded, section)
+            held[section.name] = opens()
         except KeyFault:
             if section.provider != "file" or not means_of(loaded, section).is_asked_for:
-                raise
+                held[section.name] = late(section.name, opens)
     return held
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.connectors import patterns
 from gateway.directory.flaw import Unreadable
-from gateway.directory.terms import NOTHING, By, Source, read_source
+from gateway.directory.terms import MAILBOXES, NOTHING, By, Source, hosted_source, read_source
 from gateway.directory.watched import read_file
 from gateway.settings.fault import BadSettings, Fault, errors, shown
 from gateway.settings.load import Loaded
@@ -108,8 +108,9 @@ class _Reader:
         patterns.unique(self.loaded, "recipient_sources", (section.name for section in sections), self.faults)
         for number, section in enumerate(sections):
             key = f"recipient_sources[{number}]"
-            if section.name == NOTHING:
-                right = f'another name: recipient_verification = "{NOTHING}" means that nobody is asked'
+            if section.name in (NOTHING, MAILBOXES):
+                meant = "that nobody is asked" if section.name == NOTHING else "whoever has a mailbox here"
+                right = f'another name: recipient_verification = "{section.name}" means {meant}'
                 self.faults.append(self.loaded.fault(f"{key}.name", shown(section.name), right))
             source = read_source(self.loaded, key, section.name, section, self.faults)
             self.named.setdefault(section.name, source)
@@ -120,6 +121,8 @@ class _Reader:
             source = read_source(self.loaded, key, name, written, self.faults)
         elif written == NOTHING:
             return None
+        elif written == MAILBOXES:
+            source = hosted_source()
         elif written in self.named:
             source = self.named[written]
         else:
@@ -134,7 +137,7 @@ class _Reader:
             return '{ by = "next_hop" }'
         names = [shown(name) for name in self.named]
         known = f"one of {', '.join(names)}" if names else "the name of one of recipient_sources"
-        return f'{known}, a table such as {{ by = "next_hop" }}, or "{NOTHING}"'
+        return f'{known}, a table such as {{ by = "next_hop" }}, "{MAILBOXES}", or "{NOTHING}"'
 
     def _warn_of_unused(self) -> None:
         for number, section in enumerate(self.loaded.settings.recipient_sources):

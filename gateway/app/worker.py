@@ -7,26 +7,32 @@ import gc
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from gateway.app.blobs import keep_clear
 from gateway.app.channel import Channel
 from gateway.app.commands import Commands
 from gateway.app.conversion import Conversions
 from gateway.app.doors import Doors
+from gateway.app.face import Face, Facing, faces, spool_numbers
+from gateway.app.facing import Surroundings, facing
 from gateway.app.handover import TakenOver, taken_over
+from gateway.app.ids import Ids
 from gateway.app.key_log import open_log, who
 from gateway.app.keyring import Keyring
 from gateway.app.leftovers import carried, erased
 from gateway.app.lock import lock_soon
 from gateway.app.mail_gate import MailGate
+from gateway.app.mailboxes import MailboxOffice
 from gateway.app.migrate import workers
 from gateway.app.parts import Stores, open_stores
 from gateway.app.people import People
 from gateway.app.places import Places
+from gateway.app.policies import PolicyCommands
+from gateway.app.post import Post
 from gateway.app.reception import Reception
 from gateway.app.recipients import Recipients
-from gateway.app.renewal import LOOK, Renewal
+from gateway.app.renewal import Renewal, keep_renewed
 from gateway.app.resuming import Resuming
 from gateway.app.rights import RightsOffice
 from gateway.app.rights_commands import RightsCommands, portal_url
@@ -38,10 +44,8 @@ from gateway.delivery.probe import Probes
 from gateway.delivery.runner import Runner
 from gateway.keys.access_writer import AccessLog
 from gateway.keys.vault import KeyFault
-from gateway.mail.queue_id import CHANCE, queue_id
 from gateway.observe.log import Level, Log
 from gateway.observe.metrics import Metrics
-from gateway.settings.fault import BadSettings
 from gateway.smtp.desk import Desk, Terms
 from gateway.storage.sharing import SharedStore
 from gateway.storage.spooling import Hands
@@ -51,9 +55,6 @@ from gateway.world.clock import SystemClock
 from gateway.world.dns import SystemNames
 from gateway.world.sockets import Socket, adopt
 
-if TYPE_CHECKING:
-    from gateway.app.portal import Portal
-
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
 GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
 
@@ -61,13 +62,13 @@ GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly 
 class Worker:
     """The parts of one process, joined."""
 
-    def __init__(self, taken: TakenOver, number: int, log: Log, handover: Socket, *, portal: bool = False) -> None:
-        """`handover` brings what a reload changes. `portal`: it serves the portal, and no listener."""
+    def __init__(self, taken: TakenOver, number: int, log: Log, handover: Socket, *, face: Face | None = None) -> None:
+        """`handover` brings what a reload changes. `face`: it serves that one's door, and no listener."""
         settings, listening = taken.settings, taken.listening
         self._settings = settings
         self._number = number
-        self._is_portal = portal
-        self._portal: Portal | None = None
+        self._face = face
+        self._facing: Facing | None = None
         self._log = log
         self._clock = SystemClock()
         self._chance = SystemChance()
@@ -78,7 +79,7 @@ class Worker:
             chance=self._chance,
             tell=log.tell,
             who=who(settings, self._process),
-            alone=workers(settings) == 1 and settings.settings.portal is None and not settings.is_shared,
+            alone=workers(settings) == 1 and not faces(settings) and not settings.is_shared,
             masters=taken.masters,
             recorder=self._open_key_log,
         )
@@ -88,7 +89,7 @@ class Worker:
         self._listening = listening
         self._stopping = asyncio.Event()
         self._keys_changed = asyncio.Event()
-        self._drawn = b""
+        self._new_id = Ids(self._clock, self._chance)
         self._people: People | None = None
         self._stages: Stages | None = None
         self._office: RightsOffice | None = None
@@ -100,7 +101,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
         loop.add_signal_handler(signal.SIGINT, lambda: None)
-        numbers = self._spool_numbers()
+        numbers = spool_numbers(self._settings, self._number, workers(self._settings))
         places = Places.of(self._settings)
         locks = [await lock_soon(places.spool(number) / "lock", self._clock, LOCK) for number in numbers]
         tell = self._log.tell
@@ -129,37 +130,37 @@ class Worker:
         self._key_log = open_log(self._settings, shared, process=name, clock=self._clock, tell=tell, vaults=held)
         return self._key_log
 
-    def _spool_numbers(self) -> list[int]:
-        """Our own spool first, then those of workers that are no more, shared out among us. None on PostgreSQL."""
-        if self._settings.is_shared:
-            return []
-        has_portal = self._settings.settings.portal is not None
-        left = Places.of(self._settings).left_over(self._number, workers(self._settings), has_portal=has_portal)
-        return [self._number, *left]
-
     def _committed(self, works: int, seconds: float) -> None:
         self._metrics.observe("spool_commit_seconds", seconds)
         self._metrics.observe("spool_batch_size", works)
 
-    def _new_id(self) -> str:
-        if len(self._drawn) < CHANCE:
-            self._drawn = self._chance.octets(CHANCE * 200)  # An id is no secret; the kernel is asked once for many.
-        drawn, self._drawn = self._drawn[:CHANCE], self._drawn[CHANCE:]
-        return queue_id(self._clock.now(), drawn)
-
     async def _serve(self, stores: Stores, control: int, loop: asyncio.AbstractEventLoop) -> None:
         self._people = self._open_people(stores)
         self._office = await loop.run_in_executor(None, self._open_office, stores)
+        self._mailboxes = MailboxOffice(
+            self._settings,
+            stores,
+            self._keyring.vaults,
+            clock=self._clock,
+            chance=self._chance,
+            tell=self._log.tell,
+        )
+        self._post = Post(self._mailboxes, settings=lambda: self._settings)
         stages = self._stages = self._open_stages(stores)
         self._parts(stores, stages)
         probes = Probes(names=self._names, clock=self._clock, chance=self._chance, hostname=self._policy.hostname)
-        self._recipients = Recipients(probes=probes, clock=self._clock, log=self._log, metrics=self._metrics)
+        self._recipients = Recipients(
+            probes=probes, clock=self._clock, log=self._log, metrics=self._metrics, hosted=self._post.hosted
+        )
         await self._know_recipients(self._policy)
         async with asyncio.TaskGroup() as tasks:
-            steady = [tasks.create_task(stores.mover.run()), tasks.create_task(self._erase())]
-            steady.append(tasks.create_task(self._recipients.watch()))
+            steady = [tasks.create_task(stores.mover.run())]
+            steady += [tasks.create_task(self._recipients.watch()), tasks.create_task(self._mailboxes.keep())]
             if self._number == 0:
+                days, tell = lambda: self._settings.settings.storage.trace_days, self._log.tell
+                steady.append(tasks.create_task(erased(stores.traces, days, self._clock, tell)))
                 steady += [tasks.create_task(self._office.watch()), tasks.create_task(self._office.clear())]
+                steady.append(tasks.create_task(self._mailboxes.tend()))
             for blobs, known in stores.shelved:
                 steady.append(tasks.create_task(keep_clear(blobs, known, self._clock, self._log.tell)))
             runner = tasks.create_task(self._runner.run())
@@ -173,8 +174,9 @@ class Worker:
             steady += [tasks.create_task(stages.watch()), tasks.create_task(self._follow_keys(stages))]
             self._doors = Doors(self._desk, loop, tasks)
             await self._doors.arrange(self._listeners, self._listening)
-            await self._open_portal(stores, tasks)
-            steady.append(tasks.create_task(self._renew()))
+            await self._open_face(stores, tasks)
+            renewing = keep_renewed(lambda: self._renewal, lambda: self._policy, self._renewed, self._clock, self._log)
+            steady.append(tasks.create_task(renewing))
             door = adopt(control)
             door.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=door, limit=256 << 20)  # noqa: TID251 - no new socket
@@ -193,21 +195,22 @@ class Worker:
     @property
     def _process(self) -> str:
         """Its name in logs."""
-        return "portal" if self._is_portal else f"worker-{self._number}"
+        return f"worker-{self._number}" if self._face is None else self._face.name
 
     @property
     def _listeners(self) -> tuple[Terms, ...]:
-        return () if self._is_portal else self._policy.listeners
+        return () if self._face is not None else self._policy.listeners
 
-    async def _open_portal(self, stores: Stores, tasks: asyncio.TaskGroup) -> None:
-        portal = self._settings.settings.portal
-        if not self._is_portal or portal is None or self._office is None:
+    async def _open_face(self, stores: Stores, tasks: asyncio.TaskGroup) -> None:
+        place = None if self._face is None else self._face.listen(self._settings)
+        office, people = self._office, self._people
+        if self._face is None or place is None or office is None or people is None:
             return
-        from gateway.app.portal import Portal  # Large: web pages, which no other process needs.
-
-        self._portal = Portal(
-            stores,
-            self._office,
+        around = Surroundings(
+            stores=stores,
+            rights=office,
+            mailboxes=self._mailboxes,
+            people=people,
             settings=lambda: self._settings,
             policy=lambda: self._policy,
             pipeline=lambda: self._reception.pipeline,
@@ -218,7 +221,8 @@ class Worker:
             log=self._log,
             metrics=self._metrics,
         )
-        await self._portal.open(self._listening[portal.listen], tasks)
+        self._facing = facing(self._face, around)
+        await self._facing.open(self._listening[place], tasks)
 
     def _open_office(self, stores: Stores) -> RightsOffice:
         """Reads archived keys. Raises TenantDenied."""
@@ -263,6 +267,7 @@ class Worker:
             chance=self._chance,
             hostname=terms.hostname,
             convert=Conversions(stages.signing, self._metrics.count),
+            mailman=self._post.mailman,
         )
         self._runner = Runner(
             queues=stores.spools,
@@ -340,6 +345,7 @@ class Worker:
         """Keys were closed or opened."""
         self._gate.turn(self._keyring.is_mail_open)
         self._keys_changed.set()
+        self._mailboxes.forget_keys()
 
     async def _follow_keys(self, stages: Stages) -> None:
         """What was read with keys that were closed meanwhile, or could not be read, is read again."""
@@ -381,39 +387,18 @@ class Worker:
     async def _stop(self, steady: Sequence[asyncio.Task[None]]) -> None:
         seconds = self._settings.settings.server.drain
         self._doors.close()
-        if self._portal is not None:
-            await self._portal.close(seconds)
+        if self._facing is not None:
+            await self._facing.close(seconds)
         await self._doors.drain(seconds)
         await self._runner.drain(seconds)
         await self._attempts.close()
         await self._recipients.close()
         await self._names.close()
+        await self._mailboxes.close()
         await self._stores.mover.finish(5.0)
 
-    async def _erase(self) -> None:
-        """Traces end after their time; one worker sees to it."""
-        if self._number == 0:
-            await erased(
-                self._stores.traces, lambda: self._settings.settings.storage.trace_days, self._clock, self._log.tell
-            )
-
-    async def _renew(self) -> None:
-        """Take up certificate files that have changed, for ever."""
-        while True:
-            await self._clock.sleep(LOOK)
-            renewal, before, failing = self._renewal, self._policy, dict(self._renewal.failing)
-            try:
-                terms, renewed = await asyncio.to_thread(renewal.look, before)
-                if self._policy is not before:
-                    continue  # A reload came meanwhile, and is newer than what was read.
-                for key in renewed:
-                    self._log.tell("info", "certificate_renewed", key=key)
-                for key in [key for key, words in renewal.failing.items() if failing.get(key) != words]:
-                    self._log.tell("warning", "certificate_not_renewed", key=key, reason=renewal.failing[key])
-                if renewed:
-                    await self._take(terms, {}, is_renewal=True)
-            except (OSError, BadSettings) as error:
-                self._log.tell("error", "renewal_failed", error=str(error))
+    async def _renewed(self, terms: Policy) -> None:
+        await self._take(terms, {}, is_renewal=True)
 
     # -- asked by the supervisor --------------------------------------------------------------------------------------
 
@@ -435,6 +420,7 @@ class Worker:
                 return await self._state.status()
             case "keys":
                 await self._keyring.keeper.look(hurry=True)
+                self._mailboxes.forget_keys()
                 return self._keyring.keeper.facts
         if command.startswith("user.") and self._people is not None:
             return await self._people.answer(command, arguments)
@@ -443,6 +429,11 @@ class Worker:
                 self._office, clock=self._clock, chance=self._chance, url=portal_url(self._settings)
             )
             return await commands.answer(command, arguments)
+        if command.startswith("policy."):
+            by = arguments.pop("by", "")
+            return await PolicyCommands(self._mailboxes, by=by).answer(command, arguments)
+        if command.startswith("mailbox.") and self._people is not None:
+            return await self._post.answer(command, arguments, self._people, self._policy)
         if self._stages is not None and self._stages.answers(command):
             return await self._stages.answer(command, arguments)
         return await self._commands.answer(command, arguments)
@@ -468,11 +459,12 @@ class Worker:
         if self._stages is not None:
             self._stages.take(self._settings, terms)
         self._reception.take(terms)
+        self._mailboxes.take(self._settings)
         self._desk.contact = terms.contact
         self._runner.reconfigure(terms.outbounds, terms.retry, hostname=terms.hostname, contact=terms.contact)
         await self._doors.arrange(self._listeners, sockets)
-        if self._portal is not None and not is_renewal:
-            await self._portal.take()
+        if self._facing is not None and not is_renewal:
+            await self._facing.take()
 
     @property
     def _state(self) -> WorkerState:
@@ -485,16 +477,17 @@ class Worker:
             metrics=self._metrics,
             clock=self._clock,
             sending=lambda: len(self._runner.in_hand()["sending"]),
-            sessions=lambda: self._doors.sessions() | ({} if self._portal is None else self._portal.sessions()),
+            sessions=lambda: self._doors.sessions() | ({} if self._facing is None else self._facing.sessions()),
             more=self._more_state,
         )
 
     async def _more_state(self) -> dict[str, Any]:
         return {
-            "unrenewed": self._renewal.failing | ({} if self._portal is None else self._portal.failing),
+            "unrenewed": self._renewal.failing | ({} if self._facing is None else dict(self._facing.failing)),
             "unverifying": self._recipients.absences(),
             **({} if self._stages is None else await self._stages.status()),
             "tenant": None if self._office is None else self._office.fault,
             "key_log": None if self._key_log is None else self._key_log.state(),
+            "mailboxes": self._mailboxes.facts,
             "logins": self._attempts.logins_refused(self._policy.outbounds),
         }

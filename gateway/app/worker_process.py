@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvloop
 
+from gateway.app import face
 from gateway.app.handover import taken_over
 from gateway.app.lock import InUse
 from gateway.app.selftest import tested
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--sockets", type=int, required=True)
-    parser.add_argument("--portal", action="store_true")
+    parser.add_argument("--face", choices=[one.name for one in face.ALL])
     options = parser.parse_args(argv)
     handover = adopt(options.sockets)
     handover.setblocking(True)
@@ -37,12 +38,13 @@ def main(argv: list[str]) -> int:
     file = settings.settings.log.file
     path = None if file is None else settings.resolve(file)
     terms = settings.settings.log
-    name = "portal" if options.portal else f"worker-{options.number}"
+    name = options.face or f"worker-{options.number}"
     log = configure(terms.level, path, name, SystemClock(), journal=terms.journal)
     sys.setswitchinterval(SWITCH)
     try:
         tested(settings)
-        uvloop.run(Worker(taken, options.number, log, handover, portal=options.portal).run(options.control))
+        faced = None if options.face is None else face.named(options.face)
+        uvloop.run(Worker(taken, options.number, log, handover, face=faced).run(options.control))
     except (KeyFault, StorageBroken, InUse, OSError) as error:
         log.tell("error", "worker_failed", error=str(error))
         return 1

@@ -36,7 +36,10 @@ Portal = Annotated[
     str | None,
     typer.Option("--portal", metavar="HOST:PORT", help="Where the recipients' portal serves. Default: there is none."),
 ]
-Imap = Annotated[str | None, typer.Option("--imap", metavar="HOST:PORT", help="Not built yet.", hidden=True)]
+Imap = Annotated[
+    str | None,
+    typer.Option("--imap", metavar="HOST:PORT", help="Where people read their mailboxes. Default: no mail ends here."),
+]
 
 
 def init(
@@ -53,9 +56,6 @@ def init(
     from gateway.world.chance import SystemChance
     from gateway.world.clock import SystemClock
 
-    if imap is not None:
-        complain("--imap: mailbox access is not built yet; right would be to leave it out")
-        raise typer.Exit(2)
     try:
         made = maker.init(
             folder,
@@ -63,6 +63,7 @@ def init(
             listen=listen or (),
             next_hop=next_hop,
             portal=portal,
+            imap=imap,
             recovery_key=not no_recovery_key,
             hostname=platform.node(),
             clock=SystemClock(),
@@ -84,6 +85,8 @@ def _tell(made: Made) -> None:
     line("  vault/        ", "the root keys, sealed; in earnest on another disk, and in a backup of their own")
     line("  service-secret", "opens the vault at the start; in earnest a credential of systemd")
     line("  data/         ", "mail on its way, sealed with those keys")
+    if made.imap is not None:
+        line("  root-a, root-b", "the roots of the policy `default`; in earnest tokens or disks of their owner's")
     if made.outbox is not None:
         line("  outbox/       ", "here every message that leaves becomes a file; --next-hop sends it on instead")
     line("  rules/        ", "transport rules: what becomes of a message by what it is; rules/README.md says how")
@@ -92,6 +95,12 @@ def _tell(made: Made) -> None:
     say(f"It will take mail from this machine at {where}; what it takes {goes}.")
     if made.url is not None:
         say(f"The recipients' portal will be at {made.url}; a browser that trusts certs/ca.pem warns of nothing.")
+    if made.imap is not None:
+        say(
+            f"Mail to {' and '.join(made.domains)} will end in mailboxes, read by IMAP at {made.imap}, TLS at once; "
+            f"gateway mailbox create ADDRESS --config {plain(made.settings)} makes one. They lie under the policy "
+            "`default`; the key in certs/custodian.pem signs the order that ends it, and in earnest lies elsewhere."
+        )
     if made.recovery_key is not None:
         _tell_recovery_key(made.recovery_key, made.settings)
     say(f"Next: gateway serve --config {plain(made.settings)}")

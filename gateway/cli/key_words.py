@@ -9,6 +9,7 @@ from gateway.cli import output
 from gateway.cli.words import count, moment, octets, plain
 
 SIGNS_ALONE = ("ed25519", "ec-p256")  # The types that can't wrap.
+MOST_NAMED = 5  # Mailboxes and backups named in one sentence.
 NAME = 40  # Columns that a name may have on any terminal.
 
 
@@ -26,6 +27,10 @@ def holds(found: Iterable[dict[str, Any]]) -> list[str]:
                 others.append("the key-access log")
             case "tenant":
                 others.append("rights-managed mail")
+            case "destruction":
+                others.append("certificates of destruction")
+            case "policy":
+                others.append(_policy(one))
     return [f"{plain(purpose)} {', '.join(versions)}" for purpose, versions in domain.items()] + others
 
 
@@ -53,8 +58,43 @@ def consequences(facts: dict[str, Any], verb: str) -> list[str]:
             )
         elif one["kind"] == "tenant":
             said += _tenant(facts, verb)
+        elif one["kind"] == "destruction":
+            said.append("No certificate of destruction is signed then, so no policy can be purged.")
+        elif one["kind"] == "policy":
+            said += _policy_closes(one, key, verb)
+    if facts.get("policies_known") is False:
+        said.append("Which data encryption policies hang on it can't be read now.")
     if not found:
         said.append(f"Nothing that this gateway knows of hangs on {key}.")
+    return said
+
+
+def _policy(one: dict[str, Any]) -> str:
+    """A policy whose key lies under the key, in a list."""
+    what = {"availability": "availability of policy", "backup": "backups of policy"}.get(one["as"], "policy")
+    return f"{what} {plain(one['policy'])}"
+
+
+def _policy_closes(one: dict[str, Any], key: str, verb: str) -> list[str]:
+    """What comes of it for a policy and its mailboxes."""
+    name, said = plain(one["policy"]), []
+    names = ", ".join(plain(address) for address in one["addresses"][:MOST_NAMED])
+    more = f" and {one['mailboxes'] - MOST_NAMED} more" if one["mailboxes"] > MOST_NAMED else ""
+    held = f"{count(one['mailboxes'], 'mailbox', 'mailboxes')}{f' ({names}{more})' if names else ''}"
+    if one["as"] == "availability":
+        said.append(f"The policy {name} of {held} opens by its roots alone, and not while neither answers.")
+    elif one["as"] != "backup":
+        other = "its other root" if one["other"] is None else plain(one["other"])
+        said.append(
+            f"{key} is a root of the policy {name}, of {held}. Its mail is read by {other} alone then; without that "
+            "one too nobody reads it, and mail for it waits."
+        )
+    if one["backups"] and verb == "delete":
+        paths = ", ".join(plain(path) for path in one["backups"][-MOST_NAMED:])
+        said.append(
+            f"Version {one['key_version']} is needed by {count(len(one['backups']), 'backup')} of the policy {name}: "
+            f"{paths}."
+        )
     return said
 
 
@@ -105,8 +145,15 @@ def rotated(key: dict[str, Any]) -> str:
         return "mail is sealed under it from now on, and what was sealed under the older ones still opens."
     if not key["rewrapped"] and key["type"] in SIGNS_ALONE:
         return "it signs from now on, and what the older ones signed can still be verified."
+    names = [plain(one["policy"]) for one in key["holds"] if one["kind"] == "policy" and one["as"] != "backup"]
+    refresh = [
+        f"gateway policy refresh {name} puts the policy {name} under it; until then its older version does."
+        for name in dict.fromkeys(names)
+    ]
+    if refresh and not key["rewrapped"]:
+        return " ".join(refresh)
     moved = count(key["rewrapped"], "domain key was", "domain keys were")
-    return f"{moved} wrapped anew under it. No mail was touched."
+    return " ".join([f"{moved} wrapped anew under it. No mail was touched.", *refresh])
 
 
 def _sealed(facts: dict[str, Any], verb: str) -> list[str]:
@@ -133,6 +180,9 @@ def _sealed(facts: dict[str, Any], verb: str) -> list[str]:
         copies = facts.get("copies")
         lost = f", {count(copies, 'stored copy', 'stored copies')} among it" if copies else ""
         said.append(f"The portal knows nobody then: what is kept of rights-managed mail can't be read{lost}.")
+    if "mailboxes" in purposes:
+        held = "" if not facts.get("mailboxes") else f" ({count(facts['mailboxes'], 'mailbox', 'mailboxes')})"
+        said.append(f"No mailbox is found then{held}: nobody reads mail here, and mail for them waits.")
     if verb == "delete":
         said.append("Once it is destroyed nobody can ever read any of that again, whatever backup there is of it.")
     return said

@@ -16,6 +16,9 @@ from gateway.cli import (
     init,
     inventory,
     key,
+    mailbox,
+    mailbox_content,
+    policy,
     queue,
     reload,
     rights,
@@ -54,6 +57,8 @@ ORDER = (
     "smime",
     "rights",
     "user",
+    "mailbox",
+    "policy",
     "dkim",
     "certificate",
     "key",
@@ -118,6 +123,12 @@ def _command_line() -> typer.Typer:
     whole.add_typer(rule.app, name="rule", rich_help_panel=WATCH)
     whole.add_typer(connector.app, name="connector", rich_help_panel=WATCH)
     whole.add_typer(user.app, name="user", rich_help_panel=CARE)
+    mailbox.app.command("roll")(mailbox_content.roll)
+    mailbox.app.command("verify")(mailbox_content.verify)
+    mailbox.app.command("export")(mailbox_content.export)
+    mailbox.app.command("import")(mailbox_content.import_)
+    whole.add_typer(mailbox.app, name="mailbox", rich_help_panel=CARE)
+    whole.add_typer(policy.app, name="policy", rich_help_panel=CARE)
     whole.add_typer(dkim.app, name="dkim", rich_help_panel=CARE)
     whole.add_typer(certificate.app, name="certificate", rich_help_panel=CARE)
     whole.add_typer(smime.app, name="smime", rich_help_panel=WATCH)

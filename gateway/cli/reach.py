@@ -32,6 +32,34 @@ def _open(path: Path) -> Console:
     return Real.open(path)
 
 
+class Bulk(Protocol):
+    """Whole mailboxes, read and written in this process. `gateway.app.mailbox_bulk.MailboxBulk` fulfils it.
+
+    `watch` is told how far it is: done, and of how many. Answers are JSON values. All raise ConsoleFault.
+    """
+
+    def verify(self, address: str, watch: Watch) -> dict[str, Any]:
+        """Look whether every message opens."""
+
+    def export(self, address: str, to: Path, watch: Watch) -> dict[str, Any]:
+        """Write everything into a folder, in clear."""
+
+    def bring(self, address: str, path: Path, folder: str, form: str, again: bool, watch: Watch) -> dict[str, Any]:
+        """Import what lies at `path`. `again`: also what an earlier import has brought."""
+
+    def roll(self, address: str, watch: Watch) -> dict[str, Any]:
+        """Go on with a key roll that was begun, to its end."""
+
+
+Watch = Callable[[int, int], None]
+
+
+def _open_bulk(path: Path) -> Bulk:
+    from gateway.app.mailbox_bulk import MailboxBulk
+
+    return MailboxBulk.open(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """The outside of a command, as it is handed in by Typer's context."""
@@ -39,6 +67,7 @@ class Reach:
     open: Callable[[Path], Console]
     clock: Clock
     terminal: Callable[[], bool]
+    bulk: Callable[[Path], Bulk] = _open_bulk
 
 
 def reach(context: typer.Context) -> Reach:

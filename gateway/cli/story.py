@@ -249,7 +249,16 @@ def _recipient(event: Facts) -> str:
     reply, reason = plain(event.get("reply") or ""), plain(event.get("reason") or "")
     # Where it is a sentence of ours the reply is the same once more, behind its code.
     said = f": {reply}" if reply and not (reason and reason.casefold() in reply.casefold()) else ""
-    return f"{_delivery(event)} {start} {plain(event.get('address', '-'))}{why}{said}"
+    return f"{_delivery(event)} {start} {plain(event.get('address', '-'))}{why}{said}{_placed(event)}"
+
+
+def _placed(event: Facts) -> str:
+    """Which mailbox it is, in which folder the mail lies, and under which policy."""
+    if not event.get("mailbox"):
+        return ""
+    folder = f"{plain(event['folder'])} of " if event.get("folder") else ""
+    under = f"the policy {plain(event['policy'])}" if event.get("policy") else "no policy"
+    return f"; {folder}the mailbox {plain(event['mailbox'])}, under {under}"
 
 
 def _deferred(event: Facts) -> str:

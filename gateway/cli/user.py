@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli.complaint import complain
 from gateway.cli.output import Config, Json, line, say, table, value
+from gateway.cli.password_input import read_password
 from gateway.cli.reach import console, reach, speaking
 from gateway.cli.words import moment, plain, some
-
-MAX_INPUT = 4096  # Octets of a password on standard input; the gateway takes 1024.
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name with which one logs in; case does not count.")]
 Addresses = Annotated[
@@ -149,22 +147,8 @@ def _password(context: typer.Context, from_input: bool, generate: bool) -> str |
     if generate:
         return None
     if from_input:
-        return _read()
+        return read_password()
     if not reach(context).terminal():
         raise typer.BadParameter("say --password-stdin or --generate; here is no terminal to ask at")
     answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return answer
-
-
-def _read() -> str:
-    """The first line of standard input. Exits with 2 where it can be no password."""
-    octets = sys.stdin.buffer.readline(MAX_INPUT + 1)
-    if len(octets) > MAX_INPUT:
-        raise typer.BadParameter("standard input holds more than a password in its first line")
-    try:
-        text = octets.decode("utf-8").removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise typer.BadParameter("the password on standard input is not UTF-8") from None
-    if not text:
-        raise typer.BadParameter("there is no password on standard input")
-    return text

@@ -27,6 +27,7 @@ class Deliver(StrEnum):
 
     SMTP = "smtp"
     FOLDER = "folder"
+    MAILBOX = "mailbox"
 
 
 @dataclass(frozen=True, slots=True)

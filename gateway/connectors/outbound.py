@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from pathlib import Path
+from typing import Final
 
 from gateway.connectors import patterns, pem
 from gateway.connectors.login import LoginFault, read_login
@@ -14,6 +15,8 @@ from gateway.settings import schema
 from gateway.settings.fault import BadSettings, Fault, errors, shown
 from gateway.settings.load import Loaded
 from gateway.settings.place import BadPlace, place
+
+MAILBOXES_AT_ONCE: Final = 64  # Deliveries into mailboxes, in each worker, where the settings name no number.
 
 _KEY = "connectors.outbound"
 
@@ -108,8 +111,6 @@ class _Reader:
         login = self._login()
         if tls is None or not self.section.enabled or len(errors(self.faults)) > before:
             return None
-        if self.section.deliver == "mailbox":
-            return None  # Refused by name already.
         return self._made(recipient_domains, folder, smart_hosts, tls, login)
 
     def _made(
@@ -130,7 +131,7 @@ class _Reader:
             port=section.port,
             tls=tls,
             source_address=section.source_address,
-            concurrency=section.concurrency,
+            concurrency=self._concurrency(),
             messages_per_minute=section.messages_per_minute,
             messages_per_connection=section.messages_per_connection,
             login=login,
@@ -166,16 +167,27 @@ class _Reader:
     def _way(self) -> None:
         """Exactly one way for the mail."""
         section = self.section
-        if section.deliver == "folder":
+        if section.deliver != "smtp":
+            right = f"to leave it out: deliver is {shown(section.deliver)}"
             if section.smart_hosts:
-                self._bad("smart_hosts", shown(section.smart_hosts), 'to leave it out: deliver is "folder"')
+                self._bad("smart_hosts", shown(section.smart_hosts), right)
             if section.use_mx:
-                self._bad("use_mx", "true", 'to leave it out: deliver is "folder"')
-        elif section.deliver == "smtp":
+                self._bad("use_mx", "true", right)
+            if section.deliver == "mailbox" and "*" in section.recipient_domains:
+                right = "the domains whose mailboxes are here; as it stands nobody anywhere else can be written to"
+                self._doubtful("recipient_domains", '"*" with deliver = "mailbox"', right)
+        else:
             if section.smart_hosts and section.use_mx:
                 self._bad("use_mx", "true beside smart_hosts", "one of the two")
             elif not section.smart_hosts and not section.use_mx:
                 self._bad("smart_hosts", "nothing", 'smart_hosts = ["HOST:PORT"], or use_mx = true')
+
+    def _concurrency(self) -> int:
+        """Attempts at once. Into mailboxes they cost no connection, and share their commits: the more the better."""
+        section = self.section
+        if section.deliver == "mailbox" and "concurrency" not in section.model_fields_set:
+            return MAILBOXES_AT_ONCE
+        return section.concurrency
 
     def _source_address(self) -> None:
         text = self.section.source_address
@@ -215,8 +227,8 @@ class _Reader:
         section = self.section
         level = TlsLevel[section.tls_settings.upper()]
         domain = self._tls_domain(level)
-        if section.deliver == "folder" and level > TlsLevel.OPPORTUNISTIC:
-            self._bad("tls_settings", shown(section.tls_settings), "to leave it out: a folder knows no TLS")
+        if section.deliver != "smtp" and level > TlsLevel.OPPORTUNISTIC:
+            self._bad("tls_settings", shown(section.tls_settings), f"to leave it out: a {section.deliver} knows no TLS")
         trusted_ca = self._trusted_ca(level)
         certificate, key = self._client_certificate()
         try:

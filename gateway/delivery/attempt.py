@@ -15,6 +15,7 @@ from gateway.delivery.client import HostRefused, Timeouts, Transaction
 from gateway.delivery.demands import wording
 from gateway.delivery.folder import drop
 from gateway.delivery.hosts import Candidate, NoHost, candidates
+from gateway.delivery.mailman import Mailman, NoMailman, ending
 from gateway.delivery.outcome import Hop, Outcome, Result, Verdict
 from gateway.delivery.pool import IDLE, Key, Link, Pool
 from gateway.delivery.reach import Reach
@@ -67,14 +68,16 @@ class Attempts:
         timeouts: Timeouts | None = None,
         idle: float = IDLE,
         convert: Convert = convert_unsigned,
+        mailman: Mailman | None = None,
     ) -> None:
-        """`convert` makes copies of 7 bits for hosts without 8BITMIME."""
+        """`convert` makes copies of 7 bits for hosts without 8BITMIME; `mailman` delivers what ends here."""
         self._names = names
         self._clock = clock
         self._chance = chance
         self._reach = Reach(clock=clock, hostname=hostname, timeouts=timeouts or Timeouts())
         self._pool = Pool(clock, idle)
         self._convert = convert
+        self._mailman = mailman or NoMailman()
         self._logins: dict[str, tuple[Outbound, str]] = {}
         self._raised: dict[str, tuple[Outbound, Outbound]] = {}
 
@@ -86,6 +89,8 @@ class Attempts:
         targets = delivery.waiting
         if outbound.deliver is Deliver.FOLDER:
             return await self._drop(delivery, targets, outbound, content)
+        if outbound.deliver is Deliver.MAILBOX:
+            return await self._put(delivery, targets, outbound, content)
         key = (outbound.name, delivery.destination)
         if delivery.terms.require_tls and outbound.tls.level < TlsLevel.ENCRYPTION_ONLY:
             outbound = self._over_tls(outbound)
@@ -265,6 +270,17 @@ class Attempts:
         name = folder.name if folder else outbound.name
         hop = Hop(host=name, address=None, outcome=words, seconds=self._clock.monotonic() - started)
         return Outcome(results=results, hops=(hop,), unreachable=words != "delivered")
+
+    async def _put(
+        self, delivery: Delivery, targets: tuple[Target, ...], outbound: Outbound, content: Content
+    ) -> Outcome:
+        """Into mailboxes. One that is closed or full holds none of the others up, so none counts as unreachable."""
+        started = self._clock.monotonic()
+        results = await self._mailman.deliver(delivery, targets, content)
+        if delivery.sender is not None:
+            results = with_success(results, targets, Success.DELIVERED)
+        hop = Hop(host=outbound.name, address=None, outcome=ending(results), seconds=self._clock.monotonic() - started)
+        return Outcome(results=results, hops=(hop,))
 
 
 def _ending(results: Sequence[Result]) -> str:

@@ -19,12 +19,23 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Which mailbox a recipient's mail goes into, for the trace. `folder` is None where it did not get there, `policy`
+    where the mailbox is under none, or nobody knows.
+    """
+
+    mailbox: str
+    folder: str | None = None
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """`reply` is the next hop's own words (code first), or ours where it said nothing that counts.
 
     `reason` tells them apart: None where the host itself replied, a word of RFC 8460 4.3 where TLS is the cause, else a
     short sentence of ours. `enhanced` is a code of RFC 3463; `host` was tried, if any was. `success` is set where the
-    recipient has it, the sender asked to hear of that, and nobody further on will tell.
+    recipient has it, the sender asked to hear of that, and nobody further on will tell. `placed`: mailboxes alone.
     """
 
     address: Address
@@ -34,6 +45,7 @@ class Result:
     reason: str | None = None
     host: str | None = None
     success: Success | None = None
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

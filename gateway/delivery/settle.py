@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gateway.delivery.outcome import Hop, Outcome, Result, Verdict
+from gateway.delivery.outcome import Hop, Outcome, Placed, Result, Verdict
 from gateway.delivery.schedule import RetryTerms, next_attempt, wait
 from gateway.mail.delivery import Delivery, State, Status, Target
 from gateway.observe import events
@@ -65,7 +65,7 @@ def settle(
         state=delivery.state if when is None else State.WAITING,
     )
     told = [event for hop in outcome.hops for event in _hop_events(delivery, hop, now)]
-    told += [_recipient_event(delivery, target, now) for target in targets.values()]
+    told += [_recipient_event(delivery, target, now, results.get(name)) for name, target in targets.items()]
     return Settled(
         delivery=stored,
         finished=when is None,
@@ -199,15 +199,20 @@ def _attempt_event(delivery: Delivery, hop: Hop, now: float) -> Event:
 
 
 def _sent_facts(result: Result) -> dict[str, object]:
-    return {
+    facts: dict[str, object] = {
         "address": result.address.text,
         "status": Status.SENT.value,
         "reply": result.reply,
         "enhanced": result.enhanced,
     }
+    return facts if result.placed is None else facts | _placed_facts(result.placed)
 
 
-def _recipient_event(delivery: Delivery, target: Target, now: float) -> Event:
+def _placed_facts(placed: Placed) -> dict[str, object]:
+    return {"mailbox": placed.mailbox, "folder": placed.folder, "policy": placed.policy}
+
+
+def _recipient_event(delivery: Delivery, target: Target, now: float, result: Result | None) -> Event:
     return Event(
         message=delivery.message,
         time=now,
@@ -219,6 +224,7 @@ def _recipient_event(delivery: Delivery, target: Target, now: float) -> Event:
             "reply": target.reply,
             "reason": target.reason,
             "enhanced": target.enhanced,
+            **({} if result is None or result.placed is None else _placed_facts(result.placed)),
         },
     )
 

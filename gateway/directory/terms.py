@@ -19,6 +19,7 @@ from gateway.settings.load import Loaded
 from gateway.settings.place import BadPlace, place
 
 NOTHING = "none"  # Instead of a source: nobody is asked.
+MAILBOXES = "mailboxes"  # Instead of a source: whoever has a mailbox here.
 MAX_SECRET = 4096  # Octets of a password file.
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 _PORTS = {"ldap": 389, "ldaps": 636}
@@ -59,6 +60,7 @@ class By(StrEnum):
     DIRECTORY = "directory"
     LDAP = "ldap"
     NEXT_HOP = "next_hop"
+    MAILBOXES = "mailboxes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,12 @@ class Source:
     ldap: LdapTerms | None = None
     connector: str | None = None
     sender: Address | None = None
+
+
+def hosted_source() -> Source:
+    """The mailboxes here. They are at hand, so nothing of them is remembered."""
+    ask = AskTerms(known=0.0, unknown=0.0, away=0.0, timeout=0.0, at_once=1, per_minute=1)
+    return Source(name=MAILBOXES, key=MAILBOXES, by=By.MAILBOXES, when_unsure=WhenUnsure.DEFER, ask=ask)
 
 
 def read_source(

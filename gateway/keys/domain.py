@@ -25,7 +25,8 @@ ACCOUNTS: Final = "accounts"  # people who may log in, their passwords' hashes
 DKIM: Final = "dkim"  # which keys sign for which domains
 CERTIFICATES: Final = "certificates"  # certificates for S/MIME, and the private keys of ours
 PORTAL: Final = "portal"  # what is kept of rights-managed mail: copies, readers, the licence log, passcodes
-PURPOSES: Final = (SPOOL, TRACE, TOKEN, ACCOUNTS, DKIM, CERTIFICATES, PORTAL)
+MAILBOXES: Final = "mailboxes"  # who has which mailbox, its folders' names, policies; mailbox keys without a policy
+PURPOSES: Final = (SPOOL, TRACE, TOKEN, ACCOUNTS, DKIM, CERTIFICATES, PORTAL, MAILBOXES)
 
 # Seconds from the making of a version to its first use. Every process looks twice in that time (`keeper.LOOK`), and
 # some are left for clocks of several nodes that differ.

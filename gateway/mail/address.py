@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from unicodedata import normalize
 
@@ -36,6 +36,7 @@ class Address:
 
     text: str
     domain: str
+    _who: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def local(self) -> str:
@@ -48,6 +49,13 @@ class Address:
         mail system that we know tells two apart by the case of letters, by quotes that need not be there (RFC 5321
         4.1.2), or by how an accented letter is composed (RFC 6532 3.1).
         """
+        found = self._who
+        if found is None:  # Found out once: each rule asks, and `parse_address` gives the same object again.
+            found = self._compared()
+            object.__setattr__(self, "_who", found)
+        return found
+
+    def _compared(self) -> str:
         local = self.local
         if local.startswith('"'):
             bare = _ESCAPED.sub(r"\1", local[1:-1])

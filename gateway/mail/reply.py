@@ -161,6 +161,9 @@ CERTIFICATE_NAME = Reply(550, "5.7.51", "Your client certificate is made out to 
 CERTIFICATE_UNTRUSTED = Reply(550, "5.7.51", "Your client certificate is not accepted here")
 SENDER_NOT_ALLOWED = Reply(550, "5.7.1", "Mail from you is not taken here")
 NO_SUCH_RECIPIENT = Reply(550, "5.1.1", "No such recipient here")
+# RFC 3463 3.3: as a persistent transient failure, since the recipient can make room; and for good where nobody can.
+MAILBOX_FULL = Reply(452, "4.2.2", "The mailbox is full; please try again later")
+MAILBOX_GONE = Reply(550, "5.2.1", "The mailbox takes no mail any more")
 RECIPIENT_UNSURE = Reply(451, "4.4.3", "The recipient can't be verified now; please try again later")
 NO_ROUTE = Reply(550, "5.4.4", "No connector leads to this domain")
 PROTECTION_AWAY = Reply(451, "4.7.5", "The message cannot be protected now; please try again later")

@@ -111,14 +111,25 @@ class _Case:
         """The places of the rules behind one that have to be looked at, the next one last."""
         if self._explain:
             return list(range(len(self._trials) - 1, behind, -1))
+        if len(forks) == 1:
+            found = () if forks[0].work.is_over else self._concerned(forks[0].sight, forks[0].work.recipients)
+        else:
+            found = self._of_forks(forks)
+        return sorted([place for place in found if place > behind], reverse=True) if found else []
+
+    def _of_forks(self, forks: Sequence[_Fork]) -> set[int]:
+        """The rules that could hold for any fork; those that see the same message are asked for together."""
         found: set[int] = set()
         recipients: dict[int, tuple[Sight, list[Recipient]]] = {}
         for fork in forks:
             if not fork.work.is_over:
                 recipients.setdefault(id(fork.sight), (fork.sight, []))[1].extend(fork.work.recipients)
         for sight, every in recipients.values():
-            found |= self._index.candidates(sight, every)
-        return sorted((place for place in found & self._enabled if place > behind), reverse=True)
+            found |= self._concerned(sight, every)
+        return found
+
+    def _concerned(self, sight: Sight, recipients: Sequence[Recipient]) -> set[int]:
+        return self._index.candidates(sight, recipients) & self._enabled
 
     # -- one rule on one fork -----------------------------------------------------------------------------------------
 
@@ -221,7 +232,7 @@ class _Case:
 
 
 def _key(changed: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple(sorted(changed.items()))
+    return tuple(sorted(changed.items())) if changed else ()
 
 
 def _without(every: Sequence[Recipient], some: Sequence[Recipient]) -> tuple[Recipient, ...]:

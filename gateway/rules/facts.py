@@ -34,7 +34,7 @@ class Organisation:
     is_hop: Callable[[IpAddress], bool] = _nobody
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # Not frozen, which would take thrice as long to make; each message has one.
 class Facts:
     """`sender` is the reverse path (None: null), `client` the address that connects, `trusted` whether the connection
     is authenticated or comes from our own servers; only such a one makes a sender internal. `size` is the whole

@@ -7,7 +7,8 @@ share, or none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +18,7 @@ from gateway.rules.conditions.recipient import marks_of as recipient_marks
 from gateway.rules.conditions.sender import marks_of as sender_marks
 from gateway.rules.sight import Sight
 from gateway.rules.trial import Asked, Trial
+from gateway.rules.view import View
 
 # What has to be read for a text.
 COSTS: Final = {
@@ -50,12 +52,26 @@ class _Gate:
         return {place for places in self.rules.values() for place in places}
 
 
+class _Thresholds:
+    """Questions of one kind that hold where `number` is over the value: those that hold stand in front."""
+
+    def __init__(self, number: Callable[[View], int], questions: Iterable[_Question]) -> None:
+        self.number = number
+        self._questions = sorted(questions, key=lambda one: _value(one.asked))
+        self._values = [_value(one.asked) for one in self._questions]
+
+    def holding(self, view: View) -> Sequence[_Question]:
+        """The questions that hold of the message."""
+        count = bisect_left(self._values, self.number(view))
+        return self._questions[:count] if count else ()
+
+
 class Index:
     """Made once for a set of rules; rules are told by their places in it."""
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         self._always: list[int] = []
-        self._by_mark: dict[Mark, list[int]] = {}
+        self._by_mark: dict[tuple[str, str], list[int]] = {}
         self._gates: dict[Text, _Gate] = {}
         self._questions: dict[object, _Question] = {}
         for place, one in enumerate(trials):
@@ -71,10 +87,19 @@ class Index:
         by_kind: dict[str, list[_Question]] = {}
         for each in self._questions.values():
             by_kind.setdefault(each.asked.kind.name, []).append(each)
-        self._by_kind = tuple(by_kind.values())
+        self._thresholds = tuple(
+            [_Thresholds(one[0].asked.kind.over, one) for one in by_kind.values() if one[0].asked.kind.over is not None]
+        )
+        self._by_kind = tuple(
+            [
+                (one[0].asked.kind, one, all(question.guard is None for question in one))
+                for one in by_kind.values()
+                if one[0].asked.kind.over is None
+            ]
+        )
         guards = [one.guard for one in self._gates.values()] + [one.guard for one in self._questions.values()]
         marks = [*self._by_mark, *(mark for guard in guards for mark in guard or ())]
-        kinds = dict.fromkeys(mark.kind for mark in marks)
+        kinds = dict.fromkeys(kind for kind, _ in marks)
         self._of_recipients = tuple(kind for kind in kinds if kind.startswith("to"))
         self._of_senders = tuple(kind for kind in kinds if not kind.startswith("to"))
 
@@ -98,18 +123,19 @@ class Index:
             if (places := self._by_mark.get(mark)) is not None:
                 found.update(places)
         if unsure:
-            for mark, places in self._by_mark.items():
-                if mark.kind in unsure:
+            for (kind_of_mark, _), places in self._by_mark.items():
+                if kind_of_mark in unsure:
                     found.update(places)
         for text, gate in self._gates.items():
             if gate.guard is not None and not unsure and gate.guard.isdisjoint(marks):
                 continue
             try:
-                if text.place is Place.RECIPIENT:
+                cost = COSTS.get(text.place)
+                if cost is None:  # Each recipient's address.
                     hits = frozenset().union(*(sight.hits_of(one.address) for one in recipients))
                 else:
                     hits = sight.hits(text)
-                    if sight.leaves_out(COSTS[text.place]):  # What was not read may hold it.
+                    if sight.leaves_out(cost):  # What was not read may hold it.
                         found |= gate.every()
                         continue
             except Exception:  # noqa: BLE001 - each rule will meet it again, and its on_error decides
@@ -118,18 +144,24 @@ class Index:
             for number in hits:
                 if (behind := gate.rules.get(number)) is not None:
                     found.update(behind)
-        for questions in self._by_kind:
-            some = [one for one in questions if one.guard is None or unsure or not one.guard.isdisjoint(marks)]
-            if some and not _lacks(some[0].asked.kind, sight):
+        for thresholds in self._thresholds:
+            for question in thresholds.holding(sight.view):
+                if question.guard is None or unsure or not question.guard.isdisjoint(marks):
+                    found.update(question.places)
+        for kind, questions, unguarded in self._by_kind:
+            some = questions
+            if not unguarded and not unsure:
+                some = [one for one in questions if one.guard is None or not one.guard.isdisjoint(marks)]
+            if some and not _lacks(kind, sight):
                 for question in some:
                     if _may_hold(question.asked, sight):
                         found.update(question.places)
         return found
 
-    def _marks(self, sight: Sight, recipients: Iterable[Recipient]) -> tuple[set[Mark], frozenset[str]]:
+    def _marks(self, sight: Sight, recipients: Iterable[Recipient]) -> tuple[set[tuple[str, str]], Sequence[str]]:
         """What the message has, and the kinds of which that can't be told."""
         view = sight.view
-        marks: set[Mark] = set()
+        marks: set[tuple[str, str]] = set()
         unsure: list[str] = []
         for one in recipients if self._of_recipients else ():
             key = (Mark, one.address.text)
@@ -143,7 +175,13 @@ class Index:
                 marks.update(sender_marks(view, kind))
             except Exception:  # noqa: BLE001 - likewise
                 unsure.append(kind)
-        return marks, frozenset(unsure)
+        return marks, unsure
+
+
+def _value(asked: Asked) -> int:
+    value = asked.value
+    assert isinstance(value, int)  # noqa: S101 - for mypy: conditions that have a number say `over`
+    return value
 
 
 def _lacks(kind: ConditionKind, sight: Sight) -> bool:

@@ -79,7 +79,8 @@ class Sight:
         reading = self.view.reading
         if cost is Cost.HEADER:
             return reading.is_head_long
-        return not (_UNREAD_PARTS if cost is Cost.STRUCTURE else _UNREAD_TEXT).isdisjoint(reading.flaws)
+        flaws = reading.flaws
+        return bool(flaws) and not (_UNREAD_PARTS if cost is Cost.STRUCTURE else _UNREAD_TEXT).isdisjoint(flaws)
 
     def hits_of(self, recipient: Address) -> frozenset[int]:
         """The same of one recipient's address."""
@@ -87,7 +88,7 @@ class Sight:
         found = self.view.remembered(key)
         if not isinstance(found, frozenset):
             finder = self._finders[_RECIPIENT]
-            found = _joined(finder.hits(one) for one in _forms(recipient))
+            found = _joined(finder, _forms(recipient))
             self.view.remember(key, found)
         return found
 
@@ -103,13 +104,18 @@ class Sight:
 
     def _found(self, text: Text) -> frozenset[int]:
         finder = self._finders[text]
-        if text.place is not Place.TEXT:
-            return _joined(finder.hits(one) for _, one in self._texts(text))
-        below = self.view.remembered(text)  # No rule changes what the parts say.
+        view, place = self.view, text.place
+        if place is Place.SUBJECT:
+            return _joined(finder, view.subjects)
+        if place is Place.HEADER:
+            return _joined(finder, view.readings(text.name))
+        if place is not Place.TEXT:
+            return _joined(finder, [one for _, one in self._texts(text)])
+        below = view.remembered(text)  # No rule changes what the parts say.
         if not isinstance(below, frozenset):
-            below = _joined(finder.hits(one.text) for one in self.view.texts())
-            self.view.remember(text, below)
-        return _joined((below, *(finder.hits(one) for one in self.view.subjects)))
+            below = _joined(finder, [one.text for one in view.texts()])
+            view.remember(text, below)
+        return _joined(finder, view.subjects, below)
 
     def _texts(self, text: Text) -> Iterable[tuple[str, str]]:
         """The texts that stand for one, each with where it stands."""
@@ -142,9 +148,10 @@ def _forms(address: Address) -> tuple[str, ...]:
     return (address.text,) if plain == address.text.lower() else (address.text, plain)
 
 
-def _joined(every: Iterable[frozenset[int]]) -> frozenset[int]:
-    found = NOTHING
-    for one in every:
-        if one:
-            found = found | one if found else one
+def _joined(finder: Finder, texts: Iterable[str], found: frozenset[int] = NOTHING) -> frozenset[int]:
+    """What is found in any of `texts`, and `found` besides."""
+    for text in texts:
+        hits = finder.hits(text)
+        if hits:
+            found = found | hits if found else hits
     return found

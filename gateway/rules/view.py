@@ -6,19 +6,21 @@ Everything is made when it is asked for, and once; views of forks share what no 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from gateway.mail.address import Address, BadAddress, parse_address
 from gateway.mail.header_address import mailboxes
 from gateway.mail.reading import Attachment, Reading
 from gateway.mail.reading import Text as ReadText
+from gateway.mail.reading.header import field_texts
 from gateway.rules.classifiers import Classifier, Sensitive
 from gateway.rules.facts import Facts
 from gateway.rules.model import SenderLocation
-from gateway.rules.work import who
 
 MOST_ADDRESSES: Final = 2_000  # Of one field that is broken; what stands behind them is not looked at.
+LONGEST_COMMON: Final = 256  # Octets of an address field that may be one of many alike.
 LONGEST_LOOSE: Final = 256 * 1024  # Octets of a broken address field that are looked through.
 
 _LOOSE = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[^\s<>()\[\],;:\"\\@]+")
@@ -49,31 +51,33 @@ class View:
     @property
     def reading(self) -> Reading:
         """What the message says, without what rules have changed."""
-        return self._shared.reading
+        return self._shared.reading or self._shared.read()
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """The subject, decoded; of several fields each, since readers differ about which they show. Never none."""
         changed = self.changed.get("subject")
-        return (self._shared.subjects if changed is None else changed) or ("",)
+        return (self.reading.subjects if changed is None else changed) or ("",)
 
     def values(self, name: str) -> tuple[str, ...]:
         """The values of all fields of that name (lower case), unfolded and decoded."""
         changed = self.changed.get(name)
-        return self._shared.values(name) if changed is None else changed
+        return tuple([texts[0] for texts in self._shared.texts(name)]) if changed is None else changed
 
     def readings(self, name: str) -> tuple[str, ...]:
         """The same, and where readers may differ about a value, what each of them reads."""
         changed = self.changed.get(name)
-        return self._shared.readings(name) if changed is None else changed
+        if changed is not None:
+            return changed
+        return tuple([text for texts in self._shared.texts(name) for text in texts])
 
     def texts(self) -> tuple[ReadText, ...]:
         """What the message says beside its subject."""
-        return self._shared.reading.texts
+        return self.reading.texts
 
     def attachments(self) -> tuple[Attachment, ...]:
         """All attachments, those in nested messages too."""
-        return self._shared.reading.attachments
+        return self.reading.attachments
 
     def addresses(self, name: str) -> tuple[Address, ...]:
         """The addresses that fields of that name hold. Of a field that readers may understand in several ways: all that
@@ -132,71 +136,69 @@ class View:
 class _Shared:
     """What all views of one message have in common."""
 
-    __slots__ = ("_addresses", "_facts", "_failure", "_fields", "_reading", "_subjects", "notes", "sensed")
+    __slots__ = ("_addresses", "_facts", "_failure", "_texts", "notes", "reading", "sensed")
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._reading: Reading | None = None
+        self.reading: Reading | None = None  # As soon as `read` was called.
         self._failure: Exception | None = None  # Why it could not be read: nobody asks twice.
-        self._subjects: tuple[str, ...] | None = None
-        self._fields: dict[str, list[tuple[bytes, int]]] | None = None
+        self._texts: dict[str, tuple[tuple[str, ...], ...]] = {}
         self._addresses: dict[str, tuple[Address, ...]] = {}
         self.notes: dict[object, object] = {}
         self.sensed: dict[tuple[str, tuple[str, ...]], tuple[Sensitive, ...]] = {}
 
-    @property
-    def reading(self) -> Reading:
-        if self._reading is None:
+    def read(self) -> Reading:
+        """What the message says. Raises whatever kept it from being read."""
+        if self.reading is None:
             if self._failure is not None:
                 raise self._failure
             try:
-                self._reading = self._facts.read()
+                self.reading = self._facts.read()
             except Exception as failure:
                 self._failure = failure
                 raise
-        return self._reading
+        return self.reading
 
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        if self._subjects is None:
-            self._subjects = self.reading.subjects
-        return self._subjects
-
-    def _places(self, name: str) -> list[tuple[bytes, int]]:
-        """Raw values and places of the fields of that name."""
-        if self._fields is None:
-            self._fields = {}
-            for place, one in enumerate(self.reading.fields):
-                self._fields.setdefault(one.name, []).append((one.raw, place))
-        return self._fields.get(name, [])
-
-    def values(self, name: str) -> tuple[str, ...]:
-        if not (places := self._places(name)):
-            return ()
-        fields = self.reading.fields
-        return tuple([fields[place].text for _, place in places])
-
-    def readings(self, name: str) -> tuple[str, ...]:
-        fields = self.reading.fields
-        return tuple([text for _, place in self._places(name) for text in fields[place].texts])
+    def texts(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """Of each field of that name, what readers make of its value, the first one's first."""
+        found = self._texts.get(name)
+        if found is None:
+            found = self._texts[name] = tuple([field_texts(raw) for raw in self.read().raws(name)])
+        return found
 
     def addresses(self, name: str) -> tuple[Address, ...]:
         found = self._addresses.get(name)
         if found is None:
-            found = self._addresses[name] = _addresses([raw for raw, _ in self._places(name)])
+            found = self._addresses[name] = _addresses(self.read().raws(name))
         return found
 
 
-def _addresses(values: list[bytes]) -> tuple[Address, ...]:
+def _addresses(values: Sequence[bytes]) -> tuple[Address, ...]:
+    if len(values) == 1:
+        return _common_value(values[0]) if len(values[0]) <= LONGEST_COMMON else _value(values[0])
     found: dict[str, Address] = {}
     for value in values:
-        try:
-            every = mailboxes(value) if len(value) <= LONGEST_LOOSE else _loose(value)
-        except BadAddress:
-            every = _loose(value)
-        for one in every:
-            found.setdefault(who(one), one)
+        for one in _value(value):
+            found.setdefault(one.who, one)
     return tuple(found.values())
+
+
+def _value(value: bytes) -> tuple[Address, ...]:
+    """The addresses of one field, nobody twice."""
+    try:
+        every = mailboxes(value) if len(value) <= LONGEST_LOOSE else _loose(value)
+    except BadAddress:
+        every = _loose(value)
+    if len(every) <= 1:
+        return every
+    found: dict[str, Address] = {}
+    for one in every:
+        found.setdefault(one.who, one)
+    return tuple(found.values())
+
+
+# People write more than one message, and few have their address in more than one form.
+_common_value = lru_cache(maxsize=2048)(_value)
 
 
 def _loose(value: bytes) -> tuple[Address, ...]:

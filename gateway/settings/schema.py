@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.settings.branding import Branding
+from gateway.settings.imap import Imap
+from gateway.settings.mailboxes import Mailboxes
 from gateway.settings.portal import Portal
 from gateway.settings.rights import Rights
 from gateway.settings.rules import Rules
@@ -83,7 +85,8 @@ class AcceptedDomain(Section):
     recipient_verification: str | RecipientSource | None = Field(
         None,
         description="Who says whether a recipient in it exists: a table, or the name of one of recipient_sources; "
-        '"none": nobody is asked. Wins over the connector\'s.',
+        '"none": nobody is asked; "mailboxes": who has a mailbox here, which is asked by itself where mail for it is '
+        "delivered into mailboxes. Wins over the connector's.",
     )
 
 
@@ -210,7 +213,9 @@ class Outbound(Section):
         min_length=1, description="Most specific wins; `*.example.com` takes subdomains, `*` all."
     )
     deliver: Literal["smtp", "folder", "mailbox"] = Field(
-        "smtp", description="`mailbox` is refused until that part exists."
+        "smtp",
+        description="To other servers; into a folder; or, where mail ends here, into the mailboxes of `gateway "
+        "mailbox`: then whoever has none there is refused at RCPT.",
     )
     folder: str | None = Field(None, description="For `folder`: each delivery becomes ID.eml there.")
     smart_hosts: list[str] = Field(
@@ -242,7 +247,13 @@ class Outbound(Section):
         "none", description="`mandatory` is refused until that part exists."
     )
     source_address: str | None = Field(None, description="IP address to send from.")
-    concurrency: int = Field(8, ge=1, le=1000, description="Connections at once to one destination, in each worker.")
+    concurrency: int = Field(
+        8,
+        ge=1,
+        le=1000,
+        description="Connections at once to one destination, in each worker; for `mailbox` deliveries at once, and 64 "
+        "where nothing is said.",
+    )
     messages_per_minute: int | None = Field(
         None, ge=1, description="Rate to one destination, in each worker; default: no limit."
     )
@@ -466,7 +477,9 @@ class Settings(Section):
     smime: Smime = Field(default_factory=Smime)
     branding: Branding = Field(default_factory=Branding)
     portal: Portal | None = Field(None)
+    imap: Imap | None = Field(None)
     rights: Rights = Field(default_factory=Rights)
+    mailboxes: Mailboxes = Field(default_factory=Mailboxes)
     rules: Rules = Field(default_factory=Rules)
     dns: Dns = Field(default_factory=Dns)
     metrics: Metrics | None = Field(None)

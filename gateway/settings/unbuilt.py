@@ -17,9 +17,6 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("portal.open_id*", "sign-in with an OpenID Connect provider"),
     ("portal.social*", "sign-in with an OpenID Connect provider"),
     ("portal.passkey*", "passkeys"),
-    ("imap", "mailbox access by IMAP"),
-    ("mailboxes", "mailboxes"),
-    ("policies", "data encryption policies"),
     ("admin", "the administrators' pages"),
     ("arc", "ARC"),
     ("spf", "checking SPF"),
@@ -96,9 +93,6 @@ def _other_url(value: Any) -> bool:
 
 _NOTHING_YET = 'to know that it does nothing yet; until then mail goes by tls_settings alone ("none" says so)'
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal(
-        "connectors.outbound[].deliver", "`mailbox`", _is("mailbox"), '"smtp" or "folder": mailboxes are not built yet'
-    ),
     Refusal("connectors.outbound[].dane", "`mandatory`", _is("mandatory"), '"none": DANE is not built yet'),
     Refusal("connectors.outbound[].mta_sts", "`mandatory`", _is("mandatory"), '"none": MTA-STS is not built yet'),
     Refusal("connectors.outbound[].dane", "`opportunistic`", _is("opportunistic"), _NOTHING_YET, warning=True),

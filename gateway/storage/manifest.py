@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.storage.archive import BadArchive, Member
+from gateway.storage.mailbox_blobs import MAX_BLOB
 
 MARK_NAME: Final = "gateway-backup"
 MARK: Final = b"gateway-backup 1\n"
@@ -37,6 +38,7 @@ PLACES: Final = (
     (re.compile(r"data/spool/[0-9]{1,4}/spool\.db"), _DATABASE),
     (re.compile(r"data/spool/[0-9]{1,4}/content/[A-Za-z0-9][A-Za-z0-9.-]{0,127}"), _CONTENT),
     (re.compile(r"data/copies/[A-Za-z0-9][A-Za-z0-9.-]{0,127}"), 2 * _CONTENT),  # Sealed messages with their wrapping.
+    (re.compile(r"data/mailboxes/(?:mailboxes|[0-9a-f]{2}/[0-9a-f]{32})"), MAX_BLOB),
     (re.compile(re.escape(DUMP)), _DATABASE),
     (re.compile(re.escape(MANIFEST_NAME)), 1 << 30),
 )

@@ -19,7 +19,8 @@ from gateway.world.clock import Clock
 
 MAX_BATCH = 500  # Records in one transaction of the shared database, which the other workers wait for.
 MAX_WAITING = 20_000  # Records in memory; beyond that no mail is taken until the shared database works again.
-GATHER = 0.02  # Seconds in which records gather for one transaction; the next hop gets its mail so much later.
+GATHER = 0.02  # Seconds in which records gather for one transaction; the next hop gets its mail so much later,
+QUIET = 0.1  # but where none was carried for so long: a message that comes alone has nothing to wait for.
 PATIENCE = 0.1  # Seconds that records for which nobody waits may wait for others.
 SYNC = 1.0  # Seconds after which the shared database is brought to the disk,
 SYNC_AT = 5000  # or when so many records lie in both.
@@ -51,6 +52,7 @@ class Mover:
         self._nudge: asyncio.TimerHandle | None = None
         self._both: dict[Spool, list[int]] = {}  # What lies in both, by uid.
         self._sync_at = 0.0
+        self._carried_at = float("-inf")
         self.failing = False
 
     @property
@@ -85,11 +87,12 @@ class Mover:
             if not self._waiting:
                 self._idle.set()
             await self._more.wait()
-            if len(self._waiting) < MAX_BATCH:
+            if len(self._waiting) < MAX_BATCH and self._clock.monotonic() - self._carried_at < QUIET:
                 await self._clock.sleep(GATHER)
             self._more.clear()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             await self._carry([record for _, records, _ in batch for record in records])
+            self._carried_at = self._clock.monotonic()
             for spool, records, then in batch:
                 if not self._both:
                     self._sync_at = self._clock.monotonic() + SYNC

@@ -10,9 +10,10 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +25,8 @@ from gateway.storage.keyrows import KeyRow, replace_rows
 from gateway.storage.writer import StorageBroken, Writer, open_database
 
 T = TypeVar("T")
+
+_PATIENCE: Final = 2000  # Milliseconds that cutting off the log waits for readers.
 
 
 class Shared:
@@ -88,6 +91,11 @@ class Shared:
         self._check_open()
         return self._thread.submit(self._transact, run, read).result()
 
+    def scrub(self, tables: Sequence[str]) -> None:
+        """See SharedStore: the log is carried into the database and cut off, whatever tables it is about."""
+        self._check_open()
+        self._thread.submit(self._cut_log).result()
+
     def close(self) -> None:
         """Do what was asked for and close. Blocks. Nothing may be asked for afterwards."""
         if not self._closed:
@@ -134,6 +142,14 @@ class Shared:
                     return run(connection)
         except DBAPIError as error:
             raise meaning(self._path, error) from error
+
+    def _cut_log(self) -> None:
+        try:
+            with closing(open_database(str(self._path.absolute()))) as connection:
+                connection.execute(f"PRAGMA busy_timeout={_PATIENCE}")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StorageBroken(f"{self._path}: {error}") from error
 
     def _dispose(self) -> None:
         if self._engine is not None:

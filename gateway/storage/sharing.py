@@ -30,5 +30,11 @@ class SharedStore(Protocol):
     def replace_keys(self, changes: Sequence[tuple[KeyRow, KeyRow]]) -> None:
         """Put each second row in the place of the first, in one transaction. Blocks; raises KeyRowsChanged."""
 
+    def scrub(self, tables: Sequence[str]) -> None:
+        """Let go of what earlier rows of these tables left beside the rows that are there, as far as the engine can.
+
+        Blocks. What disks, backups and archives of the engine's log hold is out of reach. Raises StorageBroken.
+        """
+
     def close(self) -> None:
         """Do what was asked for and close. Blocks. Nothing may be asked for afterwards."""

@@ -12,8 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from gateway.storage.mailboxes.message_rows import split_names
 from gateway.storage.writer import StorageBroken, open_database
 
+_SKIPPED: Final = 1_000_000  # UIDs of four thousand million: more than a folder gets between a backup and its restore.
 _IDS: Final = "SELECT id, size FROM messages WHERE content IS NULL ORDER BY id"
 
 
@@ -56,6 +58,18 @@ def copies(database: Path) -> list[str]:
         raise StorageBroken(f"{database} can't be read: {error}") from error
 
 
+def mailbox_blobs(database: Path) -> list[str]:
+    """The blobs that the mailboxes of a shared database know. Raises StorageBroken."""
+    try:
+        with closing(open_database(str(database), read_only=True)) as connection:
+            if not _has_mailboxes(connection):
+                return []
+            rows = connection.execute("SELECT blobs FROM mailbox_contents")
+            return sorted(name.hex() for (blobs,) in rows for name in split_names(blobs))
+    except sqlite3.Error as error:
+        raise StorageBroken(f"{database} can't be read: {error}") from error
+
+
 def is_queued(spool: Path, message: str) -> bool:
     """Whether the spool still knows `message`. Raises StorageBroken."""
     try:
@@ -94,6 +108,29 @@ def forget_fact(copied: Path, name: str) -> None:
             connection.execute("DELETE FROM meta WHERE name=?", (name,))
     except sqlite3.Error as error:
         raise StorageBroken(f"{copied.name} can't be changed: {error}") from error
+
+
+def skip_uids(copied: Path) -> None:
+    """Let no folder of a mailbox in a copy give a UID or a modseq that it may have given since the copy was made.
+
+    Mail programs remember by both what they have seen (RFC 3501 2.3.1.1, RFC 7162 3.1). Raises StorageBroken.
+    """
+    try:
+        with closing(sqlite3.connect(copied)) as connection, connection:
+            connection.execute("PRAGMA trusted_schema=OFF")
+            if not _has_mailboxes(connection):
+                return
+            connection.execute(
+                "UPDATE mailbox_folders SET uid_next=uid_next+?, modseq=modseq+?, forgotten=modseq+?", (_SKIPPED,) * 3
+            )
+    except sqlite3.Error as error:
+        raise StorageBroken(f"{copied.name} can't be changed: {error}") from error
+
+
+def _has_mailboxes(connection: sqlite3.Connection) -> bool:
+    """Not of a version that knew none."""
+    there = "SELECT 1 FROM sqlite_master WHERE name='mailbox_folders'"
+    return connection.execute(there).fetchone() is not None
 
 
 def check(database: Path) -> None:

@@ -235,6 +235,144 @@ portal_counts = Table(
     Column("until", _Long, nullable=False),
 )
 
+# Mailboxes. `id` is drawn, so that no other mailbox ever has it; `account` is a blind token of whose it is; the address
+# is sealed. A wrapped key is bound to its mailbox and version by what wraps it, and lies here as it is; the columns
+# that begin with `next` are filled while the contents are being wrapped anew. `uid_validity` is the greatest that was
+# given to a folder.
+mailboxes = Table(
+    "mailboxes",
+    SHARED,
+    Column("id", _Long, primary_key=True, autoincrement=False),
+    Column("organisation", Text, nullable=False),
+    Column("account", _Long, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("key_version", Integer, nullable=False),
+    Column("policy", _Long, nullable=True),
+    Column("policy_version", Integer, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("next_key_version", Integer, nullable=True),
+    Column("next_policy", _Long, nullable=True),
+    Column("next_policy_version", Integer, nullable=True),
+    Column("next_wrapped", LargeBinary, nullable=True),
+    Column("quota", _Long, nullable=True),
+    Column("used", _Long, nullable=False),
+    Column("messages", _Long, nullable=False),
+    Column("uid_validity", _Long, nullable=False),
+    Column("created", _Long, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("mailboxes_account", "organisation", "account"),
+    Index("mailboxes_policy", "policy"),
+)
+
+# The addresses, aliases and catch-alls by which mail reaches a mailbox, found by a blind token; the name is sealed.
+mailbox_names = Table(
+    "mailbox_names",
+    SHARED,
+    Column("organisation", Text, primary_key=True),
+    Column("token", _Long, primary_key=True, autoincrement=False),
+    Column("mailbox", _Long, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("mailbox_names_mailbox", "mailbox"),
+)
+
+# Folders, found by a blind token of mailbox and name; a folder without one is being emptied. What was expunged up to
+# `forgotten` (a modseq) is no longer told. Name, special use, subscription and keywords are sealed.
+mailbox_folders = Table(
+    "mailbox_folders",
+    SHARED,
+    Column("id", _Long, primary_key=True, autoincrement=False),
+    Column("mailbox", _Long, nullable=False),
+    Column("token", _Long, nullable=True),
+    Column("uid_validity", _Long, nullable=False),
+    Column("uid_next", _Long, nullable=False),
+    Column("modseq", _Long, nullable=False),
+    Column("forgotten", _Long, nullable=False),
+    Column("messages", _Long, nullable=False),
+    Column("unseen", _Long, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("mailbox_folders_name", "mailbox", "token", unique=True),
+    Index("mailbox_folders_gone", "id", sqlite_where=text("token IS NULL"), postgresql_where=text("token IS NULL")),
+)
+
+# Messages in folders. Several may share a content. `date` (IMAP's internal date) is in milliseconds like all times.
+mailbox_messages = Table(
+    "mailbox_messages",
+    SHARED,
+    Column("folder", _Long, primary_key=True, autoincrement=False),
+    Column("uid", _Long, primary_key=True, autoincrement=False),
+    Column("modseq", _Long, nullable=False),
+    Column("flags", _Long, nullable=False),
+    Column("date", _Long, nullable=False),
+    Column("size", _Long, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("mailbox_messages_modseq", "folder", "modseq"),
+    sqlite_with_rowid=False,
+)
+
+# UIDs that are gone, by the modseq at which they went.
+mailbox_expunged = Table(
+    "mailbox_expunged",
+    SHARED,
+    Column("folder", _Long, primary_key=True, autoincrement=False),
+    Column("modseq", _Long, primary_key=True, autoincrement=False),
+    Column("uid", _Long, primary_key=True, autoincrement=False),
+    Column("time", _Long, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What messages say. `refs` counts the messages that share it; `blobs` are names of 16 octets, one after the other; map
+# and head are sealed under version `key_version` of the mailbox's key.
+mailbox_contents = Table(
+    "mailbox_contents",
+    SHARED,
+    Column("id", LargeBinary, primary_key=True),
+    Column("mailbox", _Long, nullable=False),
+    Column("key_version", Integer, nullable=False),
+    Column("refs", _Long, nullable=False),
+    Column("size", _Long, nullable=False),
+    Column("created", _Long, nullable=False),
+    Column("blobs", LargeBinary, nullable=False),
+    Column("map", LargeBinary, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Index("mailbox_contents_key", "mailbox", "key_version"),
+)
+
+# What came already, by a blind token of its delivery: it is not added again.
+mailbox_arrivals = Table(
+    "mailbox_arrivals",
+    SHARED,
+    Column("mailbox", _Long, primary_key=True, autoincrement=False),
+    Column("token", LargeBinary, primary_key=True),
+    Column("folder", _Long, nullable=False),
+    Column("uid", _Long, nullable=False),
+    Column("time", _Long, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Names of blobs that no content has: `intended` are being written, or were when a process ended; `garbage` go.
+mailbox_blobs = Table(
+    "mailbox_blobs",
+    SHARED,
+    Column("name", LargeBinary, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("since", _Long, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Data encryption policies, found by a blind token of the name; name, wrapped copies of the key and all else are sealed,
+# bound to `id`. `edition` changes with every writing.
+mailbox_policies = Table(
+    "mailbox_policies",
+    SHARED,
+    Column("id", _Long, primary_key=True, autoincrement=False),
+    Column("organisation", Text, nullable=False),
+    Column("token", _Long, nullable=False),
+    Column("edition", _Long, nullable=False),
+    Column("is_default", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("mailbox_policies_name", "organisation", "token", unique=True),
+)
+
 # `content` is null where the octets lie in a file beside the database.
 messages = Table(
     "messages",

@@ -29,14 +29,15 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the shared database keeps: messages that have a trace, people who may log in, rights-managed messages, and
-    how many of those have a stored copy.
+    """What the shared database keeps: messages that have a trace, people who may log in, rights-managed messages, how
+    many of those have a stored copy, and mailboxes.
     """
 
     traces: int
     accounts: int
     rights: int = 0
     copies: int = 0
+    mailboxes: int = 0
 
 
 def spools_weight(folders: Iterable[Path]) -> Weight:
@@ -85,7 +86,10 @@ def kept(connection: Connection) -> Kept:
         # What counts rows alone does not count a column that is null.
         counts = select(func.count(), func.count(tables.rights_messages.c.key)).select_from(tables.rights_messages)
         rights, copies = connection.execute(counts).one()
-    return Kept(int(traces), int(accounts), int(rights), int(copies))
+    mailboxes = 0
+    if _has(connection, tables.mailboxes):
+        mailboxes = connection.execute(select(func.count()).select_from(tables.mailboxes)).scalar_one()
+    return Kept(int(traces), int(accounts), int(rights), int(copies), int(mailboxes))
 
 
 def _has(connection: Connection, table: Table) -> bool:

@@ -6,6 +6,7 @@ Errors are OSErrors whose text says which address or path was meant. Leaves out:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import os
@@ -14,7 +15,7 @@ import stat
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from gateway.world.clock import Clock
 
@@ -90,6 +91,22 @@ def accept(door: Socket) -> tuple[Socket, str] | None:
     client.setblocking(False)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # As event loops do for those whom they take in.
     return client, str(place[0])
+
+
+class Tunable(Protocol):
+    """What asyncio's and uvloop's transports show of their socket."""
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """As a socket has it."""
+
+
+def acknowledge(client: Tunable | None) -> None:
+    """Acknowledge what has come, now and not in 40 ms: a client that has more to send may wait for just that (Nagle's
+    algorithm, RFC 896). `client` is a transport's `socket`; nothing happens where that has none, or is gone.
+    """
+    if client is not None:
+        with contextlib.suppress(OSError):
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # Linux forgets it again by itself.
 
 
 def peek(client: Socket, most: int) -> bytes | None:

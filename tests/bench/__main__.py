@@ -11,7 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench import __doc__ as about
-from tests.bench import greeting, key_log, memory, portal, relay, rules, signing, smime, verify, wrap
+from tests.bench import (
+    greeting,
+    key_log,
+    large_mailbox,
+    mailboxes,
+    memory,
+    portal,
+    relay,
+    rules,
+    signing,
+    smime,
+    verify,
+    wrap,
+)
 from tests.bench.counter import Counter
 from tests.postgres import MISSING, Cluster, programs
 from tests.scenarios.peers.gateway import Gateway
@@ -56,7 +69,20 @@ $STORAGE
 # PostgreSQL as it comes, each commit on disk; tests' servers leave dead rows lying, a server in earnest does not.
 POSTGRESQL = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on")
 STORAGES = ("sqlite", "postgresql")
-FIGURES = (*relay.WORKS, "dkim", "verify", "rules", "smime", "wrap", "portal", "memory", "greeting", "keylog")
+FIGURES = (
+    *relay.WORKS,
+    "dkim",
+    "verify",
+    "rules",
+    "smime",
+    "wrap",
+    "portal",
+    "mailbox",
+    "largebox",
+    "memory",
+    "greeting",
+    "keylog",
+)
 
 
 def main() -> int:
@@ -144,6 +170,10 @@ def _measure(gateway: Gateway, counter: Counter, wanted: list[str], rounds: int)
         figures |= wrap.beside_plain(counter, rounds)
     if "portal" in wanted:
         figures |= portal.figures()
+    if "mailbox" in wanted:
+        figures |= mailboxes.beside_dovecot(rounds, POSTFIX)
+    if "largebox" in wanted:
+        figures |= large_mailbox.figures()
     if "keylog" in wanted:
         use, message = key_log.of_a_use(), key_log.of_a_message(gateway.port, pids, counter)
         print(

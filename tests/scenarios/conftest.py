@@ -16,7 +16,7 @@ from tests.scenarios.peers.sink import Sink
 HERE = Path(__file__).parent
 RUNNING = pytest.StashKey[list[Gateway]]()
 # The longest first.
-LONG = ("46-", "45-", "39-", "36-", "21-", "08-", "32-", "35-", "31-", "29-", "27-", "26-", "40-", "33-")
+LONG = ("47-", "46-", "45-", "48-", "39-", "36-", "21-", "08-", "32-", "35-", "31-", "29-", "27-", "26-", "40-", "33-")
 LOG_LINES = 60  # Of each gateway's log behind a failure.
 
 
@@ -56,16 +56,25 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def make_gateway(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Gateway]]:
-    """`make_gateway(HOP=..., ...)`: initialised with the scenario's gateway.toml, not started; removed at the end."""
+    """`make_gateway(HOP=..., ...)`: initialised with the scenario's gateway.toml, not started; removed at the end.
+
+    `options` are more of `gateway init`.
+    """
     made: list[Gateway] = []
     scenario = Path(str(request.path)).parent
 
-    def make(*, file: str | None = "gateway.toml", host: str = "127.0.0.1", **values: object) -> Gateway:
+    def make(
+        *,
+        file: str | None = "gateway.toml",
+        host: str = "127.0.0.1",
+        options: tuple[str, ...] = (),
+        **values: object,
+    ) -> Gateway:
         folder = tmp_path_factory.mktemp(scenario.name) / "gw"
         gateway = Gateway(folder, (scenario / file).read_text() if file else None, host=host, **values)
         made.append(gateway)
         request.config.stash[RUNNING].append(gateway)
-        return gateway.init()
+        return gateway.init(*options)
 
     yield make
     for gateway in made:

@@ -38,10 +38,10 @@ def content_types(head: Head, *, in_digest: bool = False) -> list[ContentType]:
     """What a part is by each of its fields, the first one's word first (RFC 2045 5.2: text without any)."""
     found: list[ContentType] = []
     raws = head.all(b"content-type")
-    for raw in raws[:1] + raws[1:][-(MAX_TYPES - 1) :]:
+    for raw in raws if len(raws) == 1 else (*raws[:1], *raws[1:][-(MAX_TYPES - 1) :]):
         value = unfolded(raw)
         one = _common_type(value) if len(value) <= MAX_COMMON else _content_type(value)
-        if all(
+        if not found or all(
             (one.main, one.sub, one.parameters.pieces) != (other.main, other.sub, other.parameters.pieces)
             for other in found
         ):

@@ -74,8 +74,13 @@ def may_hold_files(leaf: Leaf) -> bool:
     """Whether a part may be a file that has texts inside, or be named as one; a quick look."""
     if not rendering.is_text(leaf):
         return True
+    return may_be_named(leaf)
+
+
+def may_be_named(leaf: Leaf) -> bool:
+    """Whether a name may be told of it; most texts have none, though other parameters."""
     pieces = leaf.parameters.pieces + leaf.type.parameters.pieces
-    return any(piece.name.startswith((b"name", b"filename")) for piece in pieces)
+    return bool(pieces) and any(piece.name.startswith((b"name", b"filename")) for piece in pieces)
 
 
 def _blocks(leaf: Leaf, found: Files) -> None:
@@ -101,7 +106,7 @@ def _blocks(leaf: Leaf, found: Files) -> None:
 
 def names_of(leaf: Leaf) -> tuple[str, ...]:
     """The names that a reader may give it; the standard's first, Content-Disposition's before Content-Type's."""
-    if not leaf.parameters.pieces and not leaf.type.parameters.pieces:
+    if not may_be_named(leaf):
         return ()
     return _few(
         [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.mail.reading.encoded_word import decoded
@@ -11,10 +11,14 @@ from gateway.mail.reading.unseen import without_unseen
 
 MAX_HEAD: Final = 1 << 20  # Octets of one header section that are read in full. Real ones have 10 KiB.
 MAX_FIELDS: Final = 10_000  # Of one header section; likewise.
+MAX_USUAL: Final = 16 * 1024  # Octets of one that is read in one go, if nothing in it is strange.
 MAX_LATER: Final = 100  # Fields of MIME and subjects that are sought in what lies beyond.
 
 _EMPTY = re.compile(rb"\n\r?\n")
 _FIELD = re.compile(rb"([!-9;-~\x80-\xff]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*)\n?")
+# The same where nothing is strange: no blank in front of the colon, no sign in a name that may make a parameter of it.
+_USUAL = re.compile(rb"([!#-9;<>-~\x80-\xff]++):([^\n]*+(?:\n[ \t][^\n]*+)*)\n")
+_ALL_USUAL = re.compile(rb"(?:[!#-9;<>-~\x80-\xff]++:[^\n]*+(?:\n[ \t][^\n]*+)*\n)+")
 _LATER = re.compile(rb"(?<=\n)(content-[a-z-]{1,40}|subject)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*)", re.IGNORECASE)
 _PARAMETER = re.compile(rb"[ \t]*[A-Za-z0-9*_'-]+[ \t]*=")
 
@@ -60,22 +64,39 @@ def unfolded(raw: bytes) -> bytes:
     return raw.strip()
 
 
-@dataclass(frozen=True, slots=True)
 class Head:
     """`fields`: name in small letters, and raw value. `body` is where the body begins. `broken` is where a line begins
     that belongs to no field: some take it for the body's first. `ended`: an empty line ends it. `is_long`: not all
     fields were read.
     """
 
-    fields: list[tuple[bytes, bytes]]
-    body: int
-    ended: bool
-    broken: int | None = None
-    is_long: bool = False
+    __slots__ = ("_by_name", "body", "broken", "ended", "fields", "is_long")
 
-    def all(self, name: bytes) -> list[bytes]:
+    def __init__(
+        self,
+        fields: list[tuple[bytes, bytes]],
+        body: int,
+        *,
+        ended: bool,
+        broken: int | None = None,
+        is_long: bool = False,
+    ) -> None:
+        self.fields = fields
+        self.body = body
+        self.ended = ended
+        self.broken = broken
+        self.is_long = is_long
+        by_name: dict[bytes, list[bytes]] = {}  # Half a dozen names are asked for of each head.
+        for name, raw in fields:
+            if name in by_name:
+                by_name[name].append(raw)
+            else:
+                by_name[name] = [raw]
+        self._by_name = by_name
+
+    def all(self, name: bytes) -> Sequence[bytes]:
         """The raw values of the fields of that name."""
-        return [raw for one, raw in self.fields if one == name]
+        return self._by_name.get(name, ())
 
 
 def head_at(octets: bytes, start: int, end: int) -> Head:
@@ -84,6 +105,10 @@ def head_at(octets: bytes, start: int, end: int) -> Head:
         return Head([], octets.index(b"\n", start) + 1, ended=True)
     match = _EMPTY.search(octets, start, end)
     close, body = (end, end) if match is None else (match.start() + 1, match.end())
+    if match is not None and close - start <= MAX_USUAL and _ALL_USUAL.fullmatch(octets, start, close) is not None:
+        usual = [(name.lower(), raw) for name, raw in _USUAL.findall(octets, start, close)]
+        if len(usual) <= MAX_FIELDS:
+            return Head(usual, body, ended=True)
     last = min(close, start + MAX_HEAD)
     fields: list[tuple[bytes, bytes]] = []
     value = start  # Where the last field's value begins; a line that continues it by mistake makes it longer.

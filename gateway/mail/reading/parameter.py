@@ -92,7 +92,7 @@ class Parameters:
 
     def texts(self, name: bytes) -> list[str]:
         """The readings of a parameter that is a text, such as a file's name."""
-        if not any(piece.name.startswith(name) for piece in self.pieces):
+        if not self.pieces or not any(piece.name.startswith(name) for piece in self.pieces):
             return []
         found: list[str] = []
         for joined, extended in _joined(self.pieces, name):

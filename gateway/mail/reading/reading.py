@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway.mail.reading import rendering
 from gateway.mail.reading.attachment import Attachment
 from gateway.mail.reading.files import MAX_INSIDE, Files, files_of, may_hold_files
 from gateway.mail.reading.flaw import Flaw
-from gateway.mail.reading.header import Head, ReadField, head_at
+from gateway.mail.reading.header import Head, ReadField, field_texts, head_at
 from gateway.mail.reading.kind import MessageKind, kinds_of
 from gateway.mail.reading.once import once
+from gateway.mail.reading.plain import plain_text
 from gateway.mail.reading.structure import Leaf, Structure, structure_of
 from gateway.mail.reading.text import Text
 
 TEXT_LIMIT: Final = 12 << 20  # Octets of text that are read, decoded, in all.
 MAX_LEVELS: Final = 5  # Messages that lie as files in each other (`.eml`).
 MAX_MESSAGES: Final = 100  # Of them in all: each may hold many, and a broken one all that stands behind it.
+
+_NO_FLAWS: Final[frozenset[Flaw]] = frozenset()
 
 
 def read(octets: bytes, *, text_limit: int = TEXT_LIMIT) -> Reading:
@@ -64,12 +67,17 @@ class Reading:
         """The fields of that name, which is in small letters."""
         return tuple([field for field in self.fields if field.name == name])
 
+    def raws(self, name: str) -> Sequence[bytes]:
+        """What stands behind the colon in the fields of that name, which is in small letters."""
+        return self._head.all(name.encode("latin-1")) if name.isascii() else [one.raw for one in self.named(name)]
+
     @once
     def subjects(self) -> tuple[str, ...]:
         """Every subject that a reader may see: of several fields, and by several charsets. Mostly one."""
-        return tuple(
-            dict.fromkeys([text for raw in self._head.all(b"subject") for text in ReadField("subject", raw).texts])
-        )
+        raws = self._head.all(b"subject")
+        if len(raws) == 1:
+            return field_texts(raws[0])
+        return tuple(dict.fromkeys([text for raw in raws for text in field_texts(raw)]))
 
     @property
     def subject(self) -> str:
@@ -82,8 +90,15 @@ class Reading:
         return structure_of(self._octets, self._head)
 
     @once
+    def _plain(self) -> str | None:
+        """All that it shows, where it is one plain text and nothing else: then its parts need not be sought."""
+        return plain_text(self._octets, self._head, self._limit)
+
+    @once
     def texts(self) -> tuple[Text, ...]:
         """Every text that is shown, in order; behind them those of attachments, and of files that are messages."""
+        if self._plain is not None:
+            return (Text("body", self._plain),)
         leaves = [leaf for leaf in self.structure.leaves if rendering.may_be_text(leaf)]
         if len(leaves) > 1:
             leaves.sort(key=rendering.is_attached)  # Stable; whoever attaches much must not crowd out the text itself.
@@ -95,7 +110,7 @@ class Reading:
             found.extend(
                 Text(f"subject of part {where}" if where else "subject inside", text)
                 for raw in head.all(b"subject")
-                for text in ReadField("subject", raw).texts
+                for text in field_texts(raw)
             )
         for text in self._texts_of_files():
             if left <= 0:
@@ -149,6 +164,8 @@ class Reading:
         """Files, in order: what is said to be one, has a name, or is no text that is shown. Behind them those that lie
         in attached messages without being parts of this one.
         """
+        if self._plain is not None:
+            return ()
         inner = [one for _, message in self._messages for one in message.attachments]
         return (*self._files.attachments, *inner)
 
@@ -166,6 +183,8 @@ class Reading:
     @property
     def flaws(self) -> frozenset[Flaw]:
         """What is wrong with it, as far as it was read: of texts and files only once they were asked for."""
+        if self._plain is not None:
+            return _NO_FLAWS
         if not self._cut and not self._charset_doubtful and "_files" not in self.__dict__:
             return frozenset(self.structure.flaws)
         found = set(self.structure.flaws)

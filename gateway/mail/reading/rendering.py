@@ -91,7 +91,7 @@ def texts_of(leaf: Leaf, octets: bytes) -> list[Text]:
 def _texts(where: str, texts: list[str]) -> list[Text]:
     if len(texts) == 1 and texts[0].isascii():
         return [Text(where, texts[0])]  # The controls went as octets.
-    return [Text(where, text) for text in dict.fromkeys([_clean(text) for text in texts])]
+    return [Text(where, text) for text in dict.fromkeys([clean(text) for text in texts])]
 
 
 def html_texts(where: str, texts: list[str]) -> list[Text]:
@@ -99,17 +99,17 @@ def html_texts(where: str, texts: list[str]) -> list[Text]:
     found: dict[str, Text] = {}
     for text in texts:
         for shown in markup.shown(text):
-            seen = _clean(shown.seen)
+            seen = clean(shown.seen)
             found.setdefault(seen, Text(where, seen))
             if shown.whole is not shown.seen:
-                whole = _clean(shown.whole)
+                whole = clean(shown.whole)
                 found.setdefault(whole, Text(where, whole, hidden=True))
-            if shown.beside and (beside := _clean(shown.beside)).strip():
+            if shown.beside and (beside := clean(shown.beside)).strip():
                 found.setdefault(beside, Text(where, beside, hidden=True))
     return list(found.values())
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without what nobody sees; no-break blanks are blanks."""
     text = without_unseen(text)
     return text.replace("\xa0", " ") if not text.isascii() and "\xa0" in text else text

@@ -40,6 +40,7 @@ _NAMES: Final = {
     b"binary": Encoding.NONE,
     b"none": Encoding.NONE,
     b"base64": Encoding.BASE64,
+    b"quoted-printable": Encoding.QUOTED,
     b"quotedprintable": Encoding.QUOTED,
     b"quoteprintable": Encoding.QUOTED,
     b"xuuencode": Encoding.UUENCODE,
@@ -53,7 +54,10 @@ _NAMES: Final = {
 
 def encoding_of(value: bytes) -> Encoding | None:
     """The encoding that a field names, comments and case read over; None where it is unknown."""
-    name = _NAME.sub(b"", value.lower())
+    name = value.lower()
+    if name in _NAMES:
+        return _NAMES[name]
+    name = _NAME.sub(b"", name)
     if name in _NAMES:
         return _NAMES[name]
     if b"base64" in name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from gateway.mail.reading import Attachment
@@ -52,11 +53,16 @@ def _name_patterns(value: tuple[str, ...], rule: Rule) -> tuple[Sought, ...]:
     return (Sought(Text(Place.ATTACHMENT_NAME), patterns=value),)
 
 
+@lru_cache(maxsize=1024)  # One for each rule, which asks of each message.
+def _endings(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple("." + one.lstrip("*").lstrip(".").casefold() for one in value)
+
+
 def _extensions(value: tuple[str, ...], view: View, rule: Rule) -> Hits:
     if not (every := view.attachments()):
         return NO
-    wanted = tuple("." + one.lstrip("*").lstrip(".").casefold() for one in value)
-    found = [tuple(name for name in one.names if bare_name(plain(name)).endswith(wanted)) for one in every]
+    wanted = _endings(value)
+    found = [tuple([name for name in one.names if bare_name(plain(name)).endswith(wanted)]) for one in every]
     return tuple(Hit(names, "attachment name") for names in found if names)
 
 

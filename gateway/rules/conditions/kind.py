@@ -91,7 +91,8 @@ class ConditionKind:
     `text` is a sentence for the reference. `judge` looks at the message, `recipient` at each recipient, and forks.
     `sought` says which words or patterns have to be found where, for all rules in one pass. `marks`: one of these a
     message must have, or the condition can't hold. `needs`: whether the message has what the condition is about,
-    whatever its value; asked once for all rules.
+    whatever its value; asked once for all rules. `over`: a number of the message, told without reading it; where
+    that is more than its value the condition holds, so that all rules are answered at once.
     """
 
     name: str
@@ -103,4 +104,5 @@ class ConditionKind:
     sought: Callable[[Any, Rule], tuple[Sought, ...]] | None = None
     marks: Callable[[Any, Rule], tuple[Mark, ...]] | None = None
     needs: Callable[[View], bool] | None = None
+    over: Callable[[View], int] | None = None
     forks: bool = False

@@ -14,8 +14,12 @@ from gateway.rules.view import View
 TYPES: Final = tuple(kind.value for kind in MessageKind)
 
 
+def _size(view: View) -> int:
+    return view.facts.size
+
+
 def _size_over(value: int, view: View, rule: Rule) -> Hits:
-    size = view.facts.size
+    size = _size(view)
     return (Hit((f"{size} B",), "message"),) if size > value else NO
 
 
@@ -44,6 +48,7 @@ KINDS: Final = (
         text="The whole message, as it is sent, is larger than this.",
         cost=Cost.ENVELOPE,
         judge=_size_over,
+        over=_size,
     ),
     ConditionKind(
         name="message_type_matches",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from gateway.mail.address import Address
 from gateway.rules.conditions.kind import NO, ConditionKind, Cost, Hit, Hits, Mark, Place, Sought, Text
 from gateway.rules.conditions.origin import client_of
-from gateway.rules.model import Rule
+from gateway.rules.model import Rule, SenderLocation
 from gateway.rules.shapes import ADDRESSES, DOMAINS, NETWORKS, PATTERNS, WORDS, choice
 from gateway.rules.values import Network
 from gateway.rules.view import View
@@ -75,15 +75,15 @@ def _patterns(value: tuple[str, ...], rule: Rule) -> tuple[Sought, ...]:
     return (Sought(Text(Place.SENDER, rule.sender_location), patterns=value),)
 
 
-def marks_of(view: View, kind: str) -> frozenset[Mark]:
-    """What the message has of one kind of sender's marks."""
+def marks_of(view: View, kind: str) -> list[tuple[str, str]]:
+    """What the message has of one kind of sender's marks, as bare pairs: they equal marks, and cost less to make."""
     if kind == "from scope":
-        return frozenset((Mark(kind, INSIDE if view.is_internal else OUTSIDE),))
-    location: Any = kind.rpartition(" ")[2]
-    senders = view.senders(location)
+        return [(kind, INSIDE if view.is_internal else OUTSIDE)]
+    # Those of both locations: a rule that finds none where it looks is looked at once in vain.
+    senders = view.senders(SenderLocation.HEADER_OR_ENVELOPE)
     if kind.startswith("from domain "):
-        return frozenset(Mark(kind, suffix) for one in senders for suffix in suffixes(one.domain))
-    return frozenset(Mark(kind, who(one)) for one in senders)
+        return [(kind, suffix) for one in senders for suffix in suffixes(one.domain)]
+    return [(kind, one.who) for one in senders]
 
 
 KINDS: Final = (

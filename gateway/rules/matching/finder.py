@@ -93,11 +93,13 @@ class Finder:
         """Add whatever the scan points at."""
         scan, keys = self._scan, self._keys
         assert scan is not None  # noqa: S101 - for mypy: the caller has looked
-        step = PIECE if len(octets) > PIECE else len(octets) or 1
-        for start in range(0, len(octets), step):
-            piece = octets if step == len(octets) else octets[start : start + step + self._overlap]
-            for key in {hit[0] for hit in scan.find_matches_as_indexes(piece, overlapping=True)}:
-                may.update(keys[key])
+        size = len(octets)
+        for start in range(0, size, PIECE):
+            piece = octets if size <= PIECE else octets[start : start + PIECE + self._overlap]
+            hits = scan.find_matches_as_indexes(piece, overlapping=True)
+            if hits:  # Most texts have none.
+                for key in {hit[0] for hit in hits}:
+                    may.update(keys[key])
 
     def _point_as_written(self, text: str, may: set[int]) -> None:
         """The same for patterns, to which letters beyond ASCII end a word."""

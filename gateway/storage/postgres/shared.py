@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from typing import TypeVar, cast
 
+from psycopg import Error
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection as Bound
 from sqlalchemy import Engine, select
 from sqlalchemy.dialects.postgresql import insert
@@ -65,6 +68,16 @@ class PostgresShared:
         """As `call`, for the command line and for the start of a process: it blocks."""
         self._check_open()
         return self._thread.submit(self._transact, run, read).result()
+
+    def scrub(self, tables: Sequence[str]) -> None:
+        """See SharedStore: VACUUM, by a connection of its own, since it is no part of a transaction."""
+        self._check_open()
+        with closing(self._database.connect("scrub")) as connection:
+            for name in tables:
+                try:
+                    connection.execute(SQL("VACUUM {}").format(Identifier(name)))
+                except Error as error:
+                    raise meaning(self._database.shown, error) from error
 
     def close(self) -> None:
         """Do what was asked for and close. Blocks. Nothing may be asked for afterwards."""

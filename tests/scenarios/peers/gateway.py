@@ -53,10 +53,11 @@ class Gateway:
     def outbox(self) -> Path:
         return self.folder / "outbox"
 
-    def init(self) -> Gateway:
-        """`gateway init`, and then the scenario's own settings."""
+    def init(self, *options: str) -> Gateway:
+        """`gateway init`, with more options of it, and then the scenario's own settings."""
+        listen = f"127.0.0.1:{self.port}"
         done = self.run(
-            "init", str(self.folder), "--domain", "corp.example", "--listen", f"127.0.0.1:{self.port}", config=False
+            "init", str(self.folder), "--domain", "corp.example", "--listen", listen, *options, config=False
         )
         assert done.returncode == 0, done.stderr
         self.configure()

@@ -15,12 +15,13 @@ LARGE_LINES = 3000  # Of every tenth message: it lies in a file of its own.
 
 class Stream:
     """A few clients, from entering to leaving the block. `taken` are the marks of what got 250; `refused` the replies
-    of all others, by mark, at whatever command they came. Each message goes to a recipient of its own, markN. A server
-    that is killed is no fault of theirs: they come back.
+    of all others, by mark, at whatever command they came. Each message goes to a recipient of its own, markN, or to the
+    one that is named. A server that is killed is no fault of theirs: they come back.
     """
 
-    def __init__(self, port: int, count: int = 3) -> None:
+    def __init__(self, port: int, count: int = 3, recipient: str = "") -> None:
         self.port = port
+        self.recipient = recipient
         self.taken: list[int] = []
         self.refused: dict[int, str] = {}
         self.lost: list[str] = []  # What went wrong with connections.
@@ -66,7 +67,8 @@ class Stream:
         with self._lock:
             self.tried += 1
             mark = self.tried
-        for line in ("MAIL FROM:<ida@corp.example>", f"RCPT TO:<mark{mark}@partner.example>", "DATA"):
+        recipient = self.recipient or f"mark{mark}@partner.example"
+        for line in ("MAIL FROM:<ida@corp.example>", f"RCPT TO:<{recipient}>", "DATA"):
             said = client.ask(line)
             if not said.startswith(("2", "3")):
                 self._refuse(mark, said)
@@ -90,11 +92,13 @@ class Stream:
 
 def marks(hop: Hop) -> list[int]:
     """What arrived, whole, in its order."""
-    found = []
-    for got in list(hop.taken):
-        start = got.octets.index(b"X-Mark: ") + 8
-        mark = int(got.octets[start : got.octets.index(b"\r\n", start)])
-        size = LARGE_LINES if mark % 10 == 0 else 1
-        assert got.octets.endswith(b"\r\n\r\n" + LARGE * size), f"message {mark} is damaged"
-        found.append(mark)
-    return found
+    return [mark_of(got.octets) for got in list(hop.taken)]
+
+
+def mark_of(octets: bytes) -> int:
+    """The mark of a message, which must be whole."""
+    start = octets.index(b"X-Mark: ") + 8
+    mark = int(octets[start : octets.index(b"\r\n", start)])
+    size = LARGE_LINES if mark % 10 == 0 else 1
+    assert octets.endswith(b"\r\n\r\n" + LARGE * size), f"message {mark} is damaged"
+    return mark

@@ -21,6 +21,8 @@ from gateway.app.backup import BackupFault, backup
 from gateway.app.blobs import open_blobs
 from gateway.app.file_vaults import open_file_vault
 from gateway.app.init import init
+from gateway.app.mailbox_backup import MEMBERS
+from gateway.app.mailbox_blobs import open_mailbox_blobs
 from gateway.app.migrate import migrate
 from gateway.app.parts import Stores, open_stores
 from gateway.app.restore import Restored, RestoreFault, restore, verify
@@ -31,6 +33,8 @@ from gateway.settings.load import loaded
 from gateway.storage import manifest as form
 from gateway.storage import snapshot
 from gateway.storage.archive import ArchiveWriter, BadArchive, Member, members
+from gateway.storage.mailboxes.mailbox_store import MailboxStore
+from gateway.storage.mailboxes.model import NewMessage
 from gateway.storage.manifest import Manifest
 from gateway.storage.owner import OWNER
 from gateway.storage.rights import RightsStore
@@ -40,6 +44,7 @@ from gateway.world.clock import SystemClock
 from tests.fakes import clear_vault
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.mailbox_rows import IDA, add, content_of, mailbox_in
 from tests.fakes.spool import put
 
 PHRASE = b"correct horse battery"
@@ -440,6 +445,86 @@ def test_a_shared_database_of_before_knows_no_copies(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
         connection.execute("CREATE TABLE meta(name TEXT)")
     assert snapshot.copies(tmp_path / "old.db") == []
+    assert snapshot.mailbox_blobs(tmp_path / "old.db") == []
+    snapshot.skip_uids(tmp_path / "old.db")
+
+
+async def with_mailbox(path: Path, count: int) -> list[str]:
+    """A mailbox with so many messages, each of one blob, whose octets are its name; the names."""
+    stores = await opened(path)
+    blobs = open_mailbox_blobs(loaded(path), stores.executor, SystemClock())
+    store = MailboxStore(stores.shared, stores.sealer, chance=SystemChance(), clock=SystemClock())
+    mailbox = await mailbox_in(store)
+    names: list[str] = []
+    for _ in range(count):
+        content = await content_of(store, mailbox.id)
+        await blobs.put(content.blobs[0], content.blobs[0].encode())
+        await store.add(mailbox.id, None, [NewMessage(content=content, date=1.0)])
+        names += content.blobs
+    await blobs.put(SystemChance().octets(16).hex(), b"of no message")
+    await blobs.close()
+    await asyncio.to_thread(stores.close)
+    return names
+
+
+async def mailboxes_read(path: Path) -> list[bytes]:
+    """What lies in the inbox of that mailbox, blob for blob."""
+    stores = await opened(path)
+    blobs = open_mailbox_blobs(loaded(path), stores.executor, SystemClock())
+    store = MailboxStore(stores.shared, stores.sealer, chance=SystemChance(), clock=SystemClock())
+    mailbox = await store.find(IDA)
+    assert mailbox is not None
+    inbox = await store.folder(mailbox.id)
+    assert inbox is not None
+    found = [await blobs.get(content.blobs[0]) for _, content in await store.fetch(inbox.id, range(1, 10))]
+    # What came after the backup may have been seen under these numbers.
+    assert inbox.uid_next > 1_000_000
+    assert not (await store.changes(inbox.id, 50)).complete
+    assert (await add(store, mailbox.id))[0] == inbox.uid_next
+    await asyncio.to_thread(stores.close)
+    return found
+
+
+@pytest.mark.parametrize("folder", [None, "mail/blobs"])
+async def test_mailboxes_come_along_with_their_contents(path: Path, tmp_path: Path, folder: str | None) -> None:
+    if folder is not None:
+        path.write_text(f'{path.read_text()}\n[mailboxes]\nblobs = "{folder}"\n')
+    names = await with_mailbox(path, 2)
+    source = await asyncio.to_thread(made, path)
+    assert len([name for name in contents(source) if name.startswith(MEMBERS)]) == 3  # And the folder's mark.
+    done = await asyncio.to_thread(again, source, tmp_path / "new")
+    assert done.notes == ()
+    assert await mailboxes_read(done.settings) == [name.encode() for name in names]
+
+
+async def test_contents_of_mailboxes_that_are_gone_are_counted(path: Path, tmp_path: Path) -> None:
+    names = await with_mailbox(path, 2)
+    (path.parent / "data" / "mailboxes" / names[0][:2] / names[0]).unlink()
+    source = await asyncio.to_thread(made, path)
+    done = await asyncio.to_thread(again, source, tmp_path / "new")
+    assert done.notes == ("1 contents of mailboxes are gone, and not in it",)
+
+
+async def test_contents_of_mailboxes_beside_what_is_restored_are_noted(path: Path, tmp_path: Path) -> None:
+    await with_mailbox(path, 1)
+    path.write_text(f'{path.read_text()}\n[mailboxes]\nblobs = "{tmp_path / "elsewhere"}"\n')
+    shutil.move(path.parent / "data" / "mailboxes", tmp_path / "elsewhere")
+    source = await asyncio.to_thread(made, path)
+    done = await asyncio.to_thread(again, source, tmp_path / "new")
+    [note] = done.notes
+    assert note.endswith(f"their contents lie in {tmp_path / 'new' / 'data' / 'mailboxes'}: move one of the two")
+    assert len(list((tmp_path / "new" / "data" / "mailboxes").glob("??/*"))) == 1
+
+
+async def test_contents_of_mailboxes_in_a_bucket_need_a_backup_of_their_own(path: Path, tmp_path: Path) -> None:
+    await with_mailbox(path, 1)
+    section = 'blobs = "s3://mail/box"\nread_credentials = "r"\nwrite_credentials = "w"\n'
+    path.write_text(f"{path.read_text()}\n[mailboxes]\n{section}")
+    source = await asyncio.to_thread(made, path)
+    assert not [name for name in contents(source) if name.startswith(MEMBERS)]
+    with source.open("rb") as file:
+        manifest, _ = verify(file)
+    assert [note for note in manifest.notes if "s3://mail/box" in note and "another prefix" in note]
 
 
 def test_nothing_is_overwritten(path: Path, tmp_path: Path) -> None:

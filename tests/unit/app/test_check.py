@@ -262,11 +262,19 @@ def test_every_ipv4_and_every_ipv6_address_may_stand_side_by_side(path: Path) ->
     assert lines(path) == []
 
 
-def test_a_mailbox_connector_is_refused_by_name_only(path: Path) -> None:
+def test_a_mailbox_connector_for_every_domain_is_doubtful(path: Path) -> None:
     change(path, 'deliver = "folder"\nfolder = "outbox"', 'deliver = "mailbox"')
     assert lines(path) == [
-        'connectors.outbound[0].deliver: found "mailbox"; '
-        'right would be "smtp" or "folder": mailboxes are not built yet'
+        'connectors.outbound[0].recipient_domains: warning: found "*" with deliver = "mailbox"; right would be the '
+        "domains whose mailboxes are here; as it stands nobody anywhere else can be written to"
+    ]
+
+
+def test_a_catch_all_that_is_no_address_is_an_error(path: Path) -> None:
+    path.write_text(f'{path.read_text()}\n[mailboxes.catch_all]\n"corp.example" = "office"\n')
+    assert lines(path) == [
+        'mailboxes.catch_all.corp.example: found "office" (the local part is malformed); right would be a domain and '
+        'the address of a mailbox, such as "corp.example" = "office@corp.example"'
     ]
 
 

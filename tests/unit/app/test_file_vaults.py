@@ -10,13 +10,14 @@ import pytest
 from gateway.app.check import check
 from gateway.app.file_vaults import open_file_vault, seal_up, unlocked
 from gateway.app.key_watch import protection_warnings
+from gateway.app.keyring import vaults
 from gateway.app.status import Status
 from gateway.keys import passphrase
 from gateway.keys.providers.file import custody, protectors, store
 from gateway.keys.providers.file.means import NotOpened
 from gateway.keys.providers.file.sheet import Protector
 from gateway.keys.providers.file.vault import facts
-from gateway.keys.vault import Unavailable
+from gateway.keys.vault import KeyFault, Unavailable
 from gateway.observe.metrics import Metrics
 from gateway.settings.fault import errors
 from gateway.settings.load import Loaded
@@ -117,6 +118,39 @@ def test_nobody_is_asked_for_a_vault_that_has_no_passphrase(tmp_path: Path) -> N
     with pytest.raises(NotOpened):
         unlocked(settings(tmp_path), ask)
     assert asked == []
+
+
+def with_second(folder: Path, named: str = "") -> Loaded:
+    """A vault that the test's secret opens, and `second`, of which nothing is there yet."""
+    make(folder / "vault")
+    put(folder / "secret", SECRET)
+    first = '[[vaults]]\nname = "main"\npath = "vault"\nsecret_file = "secret"\n'
+    return settings_in(folder, f'{PLAIN}\n{first}[[vaults]]\nname = "second"\npath = "second"\n{named}\n')
+
+
+def test_a_start_goes_on_without_a_vault_that_is_away_but_the_first(tmp_path: Path) -> None:
+    loaded = with_second(tmp_path, 'passphrase_file = "phrase"')
+    assert unlocked(loaded, None) == {} and seal_up(loaded, FakeChance(), FakeClock()) == []
+    custody.create(tmp_path / "second", ("mail",), [by_passphrase], chance=FakeChance(), clock=FakeClock())
+    assert unlocked(loaded, None) == {}  # What opens it is lost.
+    put(tmp_path / "phrase", PHRASE)
+    assert list(unlocked(loaded, None)) == ["second"]
+    (tmp_path / "vault/root-keys").unlink()
+    with pytest.raises(KeyFault):
+        vaults(loaded)
+
+
+def test_a_passphrase_that_nobody_is_there_to_type_leaves_that_vault_closed_and_a_wrong_one_ends_it(
+    tmp_path: Path,
+) -> None:
+    loaded = with_second(tmp_path)
+    (tmp_path / "secret").rename(tmp_path / "elsewhere")  # So that it is not tried for the second as well.
+    custody.create(tmp_path / "second", ("mail",), [by_passphrase], chance=FakeChance(), clock=FakeClock())
+    assert unlocked(loaded, None) == {}
+    ask, asked = asking(*[b"a wrong passphrase"] * 3)
+    with pytest.raises(NotOpened):
+        unlocked(loaded, ask)
+    assert asked == ["second"] * 3
 
 
 def test_a_clear_vault_asks_nobody(tmp_path: Path) -> None:

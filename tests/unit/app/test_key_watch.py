@@ -94,6 +94,7 @@ class FakeKeys:
         self.fault: str | None = None
         self.purges = 0
         self.waiting: list[dict[str, Any]] = []
+        self.needless: frozenset[str] = frozenset()
 
     async def purge(self) -> list[str]:
         self.purges += 1
@@ -103,6 +104,11 @@ class FakeKeys:
 
     async def deleted(self) -> list[dict[str, Any]]:
         return self.waiting
+
+    async def spare(self, process: str) -> frozenset[str]:
+        if self.fault is not None:
+            raise Fault(self.fault)
+        return self.needless
 
 
 async def test_each_look_ends_what_is_due_and_tells_the_log_once_a_day(
@@ -135,3 +141,20 @@ async def test_a_database_that_is_away_ends_no_look(settings: Loaded, monkeypatc
     keys.fault = None
     keys.waiting = [{"key": "main/a", "ends": "2026-12-03T10:00:00.000Z"}]
     assert [one["code"] for one in await watch.warnings()] == ["recovery_key_unproved", "key_deleted"]
+
+
+async def test_a_vault_that_may_be_lost_needs_no_recovery_as_of_the_last_look_that_succeeded(
+    settings: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned(settings, monkeypatch, SERVICE)
+    keys = FakeKeys()
+    watch = KeyWatch(keys, FakeClock(), lambda *_, **__: None, lambda: settings)  # type: ignore[arg-type]
+    for needless, fault, codes in (
+        ((), None, ["vault_without_recovery"]),
+        (("main",), None, []),
+        ((), "the database is away", []),
+        ((), None, ["vault_without_recovery"]),
+    ):
+        keys.needless, keys.fault = frozenset(needless), fault
+        await watch.look()
+        assert [one["code"] for one in await watch.warnings()] == codes

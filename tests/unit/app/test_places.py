@@ -6,26 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app.places import PORTAL, Places
+from gateway.app.face import IMAP, PORTAL
+from gateway.app.places import Places
 from gateway.storage.spool import DATABASE
 
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     found = Places(tmp_path)
-    for number in (0, 1, 2, 3, 5, PORTAL):
+    for number in (0, 1, 2, 3, 5, PORTAL.number, IMAP.number):
         found.spool(number).mkdir(parents=True)
         (found.spool(number) / DATABASE).touch()
     return found
 
 
 def test_spools_of_workers_that_are_no_more_are_shared_out(places: Places) -> None:
-    assert places.left_over(0, 2, has_portal=True) == [2]
-    assert places.left_over(1, 2, has_portal=True) == [3, 5]
-    assert places.left_over(0, 64, has_portal=True) == []
+    both = (PORTAL.number, IMAP.number)
+    assert places.left_over(0, 2, faces=both) == [2]
+    assert places.left_over(1, 2, faces=both) == [3, 5]
+    assert places.left_over(0, 64, faces=both) == []
 
 
-def test_the_portals_spool_is_its_own_as_long_as_there_is_one(places: Places) -> None:
-    assert places.left_over(PORTAL, 2, has_portal=True) == []
-    assert places.left_over(0, 2, has_portal=False) == [2, PORTAL]
-    assert places.left_over(1, 2, has_portal=False) == [3, 5]
+def test_the_spool_of_a_face_is_its_own_as_long_as_there_is_one(places: Places) -> None:
+    assert places.left_over(PORTAL.number, 2, faces=(PORTAL.number,)) == []
+    assert places.left_over(0, 2, faces=(IMAP.number,)) == [2, PORTAL.number]
+    assert places.left_over(1, 2, faces=(PORTAL.number,)) == [3, 5, IMAP.number]
+    assert places.left_over(0, 2, faces=()) == [2, PORTAL.number]
+    assert places.left_over(1, 2, faces=()) == [3, 5, IMAP.number]

@@ -8,7 +8,9 @@ import pytest
 
 from gateway.app import init as maker
 from gateway.app.check import check
-from gateway.app.portal_terms import portal_address, portal_context, portal_files, portal_terms
+from gateway.app.face import PORTAL
+from gateway.app.face_certificate import face_context, face_files
+from gateway.app.portal_terms import portal_address, portal_terms
 from gateway.settings.load import loaded
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -79,9 +81,9 @@ def test_without_a_certificate_of_its_own_it_shows_the_first_listeners(settings:
     rest = "\n".join(line for line in tail.split("\n") if not line.startswith(("certificate = ", "key = ")))
     file.write_text(f"{head}[portal]{rest}")
     one = loaded(file)
-    files = portal_files(one)
+    files = face_files(one, PORTAL)
     assert files is not None and files.certificate == settings.parent / "certs/server.pem"
-    assert portal_context(one).minimum_version.name == "TLSv1_2"
+    assert face_context(one, PORTAL).minimum_version.name == "TLSv1_2"
     assert [fault.key for fault in check(file, NOW, ask=False) if "portal" in fault.key] == []
 
 

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.app.address_book import AddressBook
+from gateway.app.book_terms import BookTerms
+from gateway.app.hosted import Hosted
+from gateway.app.policy_names import PolicyNames
 from gateway.app.recipients import Recipients
 from gateway.app.status import absence_words, recipient_warnings
 from gateway.app.verification import verification
@@ -18,15 +22,18 @@ from gateway.connectors.patterns import accepted
 from gateway.delivery.probe import Probes
 from gateway.directory.watched import EVERY
 from gateway.mail.address import parse_address
-from gateway.mail.reply import NO_SUCH_RECIPIENT, RECIPIENT_UNSURE, Refused, Reply
+from gateway.mail.reply import MAILBOX_FULL, MAILBOX_GONE, NO_SUCH_RECIPIENT, RECIPIENT_UNSURE, Refused, Reply
 from gateway.observe.log import Log
 from gateway.observe.metrics import Metrics
+from gateway.storage.mailboxes.model import PolicyState
+from gateway.storage.writer import StorageBroken
 from gateway.world.ldap import LdapServer
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.desk import INBOUND
 from tests.fakes.ldap import FakeLdap
 from tests.fakes.log import FakeSink
+from tests.fakes.mailboxes import FakeMailboxes, make_mailbox, make_policy
 from tests.fakes.names import FakeNames
 from tests.fakes.nexthop import FakeNextHop
 from tests.fakes.settings import PLAIN, settings_in
@@ -44,6 +51,8 @@ class Stage:
         self.sink = FakeSink()
         self.metrics = Metrics()
         self.ldaps: list[FakeLdap] = []
+        self.boxes = FakeMailboxes()
+        book = AddressBook(self.boxes, terms=lambda: BookTerms(catch_all={}), clock=self.clock)
         probes = Probes(names=FakeNames(), clock=self.clock, chance=FakeChance(), hostname="x")
         self.recipients = Recipients(
             probes=probes,
@@ -51,15 +60,20 @@ class Stage:
             log=Log(self.sink, self.clock),
             metrics=self.metrics,
             open_ldap=self._open,
+            hosted=Hosted(book, PolicyNames(self.boxes, self.clock)),
         )
 
     def _open(self, server: LdapServer, at_once: int) -> FakeLdap:
         self.ldaps.append(FakeLdap("=ida@"))
         return self.ldaps[-1]
 
-    async def arrange(self, domains: str, *, port: int = 1, more: str = "", inbound: str = "") -> None:
+    async def arrange(
+        self, domains: str, *, port: int = 1, more: str = "", inbound: str = "", mailboxes: bool = False
+    ) -> None:
         text = PLAIN.replace('accepted_domains = ["corp.example"]', f"accepted_domains = [{domains}]")
         text = text.replace("2500", str(port)) + more
+        if mailboxes:
+            text = text.replace(f'smart_hosts = ["127.0.0.1:{port}"]', 'deliver = "mailbox"')
         text = text.replace('type = "on_premises"', f'type = "on_premises"\n{inbound}')
         loaded = settings_in(self.folder, text)
         await self.recipients.arrange(verification(loaded), accepted(loaded), outbounds(loaded), "mx.corp.example")
@@ -249,3 +263,71 @@ async def test_facts_of_a_log_line_hold_no_password(stage: Stage) -> None:
     await stage.says("ida@corp.example")
     told: Any = (stage.sink.lines, stage.recipients.absences(), repr(stage.recipients.__dict__))
     assert "hunter2" not in str(told)
+
+
+# -- mailboxes ---------------------------------------------------------------------------------------------------------
+
+
+async def test_where_mail_ends_here_who_has_no_mailbox_is_refused_without_any_setting(stage: Stage) -> None:
+    stage.boxes.names["ida@corp.example"] = make_mailbox(1, "ida@corp.example")
+    await stage.arrange('"corp.example"', mailboxes=True)
+    assert stage.recipients.is_on
+    assert await stage.says("ida@corp.example") is TAKEN
+    assert await stage.says("Ida+news@corp.example") is TAKEN
+    assert await stage.says("nobody@corp.example") is NO_SUCH_RECIPIENT
+    assert await stage.says("postmaster@corp.example") is TAKEN
+    assert await stage.says("nobody@elsewhere.example") is TAKEN, "mail for it does not end here"
+    assert stage.counted() == {("mailboxes", "known"): 2, ("mailboxes", "unknown"): 1}
+
+
+async def test_who_was_found_a_moment_ago_is_not_asked_about_again(stage: Stage) -> None:
+    stage.boxes.names |= {
+        "ida@corp.example": make_mailbox(1, "ida@corp.example", policy=7),
+        "bo@corp.example": make_mailbox(2, "bo@corp.example"),
+    }
+    await stage.arrange('"corp.example"', mailboxes=True)
+    for name in ("ida@corp.example", "bo@corp.example"):
+        assert await stage.says(name) is TAKEN
+        assert stage.recipients.verify(INBOUND, parse_address(name)) is TAKEN, "no other task is waited for"
+    assert stage.boxes.looked == 1
+
+
+async def test_a_full_mailbox_is_told_so_for_now_and_one_without_keys_for_good(stage: Stage) -> None:
+    stage.boxes.rows = [make_policy(7, "house", PolicyState.PURGED)]
+    stage.boxes.names |= {
+        "full@corp.example": make_mailbox(1, "full@corp.example", quota=10, used=10),
+        "gone@corp.example": make_mailbox(2, "gone@corp.example", policy=7),
+    }
+    await stage.arrange('"corp.example"', mailboxes=True)
+    for _ in range(2):  # As it is asked, and as it is remembered.
+        assert await stage.says("full@corp.example") is MAILBOX_FULL
+        assert await stage.says("gone@corp.example") is MAILBOX_GONE
+
+
+async def test_a_policy_that_is_closed_or_about_to_end_takes_mail(stage: Stage) -> None:
+    stage.boxes.rows = [make_policy(7, "house", PolicyState.PURGING)]
+    stage.boxes.names["ida@corp.example"] = make_mailbox(1, "ida@corp.example", policy=7)
+    await stage.arrange('"corp.example"', mailboxes=True)
+    assert await stage.says("ida@corp.example") is TAKEN
+
+
+async def test_while_the_database_fails_nobody_is_refused_for_good(stage: Stage) -> None:
+    stage.boxes.broken = StorageBroken("locked")
+    await stage.arrange('"corp.example"', mailboxes=True)
+    assert await stage.says("ida@corp.example") is RECIPIENT_UNSURE
+    assert stage.counted() == {("mailboxes", "unsure"): 1}
+
+
+async def test_what_the_domain_says_of_its_recipients_wins_over_its_mailboxes(stage: Stage) -> None:
+    (stage.folder / "list.txt").write_text("listed@corp.example\n")
+    free = domain('"none"', "free.example")
+    await stage.arrange(f"{LIST}, {free}", mailboxes=True)
+    assert await stage.says("listed@corp.example") is TAKEN
+    assert await stage.says("ida@free.example") is TAKEN
+
+
+async def test_mailboxes_may_be_named_and_then_count_where_mail_ends_here(stage: Stage) -> None:
+    await stage.arrange(domain('"mailboxes"'), mailboxes=True)
+    assert await stage.says("nobody@corp.example") is NO_SUCH_RECIPIENT
+    await stage.arrange(domain('"mailboxes"'))
+    assert await stage.says("nobody@corp.example") is TAKEN

@@ -51,6 +51,10 @@ class Said:
         return json.loads(self.out)
 
 
+def _no_bulk(path: Path) -> Any:
+    raise AssertionError("no whole mailbox was to be opened")
+
+
 class CommandLine:
     """`run("queue", "list", ...)` as a person would type it; `--config` is put behind where `settings` is set."""
 
@@ -58,12 +62,13 @@ class CommandLine:
         self.settings: Path | None = settings
         self.clock: Clock = FakeClock(1_793_700_000.0)
         self.terminal = False
+        self.bulk: Callable[[Path], Any] = _no_bulk
 
     def run(
         self, console: FakeConsole | None, *arguments: str, columns: int | None = None, typed: str | None = None
     ) -> Said:
         opened: Callable[[Path], Any] = FakeConsole().open if console is None else console.open
-        reach = Reach(open=opened, clock=self.clock, terminal=lambda: self.terminal)
+        reach = Reach(open=opened, clock=self.clock, terminal=lambda: self.terminal, bulk=self.bulk)
         named = ["--config", str(self.settings)] if self.settings else []
         with patch("gateway.cli.output.width", lambda: columns):
             result = CliRunner().invoke(app, [*arguments, *named], obj=reach, env={"TERM": "dumb"}, input=typed)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from gateway.app import first_mailboxes
 from gateway.cli.main import app
 
 
@@ -50,12 +51,27 @@ def test_a_folder_that_may_not_be_entered_is_told_in_a_sentence(
     )
 
 
+def test_with_imap_it_tells_where_mailboxes_are_read_and_how_one_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    monkeypatch.setattr(first_mailboxes, "build_policy", lambda settings, custodian: made.append(custodian))
+    ended = CliRunner().invoke(app, ["init", str(tmp_path / "var"), "--imap", "127.0.0.1:9993"])
+    assert ended.exit_code == 0, ended.output
+    said = " ".join(ended.stdout.split())
+    assert "Mail to corp.example will end in mailboxes, read by IMAP at 127.0.0.1:9993, TLS at once" in said
+    assert f"gateway mailbox create ADDRESS --config {tmp_path}/var/gateway.toml" in said
+    assert "root-a, root-b" in said and "certs/custodian.pem" in said
+    assert [path.name for path in made] == ["custodian.pub.pem"]
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
         (["--portal", "8443"], "--portal '8443': right would be HOST:PORT"),
         (["--portal", "127.0.0.1:2525"], "--listen 127.0.0.1:2525 and --portal 127.0.0.1:2525 exclude each other"),
-        (["--imap", "127.0.0.1:993"], "--imap: mailbox access is not built yet"),
+        (["--imap", "993"], "--imap '993': right would be HOST:PORT"),
+        (["--imap", "127.0.0.1:2525"], "--listen 127.0.0.1:2525 and --imap 127.0.0.1:2525 exclude each other"),
         (["--listen", "2525"], "--listen '2525': right would be HOST:PORT"),
         (["--domain", "a b"], "--domain 'a b' is no domain"),
     ],

@@ -48,7 +48,7 @@ def test_the_manual_has_a_section_for_each_command() -> None:
     known = commands()
     told = {
         name  # A section may tell of a small group at once.
-        for section in re.findall(r"^## `gateway ([a-z ]+)`$", manual, re.MULTILINE)
+        for section in re.findall(r"^## `gateway ([a-z -]+)`$", manual, re.MULTILINE)
         for name in {one for one in known if one == section or one.startswith(f"{section} ")} or {section}
     }
     assert told == known

@@ -341,3 +341,21 @@ def test_what_was_opened_under_rights_is_told_as_such() -> None:
     layers = [{"layer": "rights", "ok": True, "work": "w"}, {"layer": "rights", "ok": False, "reason": "forged"}]
     said = sentence({"event": "opened", "time": 0, "layers": layers})
     assert said.startswith("Rights: protected by rights of ours (w), opened; ") and "not opened (forged)" in said
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (
+            {"mailbox": "ida@corp.example", "folder": "INBOX", "policy": "house"},
+            "INBOX of the mailbox ida@corp.example, under the policy house",
+        ),
+        (
+            {"mailbox": "ida@corp.example", "folder": None, "policy": None},
+            "the mailbox ida@corp.example, under no policy",
+        ),
+    ],
+)
+def test_which_mailbox_it_went_into_is_told(facts: dict[str, Any], words: str) -> None:
+    event = {"event": "recipient", "delivery": "Q1.1", "address": "a@b.example", "status": "sent", "reply": "250 ok"}
+    assert sentence(event | facts) == f"Delivery Q1.1 delivered to a@b.example: 250 ok; {words}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.connectors.model import Deliver
 from gateway.delivery.route import MAX_TARGETS, reachable, regroup, route
 from gateway.mail.address import parse_address
 from gateway.mail.delivery import Delivery, State
@@ -49,6 +50,27 @@ def whole(sent: Mail) -> Plan:
 def shape(deliveries: tuple[Delivery, ...]) -> list[tuple[str, str, str, list[str]]]:
     return [
         (one.id, one.connector, one.destination, [target.address.text for target in one.targets]) for one in deliveries
+    ]
+
+
+def test_what_ends_here_is_one_delivery_however_many_it_is_for() -> None:
+    here = replace(
+        outbound("here", "corp.example", "*.corp.example", mx=False), deliver=Deliver.MAILBOX, smart_hosts=()
+    )
+    names = [f"m{number}@corp.example" for number in range(MAX_TARGETS + 1)] + ["x@sub.corp.example"]
+    (one,) = route(whole(mail(*names)), (*ALL, here), home="", now=1000.0)
+    assert (one.connector, one.destination, len(one.targets)) == ("here", "", MAX_TARGETS + 2)
+
+
+def test_a_copy_that_a_rule_sends_to_a_mailbox_goes_there_like_any_mail_to_it() -> None:
+    """`copy_to` and `blind_copy_to` make copies with recipients of their own."""
+    here = replace(outbound("here", "corp.example", mx=False), deliver=Deliver.MAILBOX, smart_hosts=())
+    sent, blind = mail("a@x.example"), mail("archive+legal@corp.example")
+    plan = Plan(copies=(sent, blind), touched=True)
+    routed = shape(route(plan, (*ALL, here), home="", now=1000.0))
+    assert routed == [
+        ("Q1.1", "world", "x.example", ["a@x.example"]),
+        ("Q1.2", "here", "", ["archive+legal@corp.example"]),
     ]
 
 

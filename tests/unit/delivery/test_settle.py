@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.cli.story import sentence
-from gateway.delivery.outcome import Outcome
-from gateway.delivery.settle import fault, later, settle
+from gateway.delivery.outcome import Hop, Outcome, Placed, Result, Verdict
+from gateway.delivery.settle import Settled, fault, later, settle
 from gateway.delivery.seven_bit import Conversion
 from gateway.mail.address import parse_address
 from gateway.mail.delivery import Delivery, State, Status, Target
@@ -152,6 +152,28 @@ def test_later_and_fault_speak_for_every_waiting_recipient() -> None:
     assert [got.address.text for got in later(one, cause).results] == ["a@x.example", "b@x.example"]
     assert {got.reply for got in later(one, cause).results} == {"450 4.4.1 No answer"}
     assert {got.enhanced for got in fault(one, "4.3.0 x", "4.3.0", "why").results} == {"4.3.0"}
+
+
+def judge(what: Delivery, outcome: Outcome) -> Settled:
+    return settle(what, outcome, now=NOW, retry=RETRY, chance=FakeChance())
+
+
+def test_which_mailbox_it_was_and_under_which_policy_is_told_of_those_who_have_it_and_of_those_who_wait() -> None:
+    what = delivery("a", "b")
+    a, b = (target.address for target in what.targets)
+    there = Placed(mailbox="ida@corp.example", folder="INBOX", policy="house")
+    sent = Result(address=a, verdict=Verdict.SENT, reply="250 ok", enhanced="2.1.5", placed=there)
+    closed = Result(
+        address=b, verdict=Verdict.LATER, reply="450 no", enhanced="4.2.1", placed=Placed(mailbox="bo@corp.example")
+    )
+    hop = Hop(host="mailboxes", address=None, outcome="delivered", seconds=0.1)
+    settled = judge(what, Outcome(results=(sent, closed), hops=(hop,)))
+    told = [event.facts for event in settled.events if event.event == "recipient"]
+    where = [(one["mailbox"], one["folder"], one["policy"]) for one in told]
+    assert where == [("ida@corp.example", "INBOX", "house"), ("bo@corp.example", None, None)]
+    both = replace(closed, verdict=Verdict.SENT)
+    (event,) = judge(what, Outcome(results=(sent, both), hops=(hop,))).events
+    assert [one["mailbox"] for one in event.facts["recipients"]] == ["ida@corp.example", "bo@corp.example"]  # type: ignore[attr-defined]
 
 
 def test_a_conversion_is_told_in_front_of_its_attempt() -> None:

@@ -254,6 +254,17 @@ def test_the_text_is_not_read_where_the_envelope_says_no() -> None:
     assert judge(inside, partner, to=(A,), reads=broken).failures != ()
 
 
+def test_sizes_of_many_rules_are_compared_with_the_message() -> None:
+    message = letter()
+    limits = [len(message) + more for more in (1, -1, 0, -2, 1000, -2)]
+    to_a, to_c = {"sent_to": A}, {"sent_to": C}
+    rules = [rule(f"{place}", {"message_size_over": limit}) for place, limit in enumerate(limits)]
+    rules += [rule("to", {"message_size_over": 1, **to_a}), rule("other", {"message_size_over": 1, **to_c})]
+    rules.append(rule("off", {"message_size_over": 1}, enabled=False))
+    rules.append(rule("except", {"message_size_over": 1}, unless={"message_size_over": len(message) - 1}))
+    assert judge(*rules, to=(A,), message=message).matched == ("1", "3", "5", "to")
+
+
 # -- what is told -----------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +321,7 @@ CONDITIONS = st.sampled_from(
         ("subject_or_body_contains_words", "evening"),
         ("header_contains", {"name": "X-A", "words": "1"}),
         ("message_size_over", 10),
+        ("message_size_over", 10_000),
         ("with_importance", "high"),
         ("attachment_extension_matches_words", "exe"),
     ]

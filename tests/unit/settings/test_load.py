@@ -140,19 +140,16 @@ TABLE = {
         ],
     ),
     "a section that is not built yet": (
-        "[mailboxes]\nquota = 5\n",
+        "[admin]\nlisten = '127.0.0.1:9'\n",
         [
-            "mailboxes: found a key for what is not built yet: mailboxes; "
+            "admin: found a key for what is not built yet: the administrators' pages; "
             "right would be to leave it out until that part exists",
         ],
     ),
-    "sign-in to the portal by others, and IMAP": (
-        "[portal]\nlisten = '127.0.0.1:8443'\nurl = 'https://portal.corp.example'\noidc_issuer = 'x'\n"
-        "[imap]\nlisten = '127.0.0.1:993'\n",
+    "sign-in to the portal by others": (
+        "[portal]\nlisten = '127.0.0.1:8443'\nurl = 'https://portal.corp.example'\noidc_issuer = 'x'\n",
         [
             "portal.oidc_issuer: found a key for what is not built yet: sign-in with an OpenID Connect provider; "
-            "right would be to leave it out until that part exists",
-            "imap: found a key for what is not built yet: mailbox access by IMAP; "
             "right would be to leave it out until that part exists",
         ],
     ),
@@ -180,12 +177,10 @@ TABLE = {
             'vaults[3].provider: found "flie"; right would be one of "file", "pkcs11"',
         ],
     ),
-    "mailboxes, DANE, MTA-STS": (
-        "[[connectors.outbound]]\nname = 'm'\nrecipient_domains = ['*']\ndeliver = 'mailbox'\n"
+    "DANE, MTA-STS": (
+        "[[connectors.outbound]]\nname = 'm'\nrecipient_domains = ['*']\nuse_mx = true\n"
         "dane = 'mandatory'\nmta_sts = 'mandatory'\n",
         [
-            'connectors.outbound[1].deliver: found "mailbox"; right would be "smtp" or "folder": '
-            "mailboxes are not built yet",
             'connectors.outbound[1].dane: found "mandatory"; right would be "none": DANE is not built yet',
             'connectors.outbound[1].mta_sts: found "mandatory"; right would be "none": MTA-STS is not built yet',
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +22,20 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def migrated_shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shared database on SQLite, migrated and empty, to be copied: migrating takes half a second."""
+    path = tmp_path_factory.mktemp("migrated") / "shared.db"
+    migrate_shared(path)
+    return path
+
+
 @pytest.fixture
 def shared(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shared | PostgresShared]:
     """The shared database, migrated and empty."""
     shared: Shared | PostgresShared
     if engine.startswith("sqlite"):
-        migrate_shared(tmp_path / "shared.db")
+        shutil.copy(request.getfixturevalue("migrated_shared"), tmp_path / "shared.db")
         shared = Shared(tmp_path / "shared.db")
     else:
         shared = PostgresShared(Database.at(request.getfixturevalue("postgres")))

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.storage import mover as mover_module
-from gateway.storage.mover import MAX_BATCH, RETRY, SYNC, Mover
+from gateway.storage.mover import GATHER, MAX_BATCH, QUIET, RETRY, SYNC, Mover
 from gateway.storage.record import Prepared
 from gateway.storage.sealer import KeysClosed
 from gateway.storage.spool import Spool
@@ -98,6 +98,22 @@ async def test_mail_leaves_after_its_records_are_stored(moving: Moving) -> None:
     moving.store.gate.set()
     await settle()
     assert moving.done == [1]
+
+
+async def test_a_record_that_comes_alone_is_carried_at_once_and_those_of_a_stream_gather(moving: Moving) -> None:
+    moving.move(1)
+    await settle()
+    assert moving.done == [1], "the clock has not moved"
+    moving.move(2)
+    moving.move(3)
+    await settle()
+    assert moving.done == [1]
+    await moving.clock.advance(GATHER)
+    assert (moving.done, moving.store.puts) == ([1, 2, 3], [1, 2])
+    await moving.clock.advance(QUIET)
+    moving.move(4)
+    await settle()
+    assert moving.done == [1, 2, 3, 4]
 
 
 async def test_a_spool_forgets_what_is_on_the_disk_elsewhere_and_not_before(moving: Moving) -> None:

@@ -16,6 +16,7 @@ from gateway.world.clock import SystemClock
 from gateway.world.sockets import (
     MAX_PASSED,
     accept,
+    acknowledge,
     bind,
     control_connect,
     control_server,
@@ -194,3 +195,15 @@ async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 def test_nobody_at_the_control_socket_names_the_path(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"cannot connect to .*control"):
         control_socket(tmp_path / "control", timeout=1)
+
+
+def test_what_has_come_is_acknowledged_at_once_where_there_is_a_socket() -> None:
+    door = bind("127.0.0.1", 0)
+    client = socket.create_connection(door.getsockname())
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+    acknowledge(client)
+    assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
+    client.close()
+    acknowledge(client)  # It is gone, and that is nobody's concern.
+    acknowledge(None)
+    door.close()

@@ -118,6 +118,8 @@ def test_an_older_database_is_brought_up(empty_postgres: str) -> None:
         "DROP TABLE accounts, key_log, key_log_heads, dkim_keys, certificates, certificate_names",
         "DROP TABLE rights_messages, rights_links, rights_pieces, licence_log",
         "DROP TABLE portal_codes, portal_sessions, portal_counts",
+        "DROP TABLE mailboxes, mailbox_names, mailbox_folders, mailbox_messages, mailbox_expunged, mailbox_contents",
+        "DROP TABLE mailbox_arrivals, mailbox_blobs, mailbox_policies",
         "UPDATE alembic_version SET version_num='shared_0001' WHERE version_num LIKE 'shared%'",
     )
     assert probe(database).state is State.OLDER

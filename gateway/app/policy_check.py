@@ -1,0 +1,66 @@
+"""Judging the keys under which data encryption policies lie: one that is disabled or gone leaves the other alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gateway.app.availability import wants_mailboxes
+from gateway.app.database import open_shared
+from gateway.app.policy_uses import PolicyBook, policy_book
+from gateway.keys.domain import MAILBOXES, TOKEN, DomainKeys, unwrap_all
+from gateway.keys.sealer import KeySealer
+from gateway.keys.vault import Denied, KeyFault, Vault
+from gateway.mailboxes.policies.life import judge
+from gateway.settings.fault import Fault
+from gateway.settings.load import Loaded
+from gateway.storage.keyrows import KeyRow
+from gateway.storage.mailboxes.model import PolicyState, WrappedCopy
+from gateway.storage.sealer import KeysClosed, SealBroken
+from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.world.chance import SystemChance
+from gateway.world.clock import SystemClock
+
+
+def judge_policies(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> Iterator[Fault]:
+    """A warning for each key of a policy that its vault denies. Blocks.
+
+    `rows`: the domain keys; `held`: the vaults. Where one is away, or policies can't be read, others tell of it.
+    """
+    if not wants_mailboxes(loaded):
+        return
+    for policy in _book(loaded, rows, held).rows:
+        if policy.state is PolicyState.READY:
+            for copy in policy.copies:
+                yield from _judged(loaded, policy.name, copy, held)
+
+
+def _judged(loaded: Loaded, policy: str, copy: WrappedCopy, held: Mapping[str, Vault]) -> Iterator[Fault]:
+    names = [section.name for section in loaded.settings.vaults]
+    key = f"vaults[{names.index(copy.vault)}]" if copy.vault in names else "vaults"
+    try:
+        if copy.vault in held:
+            held[copy.vault].health()
+    except KeyFault:
+        return
+    try:
+        judge(held, copy)
+    except Denied as fault:
+        right = f"a key that may be used, if its owner wants it; gateway policy show {policy} tells what is left"
+        yield loaded.warning(key, f"that a key of the policy {policy} is denied ({fault})", right)
+    except KeyFault:
+        return
+
+
+def _book(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> PolicyBook:
+    """All policies; none where they can't be read."""
+    chance = SystemChance()
+    needed = [row for row in rows if row.purpose in (MAILBOXES, TOKEN)]
+    try:
+        shared = open_shared(loaded)
+        try:
+            sealer = KeySealer(DomainKeys(unwrap_all(needed, held).secrets), chance)
+            return policy_book(shared, sealer, chance, SystemClock())
+        finally:
+            shared.close()
+    except (KeyFault, KeysClosed, SealBroken, StorageBroken, StorageFull):
+        return PolicyBook()

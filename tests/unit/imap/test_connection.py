@@ -1,0 +1,197 @@
+"""Limits of a connection: whatever comes is answered BAD or ends it, and nothing from inside the program is said."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from gateway.imap.inflow import MAX_LINE
+from tests.fakes.clock import FakeClock
+from tests.fakes.imap import Client, ImapRoom, tagged
+
+ONE = b"Subject: One\r\n\r\nThe first.\r\n"
+
+
+NONSENSE = [
+    b"",
+    b"x",
+    b"\0\0\0",
+    b"a1 ",
+    b"a1 FETCH",
+    b"* SELECT INBOX",
+    b"a1 SELECT (",
+    b"a1 LOGIN {}",
+]
+
+
+async def test_what_is_no_command_is_bad(client: Client) -> None:
+    for octets in NONSENSE:
+        client.feed(octets + b"\r\nz NOOP\r\n")
+        said = await client.until(b"z ")
+        assert re.match(rb"[\x21-\x7e]+ BAD [\x20-\x7e]+\r\nz OK ", said), said
+
+
+async def test_too_many_bad_commands_end_the_connection(room: ImapRoom) -> None:
+    client = Client(room.server(max_bad_commands=3))
+    await client.log_in()
+    for _ in range(2):
+        assert tagged(await client.ask("NONSENSE")).startswith(b"BAD ")
+    await client.ask("NOOP")
+    for _ in range(2):
+        await client.ask("NONSENSE")
+    said = await client.ask("NONSENSE")
+    assert said.startswith(b"* BYE Too many commands that make no sense\r\na7 BAD ")
+    assert client.transport.closed
+
+
+@pytest.mark.parametrize(
+    ("octets", "word"),
+    [
+        (b"a1 NOOP " + b"x" * 2 * MAX_LINE + b"\r\n", b"a line has at most"),
+        (b"a1 SEARCH" + (b" SUBJECT {8000+}\r\n" + b"x" * 8000) * 20, b"a command has at most"),
+        (b"a1 SEARCH" + b" SUBJECT {1+}\r\nx" * 140, b"a command has at most"),
+        (b"a1 LOGIN {99999999999999999999+}\r\n", b"a literal has at most"),
+        (b"a1 LOGIN {4000000000+}\r\n", b"a literal has at most"),
+    ],
+)
+async def test_too_much_ends_the_connection(client: Client, octets: bytes, word: bytes) -> None:
+    client.feed(octets)
+    said = await client.until(b"* BYE")
+    assert said.startswith(b"* BYE [LIMIT] " + word)
+    assert client.transport.closed
+
+
+async def test_nobody_sends_much_before_logging_in(room: ImapRoom) -> None:
+    client = Client(room.server())
+    assert tagged(await client.ask("APPEND INBOX {20000}")).startswith(b"NO ")
+    client.feed(b"x APPEND INBOX {200000+}\r\n")
+    assert b"* BYE [LIMIT] a literal has at most 131072 octets" in await client.until(b"* BYE")
+
+
+async def test_a_literal_that_waits_is_limited_too(client: Client) -> None:
+    assert tagged(await client.ask("SEARCH SUBJECT {5000}")).startswith(b"BAD ")
+    assert tagged(await client.ask("SELECT {99999999999999999999}")).startswith(b"BAD ")
+
+
+async def test_who_does_not_log_in_within_a_minute_is_sent_away(room: ImapRoom) -> None:
+    assert isinstance(room.clock, FakeClock)
+    server = room.server()
+    watching = asyncio.ensure_future(server.watch())
+    client = Client(server)
+    await client.until(b"* OK")
+    for _ in range(5):
+        client.feed(b"a NOOP\r\n")
+        await room.clock.advance(11)
+    assert not client.transport.closed
+    await room.clock.advance(6)
+    assert client.transport.closed
+    watching.cancel()
+
+
+async def test_who_stops_inside_of_a_command_is_sent_away(room: ImapRoom) -> None:
+    assert isinstance(room.clock, FakeClock)
+    server = room.server()
+    watching = asyncio.ensure_future(server.watch())
+    client = Client(server)
+    await client.log_in()
+    client.feed(b"x APPEND INBOX {1000}\r\n")
+    await client.until(b"+ ")
+    for _ in range(5):
+        client.feed(b"y")
+        await room.clock.advance(50)
+    await asyncio.sleep(0)
+    client.feed(b"y")
+    assert client.transport.closed  # Each octet alone is no sign of life: a whole piece is.
+    await asyncio.sleep(0.01)
+    assert server._memory.free == server._memory._whole
+    watching.cancel()
+
+
+async def test_who_does_not_read_is_hung_up_on(room: ImapRoom) -> None:
+    assert isinstance(room.clock, FakeClock)
+    await room.put(*[ONE] * 3)
+    server = room.server()
+    client = Client(server)
+    await client.log_in()
+    await client.ask("SELECT INBOX")
+    client.transport.full = True
+    client.feed(b"x FETCH 1:3 BODY.PEEK[]\r\n")
+    while not room.clock.sleepers:
+        await asyncio.sleep(0.001)
+    await room.clock.advance(61)
+    assert client.transport.aborted
+    await asyncio.sleep(0.01)
+    assert len(server) == 0
+    assert server._memory.free == server._memory._whole
+
+
+async def test_so_many_connections_and_no_more(room: ImapRoom) -> None:
+    server = room.server(max_connections=10, max_connections_per_client=4)
+    same = [Client(server) for _ in range(5)]
+    assert (await same[4].until(b"* ")).startswith(b"* BYE [LIMIT] Too many connections from your address")
+    others = [Client(server, peer=f"192.0.2.{number}") for number in range(100, 107)]
+    assert (await others[6].until(b"* ")).startswith(b"* BYE [LIMIT] Too many connections;")
+    assert len(server) == 10
+    same[0].hang_up()
+    await asyncio.sleep(0.01)
+    again = Client(server)
+    assert (await again.until(b"* ")).startswith(b"* OK ")
+    assert room.counted["imap_connections_refused_total", "127.0.0.1:993"] == 2
+
+
+async def test_the_end_waits_for_the_command_under_way_and_says_goodbye(room: ImapRoom) -> None:
+    await room.put(ONE)
+    server = room.server()
+    idle, busy = Client(server), Client(server)
+    for client in (idle, busy):
+        await client.log_in()
+    await busy.ask("SELECT INBOX")
+    busy.feed(b"x FETCH 1 BODY.PEEK[]\r\n")
+    while not busy.visit._stream_reader.at_eof() and not server_busy(server):  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+    await server.close(5)
+    assert ONE in busy.heard()
+    assert idle.heard().startswith(b"* BYE [UNAVAILABLE] ")
+    assert idle.transport.closed
+    assert busy.transport.closed
+    late = Client(server)
+    assert (await late.until(b"* ")).startswith(b"* BYE [UNAVAILABLE] ")
+
+
+def server_busy(server: object) -> bool:
+    return any(connection._state.is_busy for connection in server._open)  # type: ignore[attr-defined]
+
+
+async def test_a_fault_of_ours_is_told_without_its_words_and_the_session_goes_on(
+    room: ImapRoom, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(mailbox: int) -> None:
+        raise ValueError("secret words")
+
+    monkeypatch.setattr(room.store, "folders", broken)
+    said = await client.ask('LIST "" "*"')
+    assert tagged(said) == b"NO [SERVERBUG] Something failed here; please try again later"
+    assert tagged(await client.ask("NOOP")).startswith(b"OK ")
+    [facts] = [facts for level, event, facts in room.told if event == "imap_command_failed"]
+    assert facts["command"] == "LIST"
+
+
+async def test_the_same_is_said_wherever_packets_end(room: ImapRoom) -> None:
+    dialog = (
+        b"a LOGIN {3+}\r\nida {6}\r\ngeheim\r\nb SELECT Drafts\r\nc APPEND INBOX {%d}\r\n%b\r\nd NOOP\r\ne LOGOUT\r\n"
+        % (len(ONE), ONE)
+    )
+    server = room.server()
+    whole = Client(server)
+    whole.feed(dialog)
+    first = await whole.until(b"e ")
+    pieces = Client(server)
+    for at in range(len(dialog)):
+        pieces.feed(dialog[at : at + 1])
+        await asyncio.sleep(0)
+    second = await pieces.until(b"e ")
+    assert b"d OK " in first
+    assert re.sub(rb"\d+", b"#", first) == re.sub(rb"\d+", b"#", second)
+    assert whole.transport.closed

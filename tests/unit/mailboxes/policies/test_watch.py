@@ -1,0 +1,111 @@
+"""What policies need done while nobody asks: ends that are due, rolls, roots that fail."""
+
+from __future__ import annotations
+
+from gateway.mailboxes.policies.background import LOOK, PolicyWatch
+from gateway.mailboxes.policies.purge import DAY
+from gateway.mailboxes.policies.roll import Roller
+from gateway.storage.mailboxes.model import PolicyState
+from gateway.storage.writer import StorageBroken
+from tests.unit.mailboxes.policies.test_purge import Scene
+
+
+def watch_of(scene: Scene) -> PolicyWatch:
+    ground = scene.ground
+    roller = Roller(
+        ground.rows,
+        ground.mailbox_keys,
+        lambda row, old, new: row,
+        clock=ground.clock,
+        tell=ground.tell,
+        executor=ground.executor,
+    )
+    return PolicyWatch(
+        ground.rows,
+        ground.keys,
+        roller,
+        scene.purge,
+        vaults=ground.vaults,
+        clock=ground.clock,
+        tell=ground.tell,
+        executor=ground.executor,
+    )
+
+
+async def test_an_end_that_is_due_comes_by_itself_and_not_before() -> None:
+    scene = Scene()
+    await scene.purge.order(await scene.begin(), scene.order(), grace=2, by="ida")
+    watch = watch_of(scene)
+    await watch.round()
+    assert (await scene.row()).state is PolicyState.PURGING and set(watch.facts["purging"]) == {"house"}
+    await scene.ground.clock.advance(2 * DAY)
+    await watch.round()
+    assert (await scene.row()).state is PolicyState.PURGED
+
+
+async def test_an_end_that_can_not_come_is_told_once_and_comes_when_it_can() -> None:
+    scene = Scene()
+    await scene.purge.order(await scene.begin(), scene.order(), grace=1, by="ida")
+    watch = watch_of(scene)
+    await scene.ground.clock.advance(DAY)
+    scene.ground.a.enable("mail")
+    await watch.round()
+    await watch.round()
+    assert scene.ground.events().count("policy_purge_stuck") == 1 and "a/mail" in watch.facts["stuck"]["house"]
+    scene.ground.a.disable("mail")
+    await watch.round()
+    assert (await scene.row()).state is PolicyState.PURGED and watch.facts["stuck"] == {}
+
+
+async def test_a_root_that_fails_is_told_once_without_a_use_of_its_key() -> None:
+    scene = Scene()
+    await scene.begin(withdrawn=False)
+    uses = (scene.ground.a.unwraps, scene.ground.b.unwraps)
+    watch = watch_of(scene)
+    await watch.round()
+    assert watch.facts["roots"] == {}
+    scene.ground.b.disable("mail")
+    await watch.round()
+    assert watch.facts["roots"] == {}  # Looked at only now and then.
+    for _ in range(2):
+        await scene.ground.clock.advance(LOOK + 1)
+        await watch.round()
+    assert set(watch.facts["roots"]["house"]) == {"b/mail"}
+    assert scene.ground.events() == ["policy_root_fails"]
+    assert (scene.ground.a.unwraps, scene.ground.b.unwraps) == uses
+
+
+async def test_after_a_key_was_changed_here_the_next_round_looks_however_soon() -> None:
+    scene = Scene()
+    await scene.begin(withdrawn=False)
+    watch = watch_of(scene)
+    await watch.round()
+    for change, roots in ((scene.ground.b.disable, {"b/mail"}), (scene.ground.b.enable, set[str]())):
+        change("mail")
+        before = watch.facts["roots"]
+        await watch.round()
+        assert watch.facts["roots"] is before
+        watch.look_again()
+        await watch.round()
+        assert set(watch.facts["roots"].get("house", ())) == roots
+    scene.ground.b.disable("mail")
+    await watch.round()
+    assert watch.facts["roots"] == {}  # It is asked for once: afterwards it is as seldom as before.
+
+
+async def test_a_mailbox_whose_roll_was_begun_is_rolled() -> None:
+    scene = Scene()
+    await scene.begin(withdrawn=False)
+    await scene.ground.mailbox_keys.start_roll(scene.mailbox)
+    await watch_of(scene).round()
+    assert scene.ground.rows.boxes[scene.mailbox.id].key.version == 2
+
+
+async def test_a_database_that_is_away_ends_a_round_and_nothing_else() -> None:
+    scene = Scene()
+    await scene.begin(withdrawn=False)
+    watch = watch_of(scene)
+    scene.ground.rows.broken = StorageBroken("the database is away")
+    await watch.round()
+    await watch.round()
+    assert scene.ground.events() == ["policies_not_watched"]
