@@ -73,7 +73,6 @@ TABLE: Final = (
     Declared("portal_replies_total", Kind.COUNTER, "Answers that readers sent from the portal."),
     Declared("portal_request_seconds", Kind.HISTOGRAM, "One request to the portal.", (), _QUICK),
     Declared("portal_connections_open", Kind.GAUGE, "Connections to the portal open now."),
-    Declared("imap_connections_refused_total", Kind.COUNTER, "Connections for IMAP that were too many.", ("listener",)),
     Declared("smime_layers_total", Kind.COUNTER, "Layers found in what came in.", ("layer", "result")),
     Declared("accept_seconds", Kind.HISTOGRAM, "From the end of DATA to the 250.", (), _QUICK),
     Declared("spool_commit_seconds", Kind.HISTOGRAM, "One commit of a spool.", (), _QUICK),
