@@ -126,4 +126,5 @@ class Refused(Command):
 
     @classmethod
     def parse(cls, buf: memoryview, params: Params) -> tuple[Command, memoryview]:
-        raise NotImplementedError  # It is made, never read.
+        """It is made of an APPEND, and stands in no octets."""
+        raise NotParseable(buf)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from pymap.parsing.command import Command
 from pymap.parsing.response import CommandResponse
 
@@ -19,7 +21,7 @@ from gateway.storage.mailboxes.model import Folder
 Answered = tuple[CommandResponse, None]  # pymap's second value, its own model of a folder, is never given.
 
 
-class Conversation:
+class Conversation(ABC):
     """One connection. `person` is who is logged in, `opened` the folder that is open."""
 
     desk: Desk
@@ -67,6 +69,6 @@ class Conversation:
             raise Refusal("There is no such folder; please create it first", "TRYCREATE")
         raise NoFolder("there is no such folder")
 
+    @abstractmethod
     async def after(self, cmd: Command) -> list[bytes]:
         """What the client is told behind a command that is done."""
-        raise NotImplementedError
