@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,17 @@ from tests.postgres import MISSING, Cluster, programs
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is there once all tests are known stays to the end: the garbage collector looks at it no more."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of messages that others wrote. It is read where it lies and never committed."""
@@ -23,6 +36,13 @@ def corpus() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no corpus of messages here; GATEWAY_CORPUS names its folder")
     return folder
+
+
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A folder that is not in memory, as `tmp_path` may be (Makefile): there the kernel writes nothing by itself."""
+    with tempfile.TemporaryDirectory(prefix="gateway-disk-", dir="/var/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

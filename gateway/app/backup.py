@@ -305,12 +305,15 @@ class _Work:
         there = database(self._settings)
         if self._settings.settings.storage.blobs is not None:
             self._notes.append("large content lies in the store of [storage] blobs, which needs a backup of its own")
-        if not can_dump():
-            self._notes.append(f"{there.shown} is not in it, since there is no pg_dump here: dump it on its own")
-            return
-        copied = self._room / "postgresql.dump"
-        dump(there, copied)
-        self._file(form.DUMP, copied)
+        if can_dump():
+            copied = self._room / "postgresql.dump"
+            dump(there, copied)
+            self._file(form.DUMP, copied)
+        else:
+            self._notes.append(
+                f"{there.shown} is not in it, since there is no pg_dump here: dump it on its own, before each backup, "
+                "which has the contents of all mailboxes that such a dump knows"
+            )
         self._notes += add_mailbox_blobs(self._settings, None, self._archive)
 
     # -- writing ------------------------------------------------------------------------------------------------------

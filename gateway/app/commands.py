@@ -122,24 +122,33 @@ class Commands:
 
         The ids of those. What somebody holds stays held.
         """
+        ids = [one.id for one in await self.waiting(lambda delivery: delivery.terms.wanted is not None, after)]
+        return await self.hasten(ids, "a certificate was imported", after) if ids else []
+
+    async def waiting(self, is_meant: Callable[[Delivery], bool], after: float = 0.0) -> list[Delivery]:
+        """Those that are meant and wait more than `after` seconds. What somebody holds is none of them."""
         soon = self._clock.now() + after
-        ids = [one.id for spool in self._spools for one in await _queued(spool, None) if _waits_longer(one, soon)]
-        if not ids:
-            return []
+        queued = [one for spool in self._spools for one in await _queued(spool, None)]
+        return [one for one in queued if is_meant(one) and _waits_longer(one, soon)]
+
+    async def hasten(self, ids: Sequence[str], reason: str, after: float = 0.0) -> list[str]:
+        """Have these tried `after` seconds from now, if that is sooner; ids of those. The trace tells `reason`."""
+        soon = self._clock.now() + after
+
+        def told(delivery: Delivery) -> Event:
+            event = self._event(delivery, events.RETRIED)
+            return replace(event, facts={**event.facts, "reason": reason})
+
         await self._give_back(ids)
         changed: list[str] = []
         for spool in self._spools:
             found = [one for one in await _queued(spool, ids) if _waits_longer(one, soon)]
             async with spool.recalled(found):
                 new = [replace(one, next_attempt=soon) for one in found]
-                changed += await spool.change(new, self._came) if new else []
+                changed += await spool.change(new, told) if new else []
             spool.woken()
         self._wake()
         return changed
-
-    def _came(self, delivery: Delivery) -> Event:
-        event = self._event(delivery, events.RETRIED)
-        return replace(event, facts={**event.facts, "reason": "a certificate was imported"})
 
     async def _sending(self, spool: Spooling) -> set[str]:
         """What is on the wire, here or in another process."""
@@ -225,8 +234,8 @@ async def _queued(spool: Spooling, ids: Sequence[str] | None) -> list[Delivery]:
 
 
 def _waits_longer(delivery: Delivery, soon: float) -> bool:
-    """Whether it waits for its protection, and beyond `soon`."""
-    return delivery.terms.wanted is not None and delivery.state is not State.HELD and delivery.next_attempt > soon
+    """Whether it waits beyond `soon`, and nobody holds it."""
+    return delivery.state is not State.HELD and delivery.next_attempt > soon
 
 
 def _is_for(delivery: Delivery, domain: str) -> bool:

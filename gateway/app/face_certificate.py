@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Final
 
 from gateway.app.face import Face
 from gateway.app.renewal import Mark, mark_of
@@ -14,8 +13,6 @@ from gateway.connectors.tls import server_context
 from gateway.observe.log import Log
 from gateway.settings.load import Loaded
 from gateway.world.clock import Clock
-
-LOOK: Final = 15.0  # Seconds between two looks at its files.
 
 
 def face_files(loaded: Loaded, face: Face) -> OwnFiles | None:
@@ -65,7 +62,7 @@ class FaceCertificate:
         """Take up what has changed, for ever. A pair that does not fit together keeps the old one."""
         name, doubtful = self._face.name, False
         while True:
-            await self._clock.sleep(LOOK)
+            await self._clock.sleep(self._settings().settings.server.certificate_look_seconds)
             loaded = self._settings()
             marks = await asyncio.to_thread(self._seen, loaded)
             if marks == self._marks:

@@ -12,8 +12,13 @@ from gateway.world.notify import NAMES
 
 def command(*arguments: str) -> list[str]:
     """The command line of `gateway` with these arguments. No shell."""
+    return [*python(), "gateway", *arguments]
+
+
+def python() -> list[str]:
+    """What stands in front of the name of a module that is run. No shell."""
     # -P: without it, whatever lies in the folder in which somebody typed `gateway serve` would be imported before us.
-    return [sys.executable, "-P", "-m", "gateway", *arguments]
+    return [sys.executable, "-P", "-m"]
 
 
 def environment() -> dict[str, str]:
@@ -23,3 +28,8 @@ def environment() -> dict[str, str]:
     # The service's manager listens to the first process alone.
     inherited = {name: value for name, value in os.environ.items() if name not in NAMES}
     return {**inherited, "PYTHONPATH": os.pathsep.join([ours, *others])}
+
+
+def confined_environment() -> dict[str, str]:
+    """The same for a process that looks at what strangers made: where this package is, and nothing else."""
+    return {"PYTHONPATH": environment()["PYTHONPATH"], "LANG": "C.UTF-8"}

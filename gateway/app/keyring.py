@@ -211,6 +211,7 @@ class Keyring:
             tell=self._tell,
             cache_seconds=self._loaded.settings.keys.cache_seconds,
             alone=self._alone,
+            look_seconds=self._loaded.settings.keys.look_seconds,
         )
         await self._keeper.look()
         return sealer
@@ -241,4 +242,5 @@ class Keyring:
             monotonic=self._clock.monotonic,
             tell=self._tell,
             measure=lambda *facts: self._measured.append(facts),
+            longest=self._loaded.settings.keys.look_seconds,
         )

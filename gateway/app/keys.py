@@ -405,7 +405,9 @@ class _Work:
 
     def _found(self, text: str) -> VaultKey:
         name = self._name(text)
-        keys = self._vault(name.vault).keys()
+        vault = self._vault(name.vault)
+        vault.health()  # Another gateway may have changed it a moment ago; a file is looked at anew by this alone.
+        keys = vault.keys()
         for key in keys:
             if key.name == name.key:
                 return key

@@ -27,6 +27,7 @@ _KEYS: Final = (
         )
     ),
     "keys.cache_seconds",
+    "keys.look_seconds",
     "keys.log_days",
     "security",
     "metrics",

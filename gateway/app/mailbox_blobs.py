@@ -51,6 +51,10 @@ def judge_mailbox_blobs(loaded: Loaded, clock: Clock, *, ask: bool) -> Iterator[
             if name in section.model_fields_set:
                 right = 'blobs = "s3://BUCKET/PREFIX" or "azure://CONTAINER/PREFIX" beside it, or to leave it out'
                 yield loaded.fault(f"mailboxes.{name}", "a key that a folder does not use", right)
+        if section.blobs is None and loaded.is_shared and _has_mailboxes(loaded):
+            found = f"nothing, so that contents lie in {place.folder}, which other gateways on the database may not see"
+            right = 'a folder that all of them see, or "s3://BUCKET/PREFIX"; with one gateway any folder'
+            yield loaded.warning(_KEY, found, right)
         return
     faults = [*_endpoint(loaded, place), *_files(loaded, place)]
     yield from faults
@@ -62,6 +66,11 @@ def judge_mailbox_blobs(loaded: Loaded, clock: Clock, *, ask: bool) -> Iterator[
         if wrong is not None:
             right = "a store that lets one write there and the other read; until then mail for mailboxes waits"
             yield loaded.warning(_KEY, f"{shown(section.blobs or '')}, and {wrong}", right)
+
+
+def _has_mailboxes(loaded: Loaded) -> bool:
+    outbound = loaded.settings.connectors.outbound
+    return loaded.settings.imap is not None or any(one.deliver == "mailbox" and one.enabled for one in outbound)
 
 
 def _endpoint(loaded: Loaded, place: ObjectPlace) -> Iterator[Fault]:

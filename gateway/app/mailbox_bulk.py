@@ -23,7 +23,7 @@ from gateway.keys.vault import KeyFault
 from gateway.mail.address import BadAddress, parse_address
 from gateway.mailboxes.faults import MailboxClosed
 from gateway.mailboxes.policies.roll import Progress, Roller
-from gateway.mailboxes.transfer.exporting import Exported, Exporter
+from gateway.mailboxes.transfer.exporting import Exported, Exporter, ExportRefused
 from gateway.mailboxes.transfer.found import BadSource
 from gateway.mailboxes.transfer.importing import Imported, Importer, ImportStopped
 from gateway.mailboxes.transfer.mbox import Form
@@ -142,7 +142,7 @@ class MailboxBulk:
 
         try:
             return asyncio.run(whole())
-        except (MailboxClosed, MailboxFault, ImportStopped, BadSource) as fault:
+        except (MailboxClosed, MailboxFault, ExportRefused, ImportStopped, BadSource) as fault:
             raise ConsoleFault(str(fault)) from fault
         except (StorageBroken, StorageFull, SealBroken, KeysClosed, KeyFault) as error:
             raise ConsoleFault(f"the mailboxes can't be used: {error}") from error

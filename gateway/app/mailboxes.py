@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
-from gateway.app.availability import availability_name
+from gateway.app.availability import availability_name, wants_mailboxes
 from gateway.app.mailbox_blobs import open_mailbox_blobs
 from gateway.app.parts import Stores
 from gateway.app.policy_end import policy_purge
@@ -21,6 +22,7 @@ from gateway.mailboxes.contents.garbage import Garbage
 from gateway.mailboxes.policies.background import PolicyWatch
 from gateway.mailboxes.policies.mailbox_keys import MailboxKeys
 from gateway.mailboxes.policies.policy_keys import PolicyKeys
+from gateway.mailboxes.policies.reopening import Reopening, Waiting
 from gateway.mailboxes.policies.roll import Roller
 from gateway.settings.load import Loaded
 from gateway.storage.mailboxes.mailbox_store import MailboxStore
@@ -80,6 +82,8 @@ class MailboxOffice:
             self.store, self.blobs, clock=clock, tell=tell, age=loaded.settings.mailboxes.garbage_seconds
         )
         self.watch = self._watch(vaults)
+        self._reopening = Reopening(self.store, self.policy_keys, vaults, executor=self._waiting)
+        self._told = asyncio.Event()  # A vault or a policy has changed by a command of ours.
 
     def __repr__(self) -> str:
         return "MailboxOffice()"
@@ -112,6 +116,7 @@ class MailboxOffice:
         self.policy_keys.forget()
         self.mailbox_keys.forget()
         self.watch.look_again()
+        self._told.set()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -120,11 +125,22 @@ class MailboxOffice:
 
     # -- what nobody asks for -----------------------------------------------------------------------------------------
 
-    async def keep(self) -> None:
-        """Let go of keys whose time is over, for ever; every process does."""
+    async def keep(self, waiting: Waiting) -> None:
+        """Let go of keys whose time is over, and have mail tried that waited for a policy which is open again, for
+        ever; every process does.
+        """
         while True:
-            await self.clock.sleep(SWEEP)
+            with suppress(TimeoutError):
+                async with self.clock.timeout(SWEEP):
+                    await self._told.wait()
+            self._told.clear()
             self.policy_keys.sweep()
+            if not wants_mailboxes(self.loaded):
+                continue
+            try:
+                await self._reopening.look(waiting)
+            except (StorageBroken, StorageFull, KeysClosed, SealBroken) as error:
+                self.tell("warning", "closed_mail_not_hastened", error=str(error))
 
     async def tend(self) -> None:
         """Roll keys, end policies whose grace is over, clear what is garbage, for ever; one process sees to it."""

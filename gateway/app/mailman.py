@@ -9,13 +9,14 @@ Leaves out: sorting into other folders than INBOX, replies on the mailbox's beha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.app.address_book import AddressBook
+from gateway.app.mail_source import Source, SourceFault
 from gateway.app.policy_names import PolicyNames
 from gateway.app.refusal import Refusal, refusal_of, unknown
 from gateway.delivery.courier import told
@@ -26,7 +27,7 @@ from gateway.mailboxes.faults import MailboxClosed
 from gateway.mailboxes.policies.mailbox_keys import MailboxKey
 from gateway.storage.mailboxes.faults import BlobsCollected, KeyChanged, MailboxFault, NoMailbox
 from gateway.storage.mailboxes.model import INBOX, ContentRow, Mailbox, NewMessage
-from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
+from gateway.storage.sealer import KeysClosed, Sealer
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
@@ -34,7 +35,7 @@ AT_ONCE: Final = 16  # Mailboxes of one delivery that are written at the same ti
 TRIES: Final = 3  # A mailbox whose key, name or blobs changed while the message was written is tried anew so often.
 INLINE: Final = 64 << 10  # Octets of a message whose head is read on the event loop; it takes less than 1 ms.
 MOST_READ: Final = 32 << 20  # Octets of a message whose head is read here; of a longer one, when somebody looks at it.
-LARGE_AT_ONCE: Final = 2  # Messages beyond INLINE that are held whole in memory, in each process.
+LARGE_AT_ONCE: Final = 2  # Messages beyond INLINE that are held whole in memory, in each process; heads are read of.
 _TOKEN: Final = "mailbox delivery"  # noqa: S105 - what blind tokens of deliveries are made for
 
 
@@ -94,6 +95,7 @@ class FinalDelivery:
         self._clock = clock
         self._tell = tell
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._room = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def deliver(self, delivery: Delivery, targets: tuple[Target, ...], content: Content) -> tuple[Result, ...]:
         """See `Mailman`."""
@@ -106,15 +108,19 @@ class FinalDelivery:
             else:
                 results[target.address.text] = one.result(target, None)
         places = asyncio.Semaphore(AT_ONCE)
+        source = Source(content, self._room, most=MOST_READ)
 
         async def put(mailbox: Mailbox, some: list[Target]) -> list[Result]:
             async with places:
-                return await self._put(_Work(delivery, tuple(some), _Source(content)), mailbox)
+                return await self._put(_Work(delivery, tuple(some), source), mailbox)
 
         # Whatever becomes of one mailbox, the others are seen to; what has to be told of the whole comes behind them.
-        done = await asyncio.gather(*(put(*group) for group in groups.values()), return_exceptions=True)
+        try:
+            done = await asyncio.gather(*(put(*group) for group in groups.values()), return_exceptions=True)
+        finally:
+            source.forget()
         for some in done:
-            if isinstance(some, _SourceFault):
+            if isinstance(some, SourceFault):
                 raise some.cause from None
             if isinstance(some, BaseException):
                 raise some
@@ -131,13 +137,13 @@ class FinalDelivery:
         return mailbox or self._told(delivery, unknown(target.address), None, None)
 
     async def _put(self, work: _Work, mailbox: Mailbox) -> list[Result]:
-        """Into one mailbox, for those of its addresses that the delivery names. Raises KeysClosed, _SourceFault."""
+        """Into one mailbox, for those of its addresses that the delivery names. Raises KeysClosed, SourceFault."""
         left = TRIES
         while True:
             left -= 1
             try:
                 policy = await self._add(work, mailbox)
-            except (KeysClosed, _SourceFault):
+            except (KeysClosed, SourceFault):
                 raise
             except Exception as error:  # noqa: BLE001 - a fault of ours lets mail wait
                 again = await self._again(work, mailbox, error) if left else None
@@ -169,6 +175,7 @@ class FinalDelivery:
         """Its policy's name, once the message is on disk."""
         policy = await self._policy(mailbox)
         key = await self._keys.key(mailbox)
+        await work.source.keep()
         content = prefaced(_lines(work), work.source)
         row = await self._contents.write(key, content, await self._head(content))
         message = NewMessage(content=row, date=self._clock.now(), token=self._token(work.delivery, mailbox))
@@ -227,53 +234,7 @@ class _Work:
 
     delivery: Delivery
     targets: tuple[Target, ...]
-    source: _Source
-
-
-class _SourceFault(Exception):
-    """The delivery's own octets can't be read; no mailbox is to blame."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__()
-        self.cause = cause
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A content whose own faults can be told from those of the place that it is written to."""
-
-    behind: Content
-
-    @property
-    def size(self) -> int:
-        return self.behind.size
-
-    @property
-    def inline(self) -> bytes | None:
-        return self.behind.inline
-
-    def blocks(self) -> AsyncIterator[bytes]:
-        return self._blocks()
-
-    async def _blocks(self) -> AsyncGenerator[bytes, None]:
-        blocks = self.behind.blocks()
-        try:
-            async for block in _guarded(blocks):
-                yield block
-        finally:
-            if isinstance(blocks, AsyncGenerator):  # Left half read, it would keep its file open.
-                await blocks.aclose()
-
-
-async def _guarded(blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    while True:
-        try:
-            block = await anext(blocks)
-        except StopAsyncIteration:
-            return
-        except (SealBroken, KeysClosed, OSError) as error:
-            raise _SourceFault(error) from error
-        yield block
+    source: Source
 
 
 def _lines(work: _Work) -> bytes:

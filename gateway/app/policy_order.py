@@ -20,6 +20,7 @@ def ordered(
     policy: str,
     key: str,
     *,
+    policy_id: int | None = None,
     successor: str | None = None,
     passphrase: str | None = None,
     clock: Clock,
@@ -27,13 +28,15 @@ def ordered(
 ) -> bytes:
     """The order's file: the policy's end, or with `successor`, the text of a public key, another custodian.
 
-    `key` is the text of the custodian's private key. Raises OrderRefused, PassphraseWanted.
+    `key` is the text of the custodian's private key; `policy_id` the policy's id, which no other ever has. Raises
+    OrderRefused, PassphraseWanted.
     """
     try:
         return make_order(
             PURGE if successor is None else CUSTODIAN,
             policy,
             key.encode(),
+            policy_id=policy_id,
             passphrase=None if passphrase is None else passphrase.encode("utf-8", "surrogateescape"),
             successor=None if successor is None else successor.encode(),
             now=clock.now(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gateway.app import face
+from gateway.app import face, interpreter
 from gateway.app.branding import branding
 from gateway.app.face_certificate import FaceCertificate
 from gateway.app.parts import Stores
@@ -27,6 +27,7 @@ from gateway.portal.app import Guarded, make_app
 from gateway.portal.codes import Codes
 from gateway.portal.drop import Drops
 from gateway.portal.pages.pages import Pages
+from gateway.portal.pdf_pages import PdfDrawer
 from gateway.portal.server import Server
 from gateway.settings.fault import BadSettings
 from gateway.settings.load import Loaded
@@ -102,6 +103,7 @@ class Portal:
             self._clock,
             chance=self._chance,
             executor=self._stores.executor,
+            pdf=PdfDrawer(interpreter.python(), interpreter.confined_environment(), self._clock),
             tell=self._log.tell,
             count=self._metrics.count,
             observe=self._metrics.observe,

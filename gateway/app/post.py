@@ -7,6 +7,8 @@ from typing import Any
 
 from gateway.app.address_book import AddressBook
 from gateway.app.book_terms import BookTerms, book_terms
+from gateway.app.closed_mail import ClosedMail
+from gateway.app.commands import Commands
 from gateway.app.hosted import Hosted
 from gateway.app.mailbox_commands import MailboxCommands
 from gateway.app.mailbox_heads import head_of
@@ -62,6 +64,10 @@ class Post:
             changed=self.forget,
         )
         return await commands.answer(command, arguments)
+
+    def closed_mail(self, commands: Commands) -> ClosedMail:
+        """What waits in the queue of `commands` for mailboxes that are closed."""
+        return ClosedMail(commands, self.book)
 
     def forget(self) -> None:
         """Mailboxes or policies have changed by a command of ours: every process is told."""

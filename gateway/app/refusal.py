@@ -25,6 +25,7 @@ CLOSED: Final = "mailbox_closed"
 FULL: Final = "mailbox_full"
 FAULT: Final = "mailbox_fault"
 MISSING: Final = "mailbox_missing"
+CLOSED_WORDS: Final = "the mailbox is closed"  # By these the queue is searched once a policy opens: see `closed_mail`.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,15 @@ def refusal_of(error: Exception, mailbox: Mailbox | None, size: int) -> Refusal:
     """
     match error:
         case PolicyPurged():
-            return _closed(450, "4.2.1", "the mailbox is closed: its encryption policy was destroyed", error)
+            return _closed(450, "4.2.1", f"{CLOSED_WORDS}: its encryption policy was destroyed", error)
         case PolicyDenied():
-            return _closed(450, "4.2.1", "the mailbox is closed: the keys of its encryption policy are withheld", error)
+            return _closed(450, "4.2.1", f"{CLOSED_WORDS}: the keys of its encryption policy are withheld", error)
         case PolicyAway():
-            return _closed(451, "4.7.5", "the mailbox is closed: its keys can't be had now", error)
+            return _closed(451, "4.7.5", f"{CLOSED_WORDS}: its keys can't be had now", error)
         case KeyBroken():
-            return _closed(451, "4.7.5", "the mailbox is closed: its key does not open", error)
+            return _closed(451, "4.7.5", f"{CLOSED_WORDS}: its key does not open", error)
         case MailboxClosed():
-            return _closed(451, "4.2.1", "the mailbox is closed", error)
+            return _closed(451, "4.2.1", CLOSED_WORDS, error)
         case OverQuota():
             return _full(error, mailbox, size)
         case StorageFull():

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gateway.app.smime_terms import anchor_files, smime_terms
 from gateway.app.terms import Policy, listener_terms, own_files
@@ -20,8 +20,6 @@ from gateway.observe.log import Log
 from gateway.settings.fault import BadSettings, Fault, errors
 from gateway.settings.load import Loaded
 from gateway.world.clock import Clock
-
-LOOK: Final = 15.0  # Seconds between two looks. Two of them and the reading stay well under a minute.
 
 Mark = tuple[int, int, int] | None
 
@@ -44,6 +42,7 @@ class Renewal:
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
+        self.pause = loaded.settings.server.certificate_look_seconds  # Between two looks.
         self._pieces = tuple(piece for piece in _pieces(loaded) if piece.files)
         self._marks = {piece.key: _marks(piece) for piece in self._pieces}
         self._doubtful: set[str] = set()  # Found bad once: perhaps only half written at that moment.
@@ -81,7 +80,7 @@ async def keep_renewed(
 ) -> None:
     """Look again and again, for ever, and have `take` go by what is new. `renewal` and `policy` are of the moment."""
     while True:
-        await clock.sleep(LOOK)
+        await clock.sleep(renewal().pause)
         watched, before = renewal(), policy()
         failing = dict(watched.failing)
         try:

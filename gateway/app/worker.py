@@ -155,7 +155,8 @@ class Worker:
         await self._know_recipients(self._policy)
         async with asyncio.TaskGroup() as tasks:
             steady = [tasks.create_task(stores.mover.run())]
-            steady += [tasks.create_task(self._recipients.watch()), tasks.create_task(self._mailboxes.keep())]
+            steady.append(tasks.create_task(self._recipients.watch()))
+            steady.append(tasks.create_task(self._mailboxes.keep(self._post.closed_mail(self._commands))))
             if self._number == 0:
                 days, tell = lambda: self._settings.settings.storage.trace_days, self._log.tell
                 steady.append(tasks.create_task(erased(stores.traces, days, self._clock, tell)))

@@ -25,6 +25,12 @@ def order(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The policy.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="For the order; - is standard output.")],
     key: Annotated[Path, typer.Option("--key", metavar="CUSTODIAN.pem", help="Their private key: Ed25519, RSA or EC.")],
+    policy_id: Annotated[
+        int | None,
+        typer.Option(
+            "--id", metavar="ID", min=1, help="The policy's id, of gateway policy show: the order fits no other."
+        ),
+    ] = None,
     successor: Annotated[
         Path | None,
         typer.Option("--successor", metavar="PUBLIC.pem", help="Order no end, but this key in the custodian's place."),
@@ -38,7 +44,13 @@ def order(
 
     def make(passphrase: str | None) -> bytes:
         return ordered(
-            name, texts[0], successor=texts[1], passphrase=passphrase, clock=reach(context).clock, chance=SystemChance()
+            name,
+            texts[0],
+            policy_id=policy_id,
+            successor=texts[1],
+            passphrase=passphrase,
+            clock=reach(context).clock,
+            chance=SystemChance(),
         )
 
     try:

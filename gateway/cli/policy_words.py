@@ -25,6 +25,7 @@ def row(policy: dict[str, Any]) -> list[str]:
 def facts(policy: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Of `policy show`: names and what is there."""
     yield "Policy", plain(policy["name"])
+    yield "Id", str(policy["id"])
     yield "State", plain(policy["state"])
     yield "Default", "yes" if policy["default"] else "no"
     yield "Mailboxes", str(policy["mailboxes"])

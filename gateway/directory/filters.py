@@ -12,7 +12,7 @@ from gateway.directory.folding import keys, plain_local
 from gateway.mail.address import Address
 
 _PLACES = re.compile(r"\{(address|local|domain)\}")
-_SPECIAL = re.compile(r"[\x00-\x1f()*\\\x7f-\U0010ffff]")
+_SPECIAL = re.compile(r"[^\x20-'+-\[\]-~]")
 
 
 class BadFilter(ValueError):

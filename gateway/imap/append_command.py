@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pymap.parsing.command.auth import AppendCommand
@@ -17,6 +18,8 @@ from gateway.mail.message import Held
 from gateway.mailboxes.head import Head
 from gateway.storage.mailboxes.faults import BlobsCollected, KeyChanged, MailboxFault, OverQuota
 from gateway.storage.mailboxes.model import NewMessage
+from gateway.storage.sealer import KeysClosed
+from gateway.storage.writer import StorageBroken, StorageFull
 
 if TYPE_CHECKING:
     from gateway.mailboxes.policies.mailbox_keys import MailboxKey
@@ -72,9 +75,10 @@ class AppendCommands(Conversation):
             for start in range(0, len(puts), AT_ONCE):
                 await self._write(key, puts[start : start + AT_ONCE], now, added)
             return await self.desk.store.add(self.person.mailbox.id, folder, added)
-        except MailboxFault:  # Nothing was added: what was written for it is garbage.
-            for one in added:
-                await self.desk.contents.abandon(one.content)
+        except (MailboxFault, StorageFull):  # Nothing was added: what was written for it is garbage.
+            with suppress(StorageBroken, StorageFull, KeysClosed):
+                for one in added:
+                    await self.desk.contents.abandon(one.content)
             raise
 
     async def _write(self, key: MailboxKey, puts: Sequence[Put], now: float, added: list[NewMessage]) -> None:

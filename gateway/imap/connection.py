@@ -39,6 +39,9 @@ from gateway.world.sockets import acknowledge
 
 MAX_RESPONSE: Final = 8192  # Octets of an answer to AUTHENTICATE.
 SLICE: Final = 512 * 1024  # Octets that are given to the transport at once.
+# Octets a second of a message that a client sends or takes at least, once the patience of a command is used up. Half of
+# what the slowest line gives; who drips keeps memory from others.
+PACE: Final = 16 * 1024
 FOREVER: Final = float("inf")
 GOODBYE: Final = b"* BYE [UNAVAILABLE] The server is shutting down; please connect again\r\n"
 
@@ -52,7 +55,7 @@ class Connection(IMAPConnection):
         "_desk",
         "_hub",
         "_inflow",
-        "_memory",
+        "_pace",
         "_peer",
         "_state",
         "_taken",
@@ -76,11 +79,11 @@ class Connection(IMAPConnection):
         self._desk = desk
         self._terms = terms
         self._hub = hub
-        self._memory = memory
         self._inflow = Inflow(reader)
         self._peer = peer
         self._state = State(desk, terms, course, hub, memory, self, peer)
         self._taken: list[int] = []  # Of the process's memory, for messages of the APPEND under way.
+        self._pace: float | None = None  # When the messages of the APPEND under way have to be here (monotonic).
         self._closing = False
         self._behind: int | None = None  # Octets of a literal that come behind the last line, and nobody asked for.
         self.deadline = desk.clock.monotonic() + terms.log_in
@@ -136,12 +139,13 @@ class Connection(IMAPConnection):
     async def send(self, octets: bytes) -> None:
         """Write, and wait until the client has taken most of it. Raises ConnectionError."""
         whole = memoryview(octets)
+        until = self._desk.clock.monotonic() + self._terms.command + len(octets) / PACE
         for start in range(0, len(octets), SLICE):
             if self.writer.transport.is_closing():
                 raise ConnectionResetError
             self.writer.write(whole[start : start + SLICE])
             try:
-                async with self._desk.clock.timeout(self._terms.command):
+                async with self._desk.clock.timeout(min(self._terms.command, until - self._desk.clock.monotonic())):
                     await self.writer.drain()
             except TimeoutError:
                 self.abort()
@@ -180,6 +184,7 @@ class Connection(IMAPConnection):
             await self._last_words(GOODBYE)
             raise EOFError
         self._state.is_busy = False
+        self._pace = None
         if self._state.is_logged_in:
             self.deadline = self._desk.clock.monotonic() + self._terms.idle
         line = await self._line()
@@ -189,6 +194,7 @@ class Connection(IMAPConnection):
         except (ValueError, LookupError, TypeError, RecursionError):
             command = InvalidCommand(Params(tag=_tag(line)), None, b"Command")
         if isinstance(command, InvalidCommand | Refused):
+            self._give_back()  # However long what is read over takes.
             await self._skip()
         self.deadline = FOREVER if self._state.is_logged_in else self.deadline
         return command
@@ -224,7 +230,7 @@ class Connection(IMAPConnection):
 
     async def _message(self, expected: ExpectMessage, arrived: list[Any]) -> Refusal | None:
         """Read one, or say why it is not wanted, before it is sent where the client waits."""
-        length = expected.length
+        length, asked = expected.length, self._desk.clock.monotonic()
         refusal = None
         if not self._state.is_logged_in:
             refusal = Refusal("Please log in first")
@@ -238,6 +244,7 @@ class Connection(IMAPConnection):
         if refusal is not None:
             return refusal  # What comes all the same is read over.
         self._behind = None
+        self._expect(length, asked)
         if expected.waits:
             await self.send(b"+ Ready for the message\r\n")
         octets = bytearray()
@@ -254,7 +261,7 @@ class Connection(IMAPConnection):
         self.deadline = FOREVER
         try:
             async with self._desk.clock.timeout(self._terms.command):
-                self._taken.append(await self._memory.take(octets))
+                self._taken.append(await self._state.memory.take(octets))
         except TimeoutError:
             return False
         finally:
@@ -272,15 +279,23 @@ class Connection(IMAPConnection):
             length, self._behind = self._behind, None
             if length > most:
                 raise TooMuch(f"a literal has at most {most} octets")
+            self._expect(length, self._desk.clock.monotonic())
             while length > 0:
                 self._soon()
                 length -= len(await self._inflow.exactly(min(PIECE, length)))
             await self._line(bare=True)
 
+    def _expect(self, octets: int, asked: float) -> None:
+        """So many octets of a message are to come, at PACE at least. What has passed since `asked` was our own time."""
+        now = self._desk.clock.monotonic()
+        begun = now + self._terms.command if self._pace is None else self._pace + now - asked
+        self._pace = begun + octets / PACE
+
     def _give_back(self) -> None:
         """The messages of an APPEND are not held any more."""
+        self._pace = None
         while self._taken:
-            self._memory.give(self._taken.pop())
+            self._state.memory.give(self._taken.pop())
 
     def release(self) -> None:
         """A command is done."""
@@ -289,6 +304,8 @@ class Connection(IMAPConnection):
     def _soon(self) -> None:
         """The client has begun, and is to go on."""
         soon = self._desk.clock.monotonic() + self._terms.command
+        if self._pace is not None:
+            soon = min(soon, self._pace)
         self.deadline = soon if self._state.is_logged_in else min(self.deadline, soon)
 
     # -- AUTHENTICATE -------------------------------------------------------------------------------------------------

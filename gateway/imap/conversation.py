@@ -10,7 +10,7 @@ from pymap.parsing.response import CommandResponse
 from gateway.imap.answers import Refusal
 from gateway.imap.desk import Desk
 from gateway.imap.hub import Hub
-from gateway.imap.memory import Memory
+from gateway.imap.memory import AccountMemory
 from gateway.imap.opened import Opened
 from gateway.imap.person import Person
 from gateway.imap.terms import ImapTerms
@@ -27,7 +27,7 @@ class Conversation(ABC):
     desk: Desk
     terms: ImapTerms
     hub: Hub
-    memory: Memory
+    memory: AccountMemory  # Of who is logged in.
     wire: Wire
     peer: str
     id: str

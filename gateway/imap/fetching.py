@@ -8,8 +8,8 @@ read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,12 +17,13 @@ from gateway.imap.answers import Refusal
 from gateway.imap.desk import Desk
 from gateway.imap.fetch_command import Item, Kind
 from gateway.imap.fetch_response import Message, response
-from gateway.imap.memory import Memory
+from gateway.imap.memory import AccountMemory
 from gateway.imap.opened import Opened
-from gateway.mailboxes.contents.damage import Damaged
+from gateway.mailboxes.contents.damage import HEAD, Damage, Damaged
 from gateway.mailboxes.faults import KeyBroken
 from gateway.mailboxes.head import BadHead, Head, HeadReader, UnknownEncoding, What
 from gateway.storage.mailboxes.model import ContentRow
+from gateway.storage.writer import StorageBroken, StorageFull
 
 if TYPE_CHECKING:
     from gateway.mailboxes.policies.mailbox_keys import MailboxKey
@@ -77,9 +78,12 @@ def _is_whole(item: Item) -> bool:
 
 @dataclass(slots=True)
 class Outcome:
-    """What did not go as asked: messages that are damaged, by UID; some are gone; a part can't be decoded."""
+    """What did not go as asked: messages that are damaged, by UID; heads that are, and were read anew from their whole
+    messages; some are gone; a part can't be decoded.
+    """
 
     damaged: list[tuple[int, Damaged]] = field(default_factory=list)
+    heads: list[tuple[int, Damaged]] = field(default_factory=list)
     is_gone: bool = False
     unknown_encoding: bool = False
 
@@ -96,7 +100,13 @@ class Fetching:
     """One FETCH. `seen`: UIDs that it has just flagged, whose flags are told with them."""
 
     def __init__(
-        self, desk: Desk, memory: Memory, opened: Opened, keyed: Keyed, plan: Plan, seen: frozenset[int] = frozenset()
+        self,
+        desk: Desk,
+        memory: AccountMemory,
+        opened: Opened,
+        keyed: Keyed,
+        plan: Plan,
+        seen: frozenset[int] = frozenset(),
     ) -> None:
         self._desk = desk
         self._memory = memory
@@ -211,9 +221,13 @@ class Fetching:
 
     async def _heads(self, key: MailboxKey, group: list[Message]) -> None:
         found = await self._desk.contents.heads(key, [_row(one) for one in group])
+        broken: dict[int, Damaged] = {}
         for message, octets in zip(list(group), found, strict=True):
             if isinstance(octets, Damaged):
-                self._damaged(group, message, octets)
+                if octets.part == HEAD:  # All of it stands in the message too.
+                    broken[message.uid] = octets
+                else:
+                    self._damaged(group, message, octets)
                 continue
             try:
                 message.head = Head.from_octets(octets) if octets else None
@@ -224,9 +238,28 @@ class Fetching:
                 message.head = await self._read_head(key, _row(message))
             except Damaged as error:
                 self._damaged(group, message, error)
+                broken.pop(message.uid, None)
+        if broken:
+            await self._mend(key, [one for one in group if one.uid in broken], broken)
+
+    async def _mend(self, key: MailboxKey, messages: Sequence[Message], broken: Mapping[int, Damaged]) -> None:
+        """Put heads that were read anew in the place of damaged ones, so that this is done once; what a newer gateway
+        wrote stays. That they can't be kept now keeps nobody from reading.
+        """
+        self.outcome.heads += broken.items()
+        with suppress(Damaged, StorageBroken, StorageFull):
+            changes = [
+                (row, self._desk.contents.with_head(key, row, message.head.to_octets()))
+                for message in messages
+                if message.head is not None
+                and (row := message.row) is not None
+                and broken[message.uid].damage is not Damage.UNKNOWN
+            ]
+            if changes:
+                await self._desk.store.rewrap(changes)
 
     async def _read_head(self, key: MailboxKey, row: ContentRow) -> Head:
-        """The head of a message beside which none is kept, or one that a newer gateway wrote."""
+        """The head of a message beside which none is kept, or one that is damaged or that a newer gateway wrote."""
         loop = asyncio.get_running_loop()
         reader = HeadReader()
         async with aclosing(self._desk.contents.blocks(key, row)) as blocks:

@@ -90,18 +90,22 @@ class MessageCommands(SelectCommands):
 
     def _fetched(self, cmd: FetchCommand, fetching: Fetching) -> CommandResponse:
         outcome = fetching.outcome
-        for uid, damaged in outcome.damaged:
-            self.desk.tell(
-                "error",
-                "message_damaged",
-                id=self.id,
-                mailbox=self.person.mailbox.address,
-                folder=self.folder.folder.id,
-                uid=uid,
-                content=damaged.content,
-                damage=damaged.damage.value,
-                part=damaged.part,
-            )
+        for level, event, some in (
+            ("error", "message_damaged", outcome.damaged),
+            ("warning", "message_head_read_anew", outcome.heads),
+        ):
+            for uid, damaged in some:
+                self.desk.tell(
+                    level,
+                    event,
+                    id=self.id,
+                    mailbox=self.person.mailbox.address,
+                    folder=self.folder.folder.id,
+                    uid=uid,
+                    content=damaged.content,
+                    damage=damaged.damage.value,
+                    part=damaged.part,
+                )
         if outcome.damaged:
             names = [
                 f"message {uid}: {damaged.part} {damaged.damage.value}" for uid, damaged in outcome.damaged[:NAMED]

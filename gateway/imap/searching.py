@@ -18,7 +18,7 @@ from gateway.imap.answers import Refusal
 from gateway.imap.desk import Desk
 from gateway.imap.fetching import Keyed
 from gateway.imap.internal_date import day_of
-from gateway.imap.memory import Memory
+from gateway.imap.memory import AccountMemory
 from gateway.imap.opened import Opened
 from gateway.imap.search_key import Key, Known, judge, ready
 from gateway.mailboxes.contents.damage import Damaged
@@ -42,7 +42,7 @@ _SIZES: Final = (b"LARGER", b"SMALLER")
 class Searching:
     """One SEARCH. `most`: octets that it may open; `damaged`: messages that could not be."""
 
-    def __init__(self, desk: Desk, memory: Memory, opened: Opened, keyed: Keyed, *, most: int) -> None:
+    def __init__(self, desk: Desk, memory: AccountMemory, opened: Opened, keyed: Keyed, *, most: int) -> None:
         self._desk = desk
         self._memory = memory
         self._opened = opened

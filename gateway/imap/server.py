@@ -25,6 +25,7 @@ READ_AHEAD: Final = 64 * 1024  # Octets that may wait unread, twice: what is lon
 WRITE_AHEAD: Final = 1 << 20  # Octets that may wait to be sent before the next are made.
 MEMORY: Final = 256 << 20  # Octets of messages that all connections together hold at once.
 LARGE: Final = 8 << 20  # Octets; who holds so many, perhaps for a slow client, has one half for himself and his like.
+SHARE: Final = MEMORY // 4  # Of each half, for one account: half of it.
 
 
 class Visit(asyncio.StreamReaderProtocol):
@@ -54,7 +55,8 @@ class ImapServer:
         self._course = Course(context)
         self._commands = known_commands()
         self._hub = Hub(desk)
-        self._memory = Memory(MEMORY // 2, large=Memory(MEMORY // 2), large_from=LARGE)
+        large = Memory(MEMORY // 2, share=SHARE)
+        self._memory = Memory(MEMORY // 2, share=SHARE, large=large, large_from=LARGE)
         self._server: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
         self._open: dict[Connection, asyncio.Task[None]] = {}

@@ -62,7 +62,8 @@ class State(MessageCommands, AppendCommands, FolderCommands, ConnectionState):
         self.desk = desk
         self.terms = terms
         self.hub = hub
-        self.memory = memory
+        self.memory = memory.of("")
+        self._memory = memory
         self.wire = wire
         self.peer = peer
         self.id = desk.new_id()
@@ -210,6 +211,7 @@ class State(MessageCommands, AppendCommands, FolderCommands, ConnectionState):
             self._not_in("later", user.name, "too_many_connections")
             return refused(tag, b"This account has too many connections open", b"LIMIT")
         self.person_or_none = Person(self.desk, user, mailboxes[0])
+        self.memory = self._memory.of(user.name)
         self._session = cast(SessionInterface, self.person_or_none)
         self._capability.extend(self.config.login_capability)
         self.desk.count("log_ins_total", (self.terms.name, "logged_in"))

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 FAILURES: Final = 3  # Calls in a row without an answer that open the circuit.
 PAUSES: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # Seconds until the next try while it is open; the last again and again.
+LONGEST: Final = PAUSES[-1]  # Where nobody says otherwise.
 DEADLINE: Final = 5.0  # Seconds for a use of a key.
 LONG: Final = 60.0  # Seconds for what makes or changes keys: a token may think long about 4,096 bits of RSA.
 HANDS: Final = 4  # Threads that wait for a vault that is not local.
@@ -58,8 +59,11 @@ class Guarded:
         tell: Callable[..., None],
         measure: Measure = lambda vault, operation, outcome, seconds: None,
         deadline: float = DEADLINE,
+        longest: float = LONGEST,
     ) -> None:
-        """`tell` writes a log line, in any thread. `opens` may block and raises KeyFault."""
+        """`tell` writes a log line, in any thread. `opens` may block and raises KeyFault. `longest`: the longest pause
+        while the circuit is open, in seconds.
+        """
         self._name = name
         self._opens = opens
         self._now = now
@@ -67,6 +71,7 @@ class Guarded:
         self._tell = tell
         self._measure = measure
         self._deadline = deadline
+        self._longest = longest
         self._opening = threading.Lock()
         self._inner: Vault | None = None
         self._hands = _Hands(name)
@@ -211,23 +216,28 @@ class Guarded:
             left = self._until - self._monotonic()
             if left <= 0:
                 # Whoever comes next waits again, until it is known what came of this one.
-                self._until = self._monotonic() + PAUSES[min(self._pauses, len(PAUSES) - 1)]
+                self._until = self._monotonic() + self._pause
                 return
         raise Unavailable(f"{silence.why}; it is asked again in {left:.0f} s")
+
+    @property
+    def _pause(self) -> float:
+        """Seconds until the next call is let through."""
+        return min(PAUSES[min(self._pauses, len(PAUSES) - 1)], self._longest)
 
     def _failed(self, why: str) -> None:
         with self._state:
             self._failures += 1
             if self._silence is not None:
                 self._pauses += 1
-                self._until = self._monotonic() + PAUSES[min(self._pauses, len(PAUSES) - 1)]
+                self._until = self._monotonic() + self._pause
                 self._silence = Silence(self._silence.since, why)
                 return
             if self._failures < FAILURES:
                 return
             self._silence = Silence(self._now(), why)
             self._pauses = 0
-            self._until = self._monotonic() + PAUSES[0]
+            self._until = self._monotonic() + self._pause
         self._tell("error", "vault_away", vault=self._name, reason=why)
 
     def _answered(self) -> None:

@@ -21,8 +21,8 @@ from gateway.storage.keyrows import KeyRow
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
-LOOK: Final = 30.0  # Seconds between two looks while all is well.
-AGAIN: Final = (2.0, 5.0, 10.0, 30.0)  # While something is not; the last again and again.
+LOOK: Final = 30.0  # Seconds between two looks while all is well, where nobody says otherwise.
+AGAIN: Final = (2.0, 5.0, 10.0, 30.0)  # While something is not; the last again and again. Never longer than the others.
 LEAST: Final = 1.0  # Between two looks, however many records ask for one.
 PATIENCE: Final = 2 * DEADLINE  # For one look, before what it finds no answer to counts as away.
 
@@ -53,10 +53,12 @@ class Keeper:
         tell: Callable[..., None],
         cache_seconds: float,
         alone: bool,
+        look_seconds: float = LOOK,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`tell` writes a log line; `changed` is called when something was closed or opened. `alone`: no other process
-        reads what this one seals, so that a new version is sealed with at once.
+        """`look_seconds`: the longest pause between two looks. `tell` writes a log line; `changed` is called when
+        something was closed or opened. `alone`: no other process reads what this one seals, so that a new version is
+        sealed with at once.
         """
         self._store = store
         self._vaults = vaults
@@ -65,6 +67,7 @@ class Keeper:
         self._tell = tell
         self._cache = cache_seconds
         self._alone = alone
+        self._pause = look_seconds
         self.changed = changed
         self._rows: list[KeyRow] | None = None  # As they were last read.
         self._held: dict[Place, KeyRow] = {}  # By which wrapping each key in the sealer was unwrapped.
@@ -104,7 +107,9 @@ class Keeper:
         """Look, for ever."""
         self._loop = asyncio.get_running_loop()
         while True:
-            pause = LOOK if not self._fruitless else AGAIN[min(self._fruitless, len(AGAIN)) - 1]
+            pause = self._pause
+            if self._fruitless:
+                pause = min(pause, AGAIN[min(self._fruitless, len(AGAIN)) - 1])
             with suppress(TimeoutError):
                 async with self._clock.timeout(self._last + pause - self._clock.monotonic()):
                     await self._wake.wait()

@@ -265,7 +265,7 @@ class KeySegments:
         nonce = _piece(place, last)
         return self._encrypt(nonce, plain, nonce + self._bound)
 
-    def open(self, place: int, last: bool, sealed: bytes) -> bytes:
+    def open(self, place: int, last: bool, sealed: bytes | memoryview) -> bytes:
         """The plain piece. Raises SealBroken."""
         nonce = _piece(place, last)
         try:

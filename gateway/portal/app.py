@@ -19,6 +19,7 @@ from gateway.portal.answering import AnsweringPages
 from gateway.portal.desk import Desk
 from gateway.portal.entry import Entry
 from gateway.portal.page import Page, Pages
+from gateway.portal.pdf_pages import PdfDrawer
 from gateway.portal.reading import ReadingPages
 from gateway.portal.site import Site, Turned
 from gateway.portal.terms import PortalTerms
@@ -40,12 +41,13 @@ def make_app(
     *,
     chance: Chance,
     executor: Executor,
+    pdf: PdfDrawer,
     tell: Callable[..., None],
     count: Callable[..., None],
     observe: Callable[[str, float], None] = lambda name, value: None,
 ) -> Guarded:
     """The application (ASGI 3). What its parts are for is told in `Site`; `observe` is told how long requests take."""
-    site = Site(desk, pages, terms, clock, chance=chance, executor=executor, tell=tell, count=count)
+    site = Site(desk, pages, terms, clock, chance=chance, executor=executor, pdf=pdf, tell=tell, count=count)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for methods, path, handler in _routes(site):
         app.add_route(path, _answering(site, handler), methods=methods, include_in_schema=False)

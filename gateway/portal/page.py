@@ -22,7 +22,9 @@ class Page(StrEnum):
     CODE = "code"
     # token, view (message_view.MessageView), rights, session (principal, ends), images, plain (bools), opened
     READ = "read"
-    VIEW = "view"  # token, number, file: one attachment in the page; kind: picture, text, pdf; text
+    # token, number, file: one attachment in the page; kind: picture, text, pdf; text; pdf: its pages where it may not
+    # be saved (pdf_pages.PdfPart), None where they can't be drawn
+    VIEW = "view"
     # token, view, opened, to_all (bool), may_all (bool), error, limit; addressees (compose.Addressees, None: nobody),
     # subject, may_quote, quotes (bool), draft (names the form), text; fields `text`, `files`, `quote`, `draft`
     REPLY = "reply"

@@ -16,6 +16,7 @@ from gateway.portal.file_name import disposition
 from gateway.portal.html_view import body_document, frame_policy
 from gateway.portal.message_view import MessageView, attached_message, file_text, message_view
 from gateway.portal.page import Page
+from gateway.portal.pdf_pages import DrawerFailed, NotDrawn, PdfPart
 from gateway.portal.shown_file import ShownFile, served_headers
 from gateway.portal.site import Site, Turned
 from gateway.portal.zip_stream import zip_blocks
@@ -71,18 +72,24 @@ class ReadingPages:
         return self._stream(file.blocks(), {**security.file_headers(), **served_headers(file, inline=True)})
 
     async def view(self, request: Request) -> Response:
-        """One file in the page, also for whom nothing may be saved. `?raw=1`: a PDF itself, for the page's frame."""
-        site = self._site
-        session, opened, view = await self._opened(request, Right.VIEW)
+        """One file in the page, also for whom nothing may be saved: of a PDF he sees pictures of its pages, since a
+        browser's own viewer saves what it shows. `?raw=1`: a PDF itself, for the page's frame. `?page=0`: a picture of
+        that page of it. `?from=0`: where the pages that are shown begin.
+        """
+        site, query = self._site, request.query_params
+        session, opened, view = await self._opened(request, Right.EXTRACT if query.get("raw") == "1" else Right.VIEW)
         file = self._file(request, view)
-        if request.query_params.get("raw") == "1":
-            if file.kind is not FileKind.PDF:
-                raise Turned(Page.NOT_FOUND, 404)
-            return self._stream(file.blocks(), {**security.framed_headers(), **served_headers(file, inline=True)})
-        if not file.can_be_shown:
+        is_pdf = file.kind is FileKind.PDF
+        if not file.can_be_shown or (not is_pdf and ("raw" in query or "page" in query)):
             raise Turned(Page.NOT_FOUND, 404)
-        text, is_whole, inner = "", True, None
-        if file.kind is FileKind.TEXT:
+        if query.get("raw") == "1":
+            return self._stream(file.blocks(), {**security.framed_headers(), **served_headers(file, inline=True)})
+        if "page" in query:
+            return await self._pdf_page(file, _number(query["page"]))
+        text, is_whole, inner, pdf = "", True, None, None
+        if is_pdf and {Right.EXTRACT, Right.OWNER}.isdisjoint(opened.rights):
+            pdf = await self._pdf_part(file, _number(query.get("from", "0")))
+        elif file.kind is FileKind.TEXT:
             text, is_whole = await site.apart(lambda: file_text(file))
         elif file.kind is FileKind.MESSAGE:
             inner = await site.apart(lambda: attached_message(file))
@@ -96,11 +103,33 @@ class ReadingPages:
             text=text,
             is_whole=is_whole,
             message=inner,
+            pdf=pdf,
             rights=opened.rights,
             session=session,
             opened=opened,
             view=view,
         )
+
+    async def _pdf_part(self, file: ShownFile, first: int) -> PdfPart | None:
+        """Some pages of a PDF; None where it is none that can be drawn."""
+        try:
+            return await self._site.pdf.look(file.blocks(), file.size, first)
+        except NotDrawn:
+            return None
+        except DrawerFailed as error:
+            self._site.failed(error)
+            return None
+
+    async def _pdf_page(self, file: ShownFile, page: int) -> Response:
+        try:
+            picture = await self._site.pdf.draw(file.blocks(), file.size, page)
+        except NotDrawn as error:
+            raise Turned(Page.NOT_FOUND, 404) from error
+        except DrawerFailed as error:
+            self._site.failed(error)
+            raise Turned(Page.AWAY, 503) from error
+        headers = {**security.file_headers(), "Content-Type": "image/png", "Content-Disposition": "inline"}
+        return Response(picture, headers=headers)
 
     async def file(self, request: Request) -> Response:
         """One file for the reader's disk."""
@@ -151,6 +180,13 @@ class ReadingPages:
         for name, value in headers.items():
             response.headers[name] = value
         return response
+
+
+def _number(text: str) -> int:
+    """The number of a page as an address has it. Raises Turned."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise Turned(Page.NOT_FOUND, 404)
+    return int(text)
 
 
 def _blocks(octets: bytes) -> Iterator[bytes]:

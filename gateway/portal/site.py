@@ -15,6 +15,7 @@ from gateway.portal import security
 from gateway.portal.desk import TOKEN_OCTETS, Away, Desk, NeedsFile, Session
 from gateway.portal.languages import LANGUAGES, chosen
 from gateway.portal.page import Page, Pages
+from gateway.portal.pdf_pages import PdfDrawer
 from gateway.portal.terms import PortalTerms
 from gateway.rights.reason import NotOpened, Reason
 from gateway.world.chance import Chance
@@ -61,16 +62,18 @@ class Site:
         *,
         chance: Chance,
         executor: Executor,
+        pdf: PdfDrawer,
         tell: Callable[..., None],
         count: Callable[..., None],
     ) -> None:
-        """`executor` reads messages. `tell` writes a line of the log, `count` adds to a metric; neither hears of a
-        reader or of a message.
+        """`executor` reads messages, `pdf` draws files that may be looked at and not had. `tell` writes a line of the
+        log, `count` adds to a metric; neither hears of a reader or of a message.
         """
         self.desk = desk
         self.pages = pages
         self.terms = terms
         self.clock = clock
+        self.pdf = pdf
         self.tell = tell
         self.count = count
         self._chance = chance

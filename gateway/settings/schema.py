@@ -285,6 +285,11 @@ class Server(Section):
     workers: int | None = Field(None, ge=1, le=64, description="Processes that take and send mail; default: the CPUs.")
     max_received: int = Field(100, ge=10, le=1000, description="Received lines that make a loop (RFC 5321 6.3).")
     drain: Seconds = Field(30, description="Seconds that a stop waits for what is in hand.")
+    certificate_look_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        15,
+        description="Seconds between two looks at the files of certificates, keys and `trusted_ca`. What has changed "
+        "is used from then on; half of a pair is told of at the second look.",
+    )
 
 
 class S3(Section):
@@ -404,6 +409,11 @@ class Keys(Section):
         60,
         description="Seconds that unwrapped keys stay in use while their vault does not answer; then mail is answered "
         "451 and waits. A vault that says no is heeded at once. Takes a restart.",
+    )
+    look_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
+        30,
+        description="Seconds between two looks at the vaults, of each process: so long it may take until one that went "
+        "away or came back by itself is noticed. What `gateway key` changes is known at once. Takes a restart.",
     )
     log_days: Annotated[float, Field(ge=1, le=36500)] = Field(
         400,

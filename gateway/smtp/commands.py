@@ -36,11 +36,11 @@ _HEXPOINT = (
 )
 _QCHAR = r"\x21-\x2a\x2c-\x3c\x3e-\x5b\x5d-\x7e"
 _UTF8_XTEXT = re.compile(rf"(?:[{_QCHAR}]|\\x\{{(?:{_HEXPOINT})\}})+", re.IGNORECASE)
-_UTF8_UNITEXT = re.compile(rf"(?:[{_QCHAR}\u00a0-\U0010ffff]|\\x\{{(?:{_HEXPOINT})\}})+", re.IGNORECASE)
+_UTF8_UNITEXT = re.compile(rf"(?:[^\x00-\x20+=\\\x7f-\x9f]|\\x\{{(?:{_HEXPOINT})\}})+", re.IGNORECASE)
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*/?^_`{|}~-]{1,32}")  # RFC 3461 4.2: an atom.
 _NOTIFY = re.compile(r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}", re.IGNORECASE)
 _CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)  # RFC 3030 2
-_NAME = re.compile(r"[\x21-\x7e\u0080-\U0010ffff]{1,255}")
+_NAME = re.compile(r"[^\x00-\x20\x7f]{1,255}")
 MAX_ENVID = 100  # RFC 3461 4.4
 MAX_ORCPT = 500  # RFC 3461 4.2
 MAX_SUBMITTER = 500  # RFC 4954 3

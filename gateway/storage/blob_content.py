@@ -49,11 +49,11 @@ class BlobContent:
             places = range(first, min(first + RUN, count))
             lengths = [self._plain(place, count) + OVERHEAD for place in places]
             wanted = sum(lengths) + (START if segments is None else 0)
-            sealed = await self._blobs.read(self._record, offset, wanted)
+            sealed = memoryview(await self._blobs.read(self._record, offset, wanted))
             offset += wanted
             at = 0
             if segments is None:
-                segments = self._sealer.segments(PURPOSE, f"content {self._record}", sealed[:START])
+                segments = self._sealer.segments(PURPOSE, f"content {self._record}", bytes(sealed[:START]))
                 at = START
             for place, length in zip(places, lengths, strict=True):
                 piece = sealed[at : at + length]

@@ -8,6 +8,7 @@ Leaves out: changing a blob, and any sharing of names between two databases.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from gateway.storage.sealer import SealBroken
@@ -62,3 +63,19 @@ def checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ValueError("a blob's name has letters, digits, dots and hyphens")
     return name
+
+
+def joined(rows: Iterable[tuple[int, bytes]], start: int, length: int) -> bytes | None:
+    """`length` octets from `start` on, out of pieces that follow each other, each with its place; None: not all there.
+
+    Large pieces are copied once.
+    """
+    parts: list[memoryview] = []
+    found = 0
+    for at, octets in rows:
+        if at > start + found:
+            break
+        part = memoryview(octets)[max(0, start - at) : max(0, start + length - at)]
+        parts.append(part)
+        found += len(part)
+    return b"".join(parts) if found == length else None

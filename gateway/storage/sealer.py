@@ -26,7 +26,7 @@ class Segments(Protocol):
     def seal(self, place: int, last: bool, plain: bytes | memoryview) -> bytes:
         """The sealed piece, `OVERHEAD` octets longer."""
 
-    def open(self, place: int, last: bool, sealed: bytes) -> bytes:
+    def open(self, place: int, last: bool, sealed: bytes | memoryview) -> bytes:
         """The plain piece. Raises SealBroken."""
 
 

@@ -3,64 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection
 
 from gateway.storage.accounts import Transactions
 
 T = TypeVar("T")
-_Work = tuple[Callable[[Connection], Any], asyncio.Future[Any], int]
+W = TypeVar("W")  # What is asked for.
+R = TypeVar("R")  # What comes of it.
 
 MOST: Final = 64  # Works in one transaction: none waits long for the others.
 
 
-class Together:
-    """Works of one process, done in their order. Where one of several fails, each is done alone, and fails alone.
+class Gathering(Generic[W, R]):
+    """Works of one process, of one kind: those of one moment are handed to one function, in one transaction.
 
-    So the function of a work may run twice, the first time undone.
+    Where it fails for several, each is done alone, and fails alone. So it may run twice for a work, the first time
+    undone.
     """
 
-    def __init__(self, shared: Transactions) -> None:
+    def __init__(self, shared: Transactions, run: Callable[[Connection, Sequence[W]], Sequence[R]]) -> None:
+        """`run` gives the result of each work, in their order."""
         self._shared = shared
-        self._waiting: list[_Work] = []
+        self._run = run
+        self._waiting: list[tuple[W, asyncio.Future[R], int]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def do(self, run: Callable[[Connection], T], *, order: int = 0) -> T:
-        """The result of `run`, once it is on disk. Raises StorageFull, StorageBroken, or what `run` raises.
+    async def do(self, work: W, *, order: int = 0) -> R:
+        """The result of `work`, once it is on disk. Raises StorageFull, StorageBroken, or what `run` raises.
 
         Of those in one transaction the one of lesser `order` comes first: where works lock rows, two processes must
         not lock the same ones in different orders. A caller that is cancelled does not undo it.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((run, future, order))
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((work, future, order))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
         return await future
 
     async def _drain(self) -> None:
         while self._waiting:
-            works, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            works.sort(key=_order)
-            if len(works) > 1 and await self._is_done(works):
+            some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            some.sort(key=_order)
+            works, futures = [one[0] for one in some], [one[1] for one in some]
+            if len(some) > 1 and await self._is_done(works, futures):
                 continue
-            for run, future, _ in works:
-                await self._alone(run, future)
+            for work, future in zip(works, futures, strict=True):
+                await self._alone(work, future)
 
-    async def _is_done(self, works: list[_Work]) -> bool:
+    async def _is_done(self, works: list[W], futures: list[asyncio.Future[R]]) -> bool:
         try:
-            results = await self._shared.call(lambda connection: [run(connection) for run, _, _ in works])
+            results = await self._shared.call(lambda connection: self._run(connection, works))
         except Exception:  # noqa: BLE001 - whichever it was says so again, alone
             return False
-        for (_, future, _), result in zip(works, results, strict=True):
+        for future, result in zip(futures, results, strict=True):
             if not future.done():
                 future.set_result(result)
         return True
 
-    async def _alone(self, run: Callable[[Connection], Any], future: asyncio.Future[Any]) -> None:
+    async def _alone(self, work: W, future: asyncio.Future[R]) -> None:
         try:
-            result = await self._shared.call(run)
+            [result] = await self._shared.call(lambda connection: self._run(connection, [work]))
         except Exception as error:  # noqa: BLE001 - whoever asked hears of it
             if not future.done():
                 future.set_exception(error)
@@ -69,5 +74,17 @@ class Together:
             future.set_result(result)
 
 
-def _order(work: _Work) -> int:
+class Together(Gathering[Callable[[Connection], Any], Any]):
+    """Works of any kind, each a function of the connection, done one after the other."""
+
+    def __init__(self, shared: Transactions) -> None:
+        super().__init__(shared, lambda connection, works: [run(connection) for run in works])
+
+    async def do(self, work: Callable[[Connection], T], *, order: int = 0) -> T:
+        """See Gathering."""
+        result: T = await super().do(work, order=order)
+        return result
+
+
+def _order(work: tuple[Any, Any, int]) -> int:
     return work[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,6 +48,13 @@ class FakeKeys:
             older = MailboxKey(mailbox.id, mailbox.key.version, b"k%031d" % mailbox.key.version)
         version = (mailbox.next_key or mailbox.key).version
         return MailboxKey(mailbox.id, version, b"k%031d" % version, older)
+
+
+async def comes(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Until it holds: rows are written and read on threads, which a busy machine lets wait."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.0005)
 
 
 class FakeTransport(asyncio.Transport):
@@ -117,7 +125,7 @@ class Client:
         self._heard = len(self.transport.said)
         return said
 
-    async def until(self, ending: bytes, seconds: float = 5.0) -> bytes:
+    async def until(self, ending: bytes, seconds: float = 30.0) -> bytes:
         """What is said, up to a line that begins with `ending`, or the end of the connection."""
         begun = self._heard
 

@@ -23,7 +23,7 @@ from tests.fakes.vault import FakeVault
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10")) / 4
 LIMIT = 5.0  # Seconds for one input, on a machine that does other things too.
 LINE = line_of(7, use_body(use()))
 JSON = st.recursive(

@@ -21,7 +21,7 @@ from tests.fakes.proxies import tlv, v1, v2
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10"))
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "10")) / 2
 
 PARTS = [
     SIGNATURE,

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from gateway.mailboxes.contents.chunk import KEY_OCTETS, chunk_count
-from gateway.mailboxes.contents.damage import Damage, Damaged
+from gateway.mailboxes.contents.damage import HEAD, Damage, Damaged
 from gateway.world.chance import Chance
 
 MARK: Final = b"\x01"
@@ -132,11 +132,11 @@ def open_head(content: bytes, map_: ContentMap, sealed: bytes) -> bytes | None:
     """What `seal_head` was given. Raises Damaged."""
     if not sealed:
         return None
-    _judge(content, sealed, "head", 0)
+    _judge(content, sealed, HEAD, 0)
     try:
         return AESGCM(map_.head_key).decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], _HEAD + content)
     except InvalidTag:
-        raise _flipped(content, "head", "message") from None
+        raise _flipped(content, HEAD, "message") from None
 
 
 def _judge(content: bytes, sealed: bytes, part: str, least: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -21,8 +21,10 @@ from gateway.mailboxes.contents.damage import Damaged
 from gateway.mailboxes.contents.diagnosis import diagnosed
 from gateway.mailboxes.contents.pieces import pieces
 from gateway.mailboxes.contents.reading import Reading, Unread
-from gateway.storage.mailbox_blobs import MailboxBlobs
+from gateway.storage.mailbox_blobs import BlobsAway, MailboxBlobs
 from gateway.storage.mailboxes.model import CONTENT_ID, ContentRow, content_id
+from gateway.storage.sealer import KeysClosed
+from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
@@ -66,7 +68,8 @@ class Contents:
     async def write(self, key: Key, content: Content, head: bytes | None = None) -> ContentRow:
         """Seal and store it; durable when this returns. The row is for `MailboxStore.add`, within a day.
 
-        `head` is kept beside it (`gateway.mailboxes.head`), for lists. Raises StorageFull, BlobsAway, what reading
+        `head` is kept beside it (`gateway.mailboxes.head`), for lists. What was put before a fault is taken away again:
+        on a disk that is full each new try would else leave more of it. Raises StorageFull, BlobsAway, what reading
         `content` raises, and ValueError where it has other than `size` octets.
         """
         id_, size = content_id(self._clock.now(), self._chance.octets(CONTENT_ID)), content.size
@@ -119,7 +122,18 @@ class Contents:
                 _same_size(size, map_.size)
         except BaseExceptionGroup as group:
             fault = group.exceptions[0]
+            if isinstance(fault, Exception):
+                await self._take_back(names[:number])
             raise fault from fault.__cause__
+
+    async def _take_back(self, names: Sequence[str]) -> None:
+        """Delete what was put under names that are not going to be added. They stay known as garbage: a blob that was
+        on its way may come after this, and is collected like any.
+        """
+        with suppress(StorageFull, StorageBroken, KeysClosed):
+            await self._names.release(names)
+        with suppress(BlobsAway, StorageFull):
+            await self._blobs.delete(names)
 
     async def _sealed(self, id_: bytes, map_: ContentMap, number: int, plain: bytes) -> bytes:
         key = map_.key(number)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+HEAD: Final = "head"  # What is kept beside a message, and can be read anew from it.
 
 
 class Damage(StrEnum):

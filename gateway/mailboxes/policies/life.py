@@ -18,8 +18,9 @@ from gateway.keys.rotation import RootName
 from gateway.keys.vault import Denied, KeyFault, KeyState, KeyType, Unavailable, Vault, VaultKey
 from gateway.mailboxes.faults import PolicyRefused
 from gateway.mailboxes.policies.availability import ensure_availability
+from gateway.mailboxes.policies.heeding import USED, heeded, used
 from gateway.mailboxes.policies.opening import open_policy, told, unwrap_copy, wrap_copy
-from gateway.mailboxes.policies.order import CUSTODIAN, fingerprint, public_pem, read_order
+from gateway.mailboxes.policies.order import CUSTODIAN, fingerprint, public_pem
 from gateway.mailboxes.policies.past import with_past
 from gateway.mailboxes.policies.policy import KEY_OCTETS, ROOTS, copy_of, root_name
 from gateway.mailboxes.policies.store import PolicyStore
@@ -182,18 +183,21 @@ class PolicyLife:
         row, kept = await self.named(name), public_pem(pem)
         if row.state is not PolicyState.READY:
             raise PolicyRefused(f"the policy {name!r} is {row.state}; its custodian stays who ordered that")
-        if row.custodian is not None and row.custodian != kept:
+        if row.custodian == kept:
+            return row
+        purge = row.purge
+        if row.custodian is not None:
             if order is None:
                 raise PolicyRefused(
                     f"the policy {name!r} has a custodian, who alone can pass that on; right would be --order FILE, "
                     f"made by gateway policy order {name} --successor PUBLIC.pem --key CUSTODIAN.pem --out FILE"
                 )
-            said = read_order(order, row.custodian)
-            if said.action != CUSTODIAN or said.policy != name or said.custodian != fingerprint(kept):
-                raise PolicyRefused(
-                    "the order is not for this policy and this new custodian's key; nothing was changed"
-                )
-        return row if row.custodian == kept else await self._changed(row, custodian=kept)
+            said = heeded(row, order, row.custodian, CUSTODIAN, self._clock.now())
+            if said.custodian != fingerprint(kept):
+                raise PolicyRefused("the order is not for this new custodian's key; nothing was changed")
+            # Else who was custodian before could be made it again, by whoever kept the order.
+            purge = {"version": 1, **(row.purge or {}), USED: [*used(row), said.nonce]}
+        return await self._changed(row, custodian=kept, purge=purge)
 
     # -- on a thread --------------------------------------------------------------------------------------------------
 
@@ -313,6 +317,7 @@ def held(vaults: Mapping[str, Vault], name: RootName) -> VaultKey:
     if (vault := vaults.get(name.vault)) is None:
         known = ", ".join(map(repr, sorted(vaults))) or "none"
         raise Denied(f"{name}: gateway.toml names no vault {name.vault!r}; it names {known}")
+    vault.health()  # Another gateway may have changed the vault a moment ago; a file is looked at anew by this alone.
     for key in vault.keys():
         if key.name == name.key:
             return key

@@ -1,6 +1,7 @@
 """The custodian's order: a signed JSON file by which a policy may be destroyed, or its custodian replaced.
 
-    {"order": {"version": 1, "action": "purge", "policy": NAME, "made": TIME, "nonce": HEX, ...}, "signature": BASE64}
+    {"order": {"version": 1, "action": "purge", "policy": NAME, "policy_id": NUMBER, "made": TIME, "nonce": HEX, ...},
+     "signature": BASE64}
 
 Signed are the octets of "order" as JSON with sorted keys and no white space (the form of RFC 8785, of texts and
 integers alone), by Ed25519 (RFC 8032), RSA PKCS #1 v1.5 with SHA-256 (RFC 8017 8.2), or ECDSA with SHA-256 (FIPS
@@ -49,14 +50,15 @@ class Locked(PolicyRefused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a custodian has ordered. `made`: seconds since 1970; `custodian`: of CUSTODIAN, the fingerprint of the key
-    that takes the place of the one which signed.
+    """What a custodian has ordered. `made`: seconds since 1970; `policy_id`: the policy's id, None where the order has
+    it by name alone; `custodian`: of CUSTODIAN, the fingerprint of the key that takes the place of that which signed.
     """
 
     action: str
     policy: str
     made: float
     nonce: str
+    policy_id: int | None = None
     custodian: str | None = None
 
 
@@ -65,12 +67,14 @@ def make_order(
     policy: str,
     pem: bytes,
     *,
+    policy_id: int | None = None,
     passphrase: bytes | None = None,
     successor: bytes | None = None,
     now: float,
     chance: Chance,
 ) -> bytes:
-    """The order as a file, signed by the private key in `pem`. `successor`: for CUSTODIAN, the new public key's PEM.
+    """The order as a file, signed by the private key in `pem`. `policy_id` binds it to this one policy, whatever others
+    are called; `successor`: for CUSTODIAN, the new public key's PEM.
 
     Raises PolicyRefused, Locked.
     """
@@ -82,6 +86,8 @@ def make_order(
         "made": rfc3339(now),
         "nonce": chance.octets(16).hex(),
     }
+    if policy_id is not None:
+        said["policy_id"] = policy_id
     if successor is not None:
         said["custodian"] = fingerprint(successor)
     file = {"order": said, "signature": b64encode(_sign(key, _canonical(said))).decode()}
@@ -130,6 +136,7 @@ def _told(said: dict[str, Any]) -> Order:
             policy=str(said["policy"]),
             made=made,
             nonce=str(said["nonce"]),
+            policy_id=None if "policy_id" not in said else int(said["policy_id"]),
             custodian=None if "custodian" not in said else str(said["custodian"]),
         )
     except (KeyError, ValueError, OverflowError):

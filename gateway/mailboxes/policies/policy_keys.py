@@ -90,6 +90,8 @@ class PolicyKeys:
         self._asking: dict[int, asyncio.Task[PolicyKey]] = {}
         self._tasks: set[asyncio.Task[PolicyKey]] = set()  # Also those whose answers nobody remembers any more.
         self._tried: dict[int, float] = {}  # When a renewal began last.
+        self.shut: set[int] = set()  # Policies that were closed when somebody wanted them, and have not opened since.
+        self._reopened: set[int] = set()  # Those that were, and have.
         self._troubles: dict[str, Trouble] = {}
         self._used: dict[str, float] = {}
         self._epoch = 0  # How often everything was forgotten: what was asked before that is not remembered after.
@@ -124,6 +126,11 @@ class PolicyKeys:
         """Let go of keys whose time is over. Called now and then, so that what nobody asks for does not stay."""
         now = self._clock.monotonic()
         self._held = {policy: held for policy, held in self._held.items() if now - held.since < self._cache}
+
+    def take_reopened(self) -> set[int]:
+        """The policies that were closed and have opened since this was last asked."""
+        taken, self._reopened = self._reopened, set()
+        return taken
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -196,6 +203,9 @@ class PolicyKeys:
     def _keep(self, policy: int, row: PolicyRow, opened: Opened, key: PolicyKey, began: float) -> None:
         self._held[policy] = _Held(key, began)
         self._closed.pop(policy, None)
+        if policy in self.shut:
+            self.shut.discard(policy)
+            self._reopened.add(policy)
         if opened.by is CopyKind.AVAILABILITY:
             reason = _reasons(opened.faults)
             copy = copy_of(row, opened.by)
@@ -213,6 +223,7 @@ class PolicyKeys:
         if held is not None and isinstance(fault, PolicyAway) and began - held.since < self._cache:
             return  # Confirmed less than the cache's time ago: used until that is over, and then it closes.
         self._held.pop(policy, None)
+        self.shut.add(policy)
         self._closed[policy] = _Closed(type(fault), fault.text, fault.policy, self._clock.monotonic())
         self._note(fault.policy or str(policy), CLOSED, fault.text, frozenset(CopyKind))
 

@@ -22,9 +22,10 @@ from gateway.keys.domain import restated
 from gateway.keys.vault import Denied, KeyFault, Vault
 from gateway.mailboxes.faults import PolicyRefused
 from gateway.mailboxes.policies.certificate import Certificate, Destruction, certify
+from gateway.mailboxes.policies.heeding import DAY, USED, heeded, used
 from gateway.mailboxes.policies.life import changed_meanwhile
 from gateway.mailboxes.policies.opening import unwrap_copy
-from gateway.mailboxes.policies.order import PURGE, fingerprint, read_order
+from gateway.mailboxes.policies.order import PURGE, Order, fingerprint
 from gateway.mailboxes.policies.past import PAST, SINCE
 from gateway.mailboxes.policies.policy import ROOTS, copy_of, root_name
 from gateway.mailboxes.policies.store import PolicyStore
@@ -33,10 +34,6 @@ from gateway.world.clock import Clock, rfc3339
 
 GRACE: Final = 30.0  # Days, where nobody says otherwise.
 LONGEST_GRACE: Final = 3650.0
-DAY: Final = 86_400.0
-OLDEST: Final = 30 * DAY  # Seconds after which an order counts no longer.
-SKEW: Final = 300.0  # Seconds by which the clock of the custodian's machine may differ from ours.
-USED: Final = "used"
 LONGEST_TEXT: Final = 1000  # Characters of a reason and of a contact.
 
 Backups = Callable[[PolicyRow], Awaitable[Sequence[Mapping[str, Any]]]]
@@ -90,7 +87,7 @@ class PolicyPurge:
         now = self._clock.now()
         purge = {
             **_facts(row),
-            USED: [*_used(row), said.nonce],
+            USED: [*used(row), said.nonce],
             "order": orjson.loads(octets),
             "ordered": now,
             "until": now + grace * DAY,
@@ -143,7 +140,7 @@ class PolicyPurge:
 
     # -- judging ------------------------------------------------------------------------------------------------------
 
-    def _judge(self, row: PolicyRow, octets: bytes, grace: float, reason: str | None, contact: str | None) -> Any:
+    def _judge(self, row: PolicyRow, octets: bytes, grace: float, reason: str | None, contact: str | None) -> Order:
         name = row.name
         if row.state is not PolicyState.READY:
             right = f"gateway policy purge {name} --cancel takes the order back"
@@ -159,22 +156,7 @@ class PolicyPurge:
                 f"the policy {name!r} has no custodian, so nobody can order its end; right would be gateway policy "
                 f"custodian {name} PUBLIC.pem with their public key"
             )
-        said = read_order(octets, row.custodian)
-        if said.action != PURGE:
-            raise PolicyRefused(f"the order is for {said.action!r}; right would be one for {PURGE!r}")
-        if said.policy != name:
-            raise PolicyRefused(f"the order is for the policy {said.policy!r}, and this is {name!r}")
-        now = self._clock.now()
-        if said.made > now + SKEW:
-            raise PolicyRefused(f"the order was made at {rfc3339(said.made)}, which is yet to come: one clock is wrong")
-        if said.made < now - OLDEST or said.made < row.created - SKEW:
-            raise PolicyRefused(
-                f"the order was made at {rfc3339(said.made)}, which is too long ago, or before there was this policy; "
-                "right would be a new one"
-            )
-        if said.nonce in _used(row):
-            raise PolicyRefused("the order was used before, and taken back; right would be a new one")
-        return said
+        return heeded(row, octets, row.custodian, PURGE, self._clock.now())
 
     async def _withdrawn(self, row: PolicyRow) -> dict[str, str]:
         """What each root's vault says, by its name. Raises PolicyRefused unless both say no (row k08)."""
@@ -223,11 +205,6 @@ def certificate_of(row: PolicyRow) -> Certificate:
     if row.state is not PolicyState.PURGED or row.purge is None:
         raise PolicyRefused(f"the policy {row.name!r} is {row.state}: only what was destroyed has a certificate")
     return Certificate.of(row.purge["certificate"])
-
-
-def _used(row: PolicyRow) -> list[str]:
-    """Nonces of orders that were heeded: none counts twice."""
-    return list((row.purge or {}).get(USED, ()))
 
 
 def _facts(row: PolicyRow) -> dict[str, Any]:

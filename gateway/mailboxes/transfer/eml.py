@@ -1,6 +1,6 @@
 """Folders of .eml files, a message each: those that `gateway mailbox export` writes, and any others.
 
-    FOLDER/folder.json        version, the folder's real name, keywords by UID
+    FOLDER/folder.json        version, the folder's real name and UIDVALIDITY, keywords by UID
     FOLDER/0000000012,FS.eml  the message of UID 12; flags by Maildir's letters; the file's date is the message's
 
 Only a name like the second one tells flags; any other file that ends with .eml is a message without.
@@ -58,10 +58,11 @@ def _component(part: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What folder.json says."""
+    """What folder.json says. `uid_validity`: of which folder the UIDs are (RFC 3501 2.3.1.1); None: it does not say."""
 
     name: str | None = None
     keywords: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    uid_validity: int | None = None
 
     @property
     def octets(self) -> bytes:
@@ -69,6 +70,7 @@ class About:
             {
                 "version": VERSION,
                 "name": self.name,
+                "uid_validity": self.uid_validity,
                 "keywords": {str(uid): list(words) for uid, words in self.keywords.items()},
             },
             option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
@@ -87,7 +89,9 @@ class About:
                 return cls()
             if not 0 < len(facts["name"].encode()) <= NAME_OCTETS:
                 return cls()
-            return cls(facts["name"], {int(uid): _words(words) for uid, words in facts["keywords"].items()})
+            words = {int(uid): _words(words) for uid, words in facts["keywords"].items()}
+            validity = facts.get("uid_validity")
+            return cls(facts["name"], words, validity if isinstance(validity, int) else None)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 

@@ -44,6 +44,10 @@ class Exported:
         return self.written + self.present + self.damaged
 
 
+class ExportRefused(Exception):
+    """What lies there is of another folder; nothing of it was touched."""
+
+
 class Exporter:
     """Writes whole mailboxes."""
 
@@ -55,7 +59,7 @@ class Exporter:
     ) -> Exported:
         """Everything into `to`, which is made where it is missing.
 
-        Raises NoMailbox, MailboxClosed, BlobsAway, StorageBroken, OSError.
+        Raises ExportRefused, NoMailbox, MailboxClosed, BlobsAway, StorageBroken, OSError.
         """
         store, progress = self._room.store, Exported()
         folders = [(folder, await store.entries(folder.id)) for folder in await store.folders(mailbox.id)]
@@ -124,12 +128,18 @@ def _about(folder: Folder, entries: Entries) -> About:
         for uid, flags in zip(entries.uids, entries.flags, strict=True)
         if flags >> KEYWORD
     }
-    return About(folder.name, words)
+    return About(folder.name, words, folder.uid_validity)
 
 
 def _prepare(path: Path, about: About, flags: dict[int, int]) -> list[int]:
     """The folder as it should be, and the UIDs that are not there yet."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = About.read(path)
+    if before.uid_validity not in (None, about.uid_validity):  # A UID means another message there.
+        raise ExportRefused(
+            f"{path} holds the messages of another folder {before.name!r}, which was there before this one, or in "
+            "another mailbox; nothing was written there. Right would be an empty folder"
+        )
     there = {}
     for file in path.iterdir():
         if file.name.endswith(DRAFT):

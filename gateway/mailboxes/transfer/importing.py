@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -20,8 +21,11 @@ from gateway.mailboxes.transfer.found import Finding, Found, Skipped
 from gateway.mailboxes.transfer.mbox import Form
 from gateway.mailboxes.transfer.room import Room
 from gateway.mailboxes.transfer.source import octets_of, read_source
+from gateway.storage.mailbox_blobs import BlobsAway
 from gateway.storage.mailboxes.faults import FolderRefused, FolderThere, MailboxFault, NoFolder
 from gateway.storage.mailboxes.model import INBOX, SEPARATOR, Folder, Mailbox, NewMessage
+from gateway.storage.sealer import KeysClosed
+from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
 BATCH: Final = 64  # Messages of one commit.
@@ -170,8 +174,18 @@ class Importer:
                 token=None if again else one.token,
             )
 
-        messages = await asyncio.gather(*(write(one) for one in new))
-        await self._room.store.add(folder.mailbox, folder.id, messages)
+        done = await asyncio.gather(*(write(one) for one in new), return_exceptions=True)
+        messages = [one for one in done if isinstance(one, NewMessage)]
+        try:
+            for one in done:
+                if isinstance(one, BaseException):
+                    raise one
+            await self._room.store.add(folder.mailbox, folder.id, messages)
+        except (MailboxFault, StorageFull, BlobsAway):  # Nothing was added: what was written for it is garbage.
+            with suppress(StorageBroken, StorageFull, KeysClosed):
+                for message in messages:
+                    await self._room.contents.abandon(message.content)
+            raise
 
     async def _folder(self, mailbox: Mailbox, name: str) -> Folder:
         """The folder of that name, made where it is missing. Raises FolderRefused, NoMailbox."""

@@ -118,10 +118,8 @@ class BlobNames(Ground):
         drawn = self._clock.monotonic()
 
         def write(driver: Driver) -> None:
-            driver.many(
-                "INSERT INTO mailbox_blobs (name, state, since) VALUES (?,?,?)",
-                [(name, INTENDED, now) for name in sorted(names)],
-            )
+            rows = [(name, INTENDED, now) for name in sorted(names)]
+            driver.insert("INSERT INTO mailbox_blobs (name, state, since)", rows)
 
         await self._write(write)
         self._ready_names.extend((name.hex(), drawn) for name in names)

@@ -1,31 +1,106 @@
-"""Messages that come into a mailbox: a content, its place in a folder, and its blobs' names, in one transaction."""
+"""Messages that come into a mailbox: a content, its place in a folder, and its blobs' names, in one transaction.
+
+Those of one moment share the transaction and its statements: what is there is asked in one round trip, what comes of it
+is written in another, however many messages there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.storage.mailboxes.driver import Driver, chunks
-from gateway.storage.mailboxes.faults import BlobsCollected, KeyChanged, NoFolder, NoMailbox, OverQuota
+from sqlalchemy import Connection
+
+from gateway.storage.mailboxes.driver import Driver, Rows, Step, chunks, inserts
+from gateway.storage.mailboxes.faults import (
+    BlobsCollected,
+    KeyChanged,
+    MailboxFault,
+    NoFolder,
+    NoMailbox,
+    OverQuota,
+)
 from gateway.storage.mailboxes.message_rows import INTENDED, MessageRows, joined_names, split_names
 from gateway.storage.mailboxes.model import CONTENT_ID, INBOX, SEEN, ContentRow, MailboxState, NewMessage
+from gateway.storage.sealer import Sealer
+from gateway.storage.sharing import SharedStore
+from gateway.storage.together import Gathering
+from gateway.world.chance import Chance
+from gateway.world.clock import Clock
 
 MOST_ADDED: Final = 1000  # Messages in one `add`.
-_INBOX: Final = "SELECT id, uid_next FROM mailbox_folders WHERE mailbox=? AND token=? FOR UPDATE"
-_FOLDER: Final = "SELECT id, uid_next FROM mailbox_folders WHERE mailbox=? AND id=? AND token IS NOT NULL FOR UPDATE"
+_MAILBOXES: Final = (
+    "SELECT id, state, key_version, next_key_version, quota, used FROM mailboxes WHERE id IN (??)"
+    " ORDER BY id FOR UPDATE"
+)
+_KNOWN: Final = "SELECT mailbox, token, uid FROM mailbox_arrivals WHERE mailbox=? AND token IN (??)"
+_FOLDER: Final = "SELECT id, mailbox, token, uid_next, modseq FROM mailbox_folders WHERE"
+_INBOXES: Final = f"{_FOLDER} mailbox IN (??) AND token IN (??) ORDER BY id FOR UPDATE"
+_FOLDERS: Final = f"{_FOLDER} id IN (??) AND token IS NOT NULL ORDER BY id FOR UPDATE"
+_CLAIMED: Final = "DELETE FROM mailbox_blobs WHERE state=? AND name IN (??) RETURNING name"
+_CONTENTS: Final = "INSERT INTO mailbox_contents (id, mailbox, key_version, refs, size, created, blobs, map, head)"
+_MESSAGES: Final = "INSERT INTO mailbox_messages (folder, uid, modseq, flags, date, size, content)"
+_ARRIVALS: Final = "INSERT INTO mailbox_arrivals (mailbox, token, folder, uid, time)"
+_GROWN: Final = "UPDATE mailbox_folders SET modseq=?, uid_next=?, messages=messages+?, unseen=unseen+? WHERE id=?"
+_FILLED: Final = "UPDATE mailboxes SET used=used+?, messages=messages+? WHERE id=?"
+
+
+@dataclass(frozen=True, slots=True)
+class _Adding:
+    """One call of `add`. `inbox`: the token of the mailbox's INBOX, where it is meant."""
+
+    mailbox: int
+    folder: int | None
+    inbox: int
+    messages: Sequence[NewMessage]
 
 
 @dataclass(slots=True)
-class _New:
-    """What is to be added to one folder, once what came before is known."""
+class _Mailbox:
+    """One that is there, and what comes to it now."""
 
-    uids: list[int] = field(default_factory=list)
-    messages: list[tuple[int, NewMessage]] = field(default_factory=list)  # With its place in `uids`.
+    state: str
+    versions: tuple[int, int | None]
+    quota: int | None
+    used: int
+    messages: int = 0
+    octets: int = 0
+
+
+@dataclass(slots=True)
+class _Folder:
+    """One that is there, and what comes into it now. `uid_next` rises with it; `modseq` is the one that it gets."""
+
+    id: int
+    uid_next: int
+    modseq: int
+    bits: dict[tuple[str, ...], int] = field(default_factory=dict)  # Those of keywords, once they are known.
+    messages: int = 0
+    unseen: int = 0
+
+
+@dataclass(slots=True)
+class _There:
+    """What was found, and what is to be written."""
+
+    mailboxes: dict[int, _Mailbox] = field(default_factory=dict)
+    known: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    inboxes: dict[tuple[int, int], _Folder] = field(default_factory=dict)
+    folders: dict[tuple[int, int], _Folder] = field(default_factory=dict)  # By mailbox and id.
+    contents: dict[bytes, ContentRow] = field(default_factory=dict)
+    refs: dict[bytes, int] = field(default_factory=dict)
+    repeated: list[ContentRow] = field(default_factory=list)
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    arrivals: list[tuple[object, ...]] = field(default_factory=list)
 
 
 class Intake(MessageRows):
     """Adds messages. Each exactly once, where it has a token."""
+
+    def __init__(self, shared: SharedStore, sealer: Sealer, *, chance: Chance, clock: Clock) -> None:
+        super().__init__(shared, sealer, chance=chance, clock=clock)
+        self._additions: Gathering[_Adding, list[int] | MailboxFault] = Gathering(shared, self._add_all)
 
     async def add(self, mailbox: int, folder: int | None, messages: Sequence[NewMessage]) -> list[int]:
         """Put messages into a folder (None: INBOX), all or none; their UIDs, in their order.
@@ -39,132 +114,153 @@ class Intake(MessageRows):
         for one in messages:
             if len(one.content.id) != CONTENT_ID or one.content.mailbox != mailbox:
                 raise ValueError("a content has an id of 16 octets, and is of the mailbox to which it is added")
-        return await self._write(lambda driver: self._add(driver, mailbox, folder, messages), order=mailbox)
+        tokens = [one.token for one in messages if one.token is not None]
+        if len(set(tokens)) != len(tokens):
+            raise ValueError("two messages have one token")
+        adding = _Adding(mailbox, folder, self._folder_token(mailbox, INBOX) if folder is None else 0, messages)
+        found = await self._additions.do(adding, order=mailbox)
+        if isinstance(found, MailboxFault):
+            raise found
+        return found
 
     async def arrived(self, mailbox: int, tokens: Iterable[bytes]) -> dict[bytes, int]:
         """Those of the tokens that came to the mailbox before, and the UIDs that their messages got then."""
         wanted = list(dict.fromkeys(tokens))
-        return await self._read(lambda driver: _known(driver, mailbox, wanted))
 
-    # -- rows ---------------------------------------------------------------------------------------------------------
+        def read(driver: Driver) -> dict[bytes, int]:
+            rows = driver.together([(_KNOWN, (mailbox, chunk)) for chunk in chunks(wanted)])
+            return {bytes(token): uid for found in rows for _, token, uid in found}
 
-    def _add(self, driver: Driver, mailbox: int, folder: int | None, messages: Sequence[NewMessage]) -> list[int]:
-        # 1. the mailbox, 2. what came before, 3. its terms, 4. the folder's numbers, 5. rows.
-        row = driver.row(
-            "SELECT state, key_version, next_key_version, quota, used FROM mailboxes WHERE id=? FOR UPDATE", mailbox
-        )
-        if row is None or row[0] != MailboxState.READY:
-            raise NoMailbox("there is no such mailbox (any more)")
-        new = self._without_repeated(driver, mailbox, messages)
-        if not new.messages:
-            return new.uids
-        _, version, next_version, quota, used = row
-        octets = sum(one.content.size for _, one in new.messages)
-        if quota is not None and used + octets > quota:
-            raise OverQuota(f"the mailbox holds {used} of {quota} octets, and {octets} more do not fit")
-        if any(one.content.key_version not in (version, next_version) for _, one in new.messages):
-            raise KeyChanged("the mailbox has another key by now")
-        there, first = self._target(driver, mailbox, folder)
-        self._put_contents(driver, [one.content for _, one in new.messages])
-        self._put_messages(driver, mailbox, there, first, new)
-        self._counted(driver, mailbox, messages=len(new.messages), octets=octets)
-        return new.uids
+        return await self._read(read)
 
-    def _target(self, driver: Driver, mailbox: int, folder: int | None) -> tuple[int, int]:
-        """The folder's id and next UID. It is locked, and not opened: most messages come without keywords."""
-        if folder is None:
-            row = driver.row(_INBOX, mailbox, self._folder_token(mailbox, INBOX))
-        else:
-            row = driver.row(_FOLDER, mailbox, folder)
-        if row is None:
-            raise NoFolder("there is no such folder (any more)")
-        return row[0], row[1]
+    # -- one transaction ----------------------------------------------------------------------------------------------
 
-    def _without_repeated(self, driver: Driver, mailbox: int, messages: Sequence[NewMessage]) -> _New:
-        new = _New()
-        tokens = [one.token for one in messages if one.token is not None]
-        known = _known(driver, mailbox, tokens)
-        fresh: set[bytes] = set()
-        repeated: list[NewMessage] = []
-        for place, one in enumerate(messages):
-            if one.token is not None and one.token in known:
-                new.uids.append(known[one.token])
-                repeated.append(one)
-                continue
-            if one.token is not None and one.token in fresh:
-                raise ValueError("two messages have one token")
-            if one.token is not None:
-                fresh.add(one.token)
-            new.uids.append(0)
-            new.messages.append((place, one))
-        self._forget_written(driver, repeated, keep={one.content.id for _, one in new.messages})
-        return new
+    def _add_all(self, connection: Connection, works: Sequence[_Adding]) -> list[list[int] | MailboxFault]:
+        """What comes of each: nothing is written for one that is refused."""
+        driver = Driver(connection)
+        there = _found(driver, works)
+        results = [self._added(driver, there, one) for one in works]
+        self._forget_written(driver, there)
+        self._write_down(driver, there)
+        return results
 
-    def _forget_written(self, driver: Driver, repeated: Sequence[NewMessage], keep: set[bytes]) -> None:
+    def _added(self, driver: Driver, there: _There, one: _Adding) -> list[int] | MailboxFault:
+        """The UIDs of one call, once its rows are among those to be written."""
+        mailbox = there.mailboxes.get(one.mailbox)
+        if mailbox is None or mailbox.state != MailboxState.READY:
+            return NoMailbox("there is no such mailbox (any more)")
+        known = [there.known.get((one.mailbox, message.token or b"")) for message in one.messages]
+        new = [message for message, uid in zip(one.messages, known, strict=True) if uid is None]
+        if new:
+            if (refusal := _refusal(mailbox, new)) is not None:
+                return refusal
+            place = (one.mailbox, one.inbox if one.folder is None else one.folder)
+            folder = (there.inboxes if one.folder is None else there.folders).get(place)
+            if folder is None:
+                return NoFolder("there is no such folder (any more)")
+            uids = iter([self._placed(driver, there, one.mailbox, folder, message) for message in new])
+        there.repeated += [message.content for message, uid in zip(one.messages, known, strict=True) if uid is not None]
+        return [next(uids) if uid is None else uid for uid in known]
+
+    def _placed(self, driver: Driver, there: _There, mailbox: int, folder: _Folder, one: NewMessage) -> int:
+        """The UID of a message that is new."""
+        content, uid = one.content, folder.uid_next
+        flags = one.flags | self._keywords(driver, folder, one.keywords)
+        folder.uid_next += 1
+        folder.messages += 1
+        folder.unseen += 0 if flags & SEEN else 1
+        there.mailboxes[mailbox].messages += 1
+        there.mailboxes[mailbox].octets += content.size
+        there.contents[content.id] = content
+        there.refs[content.id] = there.refs.get(content.id, 0) + 1
+        date = int(one.date * 1000)
+        there.rows.append((folder.id, uid, folder.modseq, flags, date, content.size, content.id))
+        if one.token is not None:
+            there.known[mailbox, one.token] = uid
+            there.arrivals.append((mailbox, one.token, folder.id, uid, self._now()))
+        return uid
+
+    def _keywords(self, driver: Driver, folder: _Folder, keywords: tuple[str, ...]) -> int:
+        # Most messages come without, so the folder's are not opened for each.
+        if keywords and keywords not in folder.bits:
+            folder.bits[keywords] = self._bits(driver, self._folder(driver, folder.id), keywords)
+        return folder.bits.get(keywords, 0)
+
+    def _forget_written(self, driver: Driver, there: _There) -> None:
         """Give up what was written for messages that are there already, unless that very content is theirs."""
-        contents = {one.content.id: one.content for one in repeated if one.content.id not in keep}
-        if not contents:
-            return
+        contents = {one.id: one for one in there.repeated if one.id not in there.contents}
         for chunk in chunks(list(contents)):
             for (id_,) in driver.rows("SELECT id FROM mailbox_contents WHERE id IN (??)", chunk):
-                del contents[id_]
-        self._discard(driver, [name for one in contents.values() for name in split_names(joined_names(one.blobs))])
+                del contents[bytes(id_)]
+        if contents:
+            self._discard(driver, [name for one in contents.values() for name in split_names(joined_names(one.blobs))])
 
-    def _put_contents(self, driver: Driver, contents: Sequence[ContentRow]) -> None:
-        refs: dict[bytes, int] = {}
-        unique: dict[bytes, ContentRow] = {}
-        for one in contents:
-            refs[one.id] = refs.get(one.id, 0) + 1
-            unique[one.id] = one
-        names = {one.id: joined_names(one.blobs) for one in unique.values()}
-        self._claim(driver, [name for octets in names.values() for name in split_names(octets)])
-        driver.many(
-            "INSERT INTO mailbox_contents (id, mailbox, key_version, refs, size, created, blobs, map, head)"
-            " VALUES (?,?,?,?,?,?,?,?,?)",
-            [
-                (
-                    *(one.id, one.mailbox, one.key_version, refs[one.id], one.size, int(one.created * 1000)),
-                    *(names[one.id], one.map, one.head),
-                )
-                for one in unique.values()
-            ],
-        )
-
-    def _claim(self, driver: Driver, names: Sequence[bytes]) -> None:
-        """These names are a content's from now on, and no longer in danger. Raises BlobsCollected."""
-        taken = 0
-        for chunk in chunks(sorted(names)):
-            taken += driver.do("DELETE FROM mailbox_blobs WHERE state=? AND name IN (??)", INTENDED, chunk)
-        if taken != len(names):
+    def _write_down(self, driver: Driver, there: _There) -> None:
+        """All that was decided. Raises BlobsCollected; then nothing may be committed."""
+        if not there.rows:
+            return
+        blobs = {id_: joined_names(one.blobs) for id_, one in there.contents.items()}
+        names = sorted(name for octets in blobs.values() for name in split_names(octets))
+        claims: list[Step] = [(_CLAIMED, (INTENDED, chunk)) for chunk in chunks(names)]
+        contents = [
+            (
+                *(one.id, one.mailbox, one.key_version, there.refs[one.id], one.size, int(one.created * 1000)),
+                *(blobs[one.id], one.map, one.head),
+            )
+            for one in there.contents.values()
+        ]
+        steps = [*claims, *inserts(_CONTENTS, contents), *inserts(_MESSAGES, there.rows)]
+        steps += [*inserts(_ARRIVALS, there.arrivals), *_sums(there)]
+        claimed = driver.together(steps)[: len(claims)]
+        if sum(map(len, claimed)) != len(names):
             raise BlobsCollected("the names of the content's blobs are no longer reserved; it has to be written anew")
 
-    def _put_messages(self, driver: Driver, mailbox: int, folder: int, first: int, new: _New) -> None:
-        bits = []
-        for _, one in new.messages:
-            keywords = self._bits(driver, self._folder(driver, folder), one.keywords) if one.keywords else 0
-            bits.append(one.flags | keywords)
-        count = len(bits)
-        modseq = self._advance(
-            driver, folder, messages=count, unseen=sum(1 for one in bits if not one & SEEN), uids=count
-        )
-        now = self._now()
-        rows = []
-        arrivals = []
-        for number, (place, one) in enumerate(new.messages):
-            uid = new.uids[place] = first + number
-            rows.append((folder, uid, modseq, bits[number], int(one.date * 1000), one.content.size, one.content.id))
-            if one.token is not None:
-                arrivals.append((mailbox, one.token, folder, uid, now))
-        driver.many(
-            "INSERT INTO mailbox_messages (folder, uid, modseq, flags, date, size, content) VALUES (?,?,?,?,?,?,?)",
-            rows,
-        )
-        driver.many("INSERT INTO mailbox_arrivals (mailbox, token, folder, uid, time) VALUES (?,?,?,?,?)", arrivals)
+
+def _found(driver: Driver, works: Sequence[_Adding]) -> _There:
+    """Mailboxes, folders and what came before. The mailboxes are locked, then the folders, each by rising ids."""
+    there = _There()
+    mailboxes = sorted({one.mailbox for one in works})
+    steps: list[Step] = [(_MAILBOXES, (chunk,)) for chunk in chunks(mailboxes)]
+    wanted: dict[int, list[bytes]] = {}
+    for one in works:
+        tokens = [message.token for message in one.messages if message.token is not None]
+        wanted.setdefault(one.mailbox, []).extend(tokens)
+    steps += [(_KNOWN, (mailbox, chunk)) for mailbox in mailboxes for chunk in chunks(wanted[mailbox])]
+    inboxes = {one.mailbox: one.inbox for one in works if one.folder is None}
+    steps += [(_INBOXES, (chunk, [inboxes[one] for one in chunk])) for chunk in chunks(sorted(inboxes))]
+    steps += [(_FOLDERS, (chunk,)) for chunk in chunks(sorted({one.folder for one in works if one.folder is not None}))]
+    for (statement, _), rows in zip(steps, driver.together(steps), strict=True):
+        if statement is _MAILBOXES:
+            there.mailboxes.update(_mailboxes(rows))
+        elif statement is _KNOWN:
+            there.known.update(((mailbox, bytes(token)), uid) for mailbox, token, uid in rows)
+        else:
+            for id_, mailbox, token, uid_next, modseq in rows:
+                folder = there.folders.get((mailbox, id_)) or _Folder(id_, uid_next, modseq + 1)
+                there.folders[mailbox, id_] = there.inboxes[mailbox, token] = folder
+    return there
 
 
-def _known(driver: Driver, mailbox: int, tokens: Sequence[bytes]) -> dict[bytes, int]:
-    known: dict[bytes, int] = {}
-    for chunk in chunks(tokens):
-        statement = "SELECT token, uid FROM mailbox_arrivals WHERE mailbox=? AND token IN (??)"
-        known.update((bytes(token), uid) for token, uid in driver.rows(statement, mailbox, chunk))
-    return known
+def _mailboxes(rows: Rows) -> Iterator[tuple[int, _Mailbox]]:
+    for id_, state, version, next_version, quota, used in rows:
+        yield id_, _Mailbox(state, (version, next_version), quota, used)
+
+
+def _refusal(mailbox: _Mailbox, new: Sequence[NewMessage]) -> MailboxFault | None:
+    """Why these can't be taken, where they can't."""
+    octets, used = sum(one.content.size for one in new), mailbox.used + mailbox.octets
+    if mailbox.quota is not None and used + octets > mailbox.quota:
+        return OverQuota(f"the mailbox holds {used} of {mailbox.quota} octets, and {octets} more do not fit")
+    if any(one.content.key_version not in mailbox.versions for one in new):
+        return KeyChanged("the mailbox has another key by now")
+    return None
+
+
+def _sums(there: _There) -> Iterator[Step]:
+    """What folders and mailboxes count."""
+    for folder in there.folders.values():
+        if folder.messages:
+            yield _GROWN, (folder.modseq, folder.uid_next, folder.messages, folder.unseen, folder.id)
+    for id_, mailbox in there.mailboxes.items():
+        if mailbox.messages:
+            yield _FILLED, (mailbox.octets, mailbox.messages, id_)

@@ -26,14 +26,14 @@ _COLUMNS: Final = (
     "id, state, key_version, policy, policy_version, wrapped, next_key_version, next_policy, next_policy_version, "
     "next_wrapped, quota, used, messages, created, sealed"
 )
-_BY_ID: Final = f"SELECT {_COLUMNS} FROM mailboxes WHERE id IN (??)"  # noqa: S608 - constants alone
+_THERE: Final = f"FROM mailboxes WHERE state<>'{MailboxState.REMOVED}'"
+_BY_ID: Final = f"SELECT {_COLUMNS} {_THERE} AND id IN (??)"
 _BY_ACCOUNT: Final = (
     f"SELECT {_COLUMNS} FROM mailboxes WHERE organisation=? AND account=? AND state=? ORDER BY created, id"  # noqa: S608
 )
-_EVERY: Final = f"SELECT {_COLUMNS} FROM mailboxes WHERE organisation=? ORDER BY created, id"  # noqa: S608
-_UNDER: Final = (
-    f"SELECT {_COLUMNS} FROM mailboxes WHERE organisation=? AND (policy=? OR next_policy=?) ORDER BY created, id"  # noqa: S608
-)
+_EVERY: Final = f"SELECT {_COLUMNS} {_THERE} AND organisation=? ORDER BY created, id"
+_UNDER: Final = f"SELECT {_COLUMNS} {_THERE} AND organisation=? AND (policy=? OR next_policy=?) ORDER BY created, id"
+_GIVEN: Final = "SELECT max(uid_validity) FROM mailboxes WHERE state<>?"
 
 
 class MailboxRows(Sweep):
@@ -53,7 +53,10 @@ class MailboxRows(Sweep):
 
         def write(driver: Driver) -> Mailbox:
             self._add_name(driver, MailboxName(address, NameKind.ADDRESS, id_))
-            validity = now // 1000
+            # Above whatever a mailbox gave that had the address before, so that nobody takes its mail for what they
+            # know of that one (RFC 3501 2.3.1.1).
+            gone = driver.number(_GIVEN, MailboxState.READY.value)
+            validity = max(now // 1000, gone + 1)
             driver.do(
                 "INSERT INTO mailboxes (id, organisation, account, state, key_version, policy, policy_version, wrapped,"
                 " quota, used, messages, uid_validity, created, sealed) VALUES (?,?,?,?,?,?,?,?,?,0,0,?,?,?)",
@@ -213,8 +216,8 @@ class MailboxRows(Sweep):
             with driver.overwriting():
                 gone = driver.do(
                     "UPDATE mailboxes SET state=?, wrapped=?, next_key_version=NULL, next_policy=NULL,"
-                    " next_policy_version=NULL, next_wrapped=NULL WHERE id=?",
-                    *(MailboxState.REMOVING.value, b"", mailbox),
+                    " next_policy_version=NULL, next_wrapped=NULL WHERE id=? AND state<>?",
+                    *(MailboxState.REMOVING.value, b"", mailbox, MailboxState.REMOVED.value),
                 )
             if not gone:
                 return False

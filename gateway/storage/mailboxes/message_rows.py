@@ -43,8 +43,8 @@ class MessageRows(FolderRows):
         modseq = self._advance(driver, folder, messages=-len(rows), unseen=-unseen)
         if tell:
             now = self._now()
-            driver.many(
-                "INSERT INTO mailbox_expunged (folder, modseq, uid, time) VALUES (?,?,?,?)",
+            driver.insert(
+                "INSERT INTO mailbox_expunged (folder, modseq, uid, time)",
                 [(folder, modseq, row[0], now) for row in rows],
             )
         return sum(row[2] for row in rows), rows
@@ -72,10 +72,10 @@ class MessageRows(FolderRows):
     def _discard(self, driver: Driver, names: Iterable[bytes]) -> None:
         """Blobs of these names are nobody's from now on."""
         now = self._now()
-        driver.many(
-            "INSERT INTO mailbox_blobs (name, state, since) VALUES (?,?,?) "
-            "ON CONFLICT (name) DO UPDATE SET state=excluded.state, since=excluded.since",
-            [(name, GARBAGE, now) for name in sorted(names)],
+        driver.insert(
+            "INSERT INTO mailbox_blobs (name, state, since)",
+            [(name, GARBAGE, now) for name in sorted(set(names))],
+            " ON CONFLICT (name) DO UPDATE SET state=excluded.state, since=excluded.since",
         )
 
     def _locked(self, driver: Driver, folder: int) -> int:

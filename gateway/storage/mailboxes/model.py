@@ -48,10 +48,13 @@ def content_id(now: float, drawn: bytes) -> bytes:
 
 
 class MailboxState(StrEnum):
-    """`removing`: its names are free, and what it held is going."""
+    """`removing`: its names are free, and what it held is going. `removed`: all of it is gone, and nobody hears of it;
+    its row alone stays until every UIDVALIDITY that it gave lies in the past.
+    """
 
     READY = "ready"
     REMOVING = "removing"
+    REMOVED = "removed"
 
 
 class PolicyState(StrEnum):

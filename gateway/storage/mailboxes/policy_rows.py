@@ -11,7 +11,7 @@ from typing import Any, Final
 from gateway.storage.mailboxes.driver import Driver
 from gateway.storage.mailboxes.faults import PolicyThere
 from gateway.storage.mailboxes.ground import ORGANISATION, Ground
-from gateway.storage.mailboxes.model import CopyKind, PolicyRow, PolicyState, WrappedCopy
+from gateway.storage.mailboxes.model import CopyKind, MailboxState, PolicyRow, PolicyState, WrappedCopy
 from gateway.storage.writer import StorageBroken
 
 _COLUMNS: Final = "id, edition, is_default, sealed"
@@ -112,8 +112,9 @@ class PolicyRows(Ground):
         """How many mailboxes lie under each policy (None: under none)."""
 
         def read(driver: Driver) -> dict[int | None, int]:
-            statement = "SELECT policy, count(*) FROM mailboxes WHERE organisation=? GROUP BY policy"
-            return {policy: int(count) for policy, count in driver.rows(statement, ORGANISATION)}
+            statement = "SELECT policy, count(*) FROM mailboxes WHERE organisation=? AND state<>? GROUP BY policy"
+            rows = driver.rows(statement, ORGANISATION, MailboxState.REMOVED.value)
+            return {policy: int(count) for policy, count in rows}
 
         return await self._read(read)
 

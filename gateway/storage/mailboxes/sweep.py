@@ -14,7 +14,7 @@ EXPUNGED_FOR: Final = 7 * 86_400.0  # Seconds in which a session, or a client wi
 ARRIVALS_FOR: Final = 60 * 86_400.0  # Seconds in which a delivery that comes twice is known: longer than any queue has.
 
 _DELETED: Final = "SELECT id, mailbox FROM mailbox_folders WHERE token IS NULL"
-_REMOVING: Final = f"SELECT id FROM mailboxes WHERE state='{MailboxState.REMOVING}'"  # noqa: S608 - a constant
+_REMOVING: Final = "SELECT id FROM mailboxes WHERE state IN (??)"
 
 
 class Sweep(MessageRows):
@@ -31,7 +31,9 @@ class Sweep(MessageRows):
                 continue
             while went := await self._alone(partial(self._empty, folder=folder, mailbox=owner)):
                 count += went
-        left = [id_ for (id_,) in await self._read(lambda driver: driver.rows(_REMOVING)) if mailbox in (None, id_)]
+        states = (MailboxState.REMOVING.value, MailboxState.REMOVED.value)
+        rows = await self._read(lambda driver: driver.rows(_REMOVING, states))
+        left = [id_ for (id_,) in rows if mailbox in (None, id_)]
         if left:
             await self._alone(partial(self._remove_left, mailboxes=left))
         return count
@@ -66,4 +68,8 @@ class Sweep(MessageRows):
         for id_ in mailboxes:
             if driver.row("SELECT 1 FROM mailbox_folders WHERE mailbox=? LIMIT 1", id_) is None:
                 driver.do("DELETE FROM mailbox_arrivals WHERE mailbox=?", id_)
-                driver.do("DELETE FROM mailboxes WHERE id=?", id_)
+                driver.do("DELETE FROM mailboxes WHERE id=? AND uid_validity<?", id_, self._now() // 1000)
+                driver.do(
+                    "UPDATE mailboxes SET state=?, policy=NULL, sealed=? WHERE id=?",
+                    *(MailboxState.REMOVED.value, b"", id_),
+                )

@@ -79,8 +79,8 @@ class Transfers(MessageRows):
             uids=len(rows),
         )
         first = target.uid_next
-        driver.many(
-            "INSERT INTO mailbox_messages (folder, uid, modseq, flags, date, size, content) VALUES (?,?,?,?,?,?,?)",
+        driver.insert(
+            "INSERT INTO mailbox_messages (folder, uid, modseq, flags, date, size, content)",
             [(target.id, first + number, modseq, flags[number], *row[2:5]) for number, row in enumerate(rows)],
         )
         return Copied(target.uid_validity, tuple(row[0] for row in rows), tuple(range(first, first + len(rows))))

@@ -1,6 +1,7 @@
 """One transaction of the queue: what many works ask for at once, as few statements over sets of rows.
 
-The writer calls `send`, then `receive` once the statements have run, then `send_last` before the commit. Works add rows
+The writer calls `send`, then `receive` once the statements have run, then `send_last`, where it `has_more`, before the
+commit. Works add rows
 before `send`, read answers after `receive`, and may still add records and notices then. Where no work `asks`, all of it
 is sent at once, the commit too, and `receive` comes last: that is one round trip, and how most mail comes and goes.
 """
@@ -212,6 +213,11 @@ class Batch:
             self.handed.update(node for _, node in rows if node is not None)
             if kind == "postponed":
                 self.was_postponed = {id_ for id_, _ in rows}
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `send_last` has something to send."""
+        return bool(self.records or self._kept or self.handed or self.notices)
 
     def send_last(self) -> None:
         """Send what works have added since."""

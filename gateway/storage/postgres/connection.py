@@ -135,11 +135,25 @@ class Database:
             raise
         return connection
 
-    def engine(self, name: str, pool: type[Pool] = NullPool, *, statement: int = STATEMENT, lock: int = LOCK) -> Engine:
-        """An engine of SQLAlchemy on such connections. Errors never show parameters."""
+    def engine(
+        self,
+        name: str,
+        pool: type[Pool] = NullPool,
+        *,
+        statement: int = STATEMENT,
+        lock: int = LOCK,
+        cursors: type[psycopg.Cursor[Any]] = psycopg.Cursor,
+    ) -> Engine:
+        """An engine of SQLAlchemy on such connections, with cursors of that kind. Errors never show parameters."""
+
+        def connect() -> Connection:
+            connection = self.connect(name, autocommit=False, statement=statement, lock=lock)
+            connection.cursor_factory = cursors
+            return connection
+
         return create_engine(
             "postgresql+psycopg://",
-            creator=lambda: self.connect(name, autocommit=False, statement=statement, lock=lock),
+            creator=connect,
             poolclass=pool,
             hide_parameters=True,
         )

@@ -1,4 +1,9 @@
-"""Large content in the database itself: a row for each piece, written while DATA comes, on a connection of its own."""
+"""Large content in the database itself: a row for each piece, written while DATA comes, on a connection of its own.
+
+That one's commits wait for no disk: pieces lie in the server's log before the transaction that accepts their message,
+finds them all there and is waited for, and the log reaches the disk in its order. A server that crashes before has lost
+pieces of messages that were never answered with 250; likewise a blob that was deleted may be back, for `orphans`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.storage.blobs import BlobGone, BlobsAway, checked
+from gateway.storage.blobs import BlobGone, BlobsAway, checked, joined
 from gateway.storage.content import OVERHEAD, SEGMENT, START
 from gateway.storage.postgres.batch import Batch
 from gateway.storage.postgres.connection import Connection
@@ -62,14 +67,9 @@ class PostgresBlobs:
     async def read(self, name: str, start: int, length: int) -> bytes:
         """Exactly these octets. Raises BlobGone, BlobsAway."""
         rows = await self.do(rows_of(_READ, (checked(name), start + length, name, start)))
-        found = bytearray()
-        for at, octets in rows:
-            if at > start + len(found):
-                break
-            found += octets[max(0, start - at) : start + length - at]
-        if len(found) != length:
+        if (found := joined(rows, start, length)) is None:
             raise BlobGone(f"the content of {name} is {'cut off' if rows else 'gone'}")
-        return bytes(found)
+        return found
 
     async def delete(self, name: str) -> None:
         """Take it away, unless a message has it. Raises BlobsAway."""
@@ -133,6 +133,7 @@ class PostgresBlobs:
                     monotonic=self._monotonic,
                     observe=lambda works, seconds: None,
                     tell=self._tell,
+                    relies=False,
                 )
                 await loop.run_in_executor(None, writer.start, loop)
                 self._writer = writer
@@ -140,7 +141,7 @@ class PostgresBlobs:
 
 
 class PostgresBlobWriter:
-    """Fulfils `BlobWriter`. Each piece is durable when `write` returns."""
+    """Fulfils `BlobWriter`, but that all is durable with the commit that accepts the message, and not before."""
 
     __slots__ = ("_at", "_blobs", "_name")
 
@@ -157,7 +158,7 @@ class PostgresBlobWriter:
             self._at += len(piece)
 
     async def finish(self) -> None:
-        """It is durable already."""
+        """All of it is there for whoever looks."""
 
     async def abandon(self) -> None:
         """Forget what was written; what can't be deleted now is cleared later."""

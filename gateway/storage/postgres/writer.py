@@ -40,6 +40,7 @@ _PLANS: Final = (
     b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
     b"SET plan_cache_mode = force_generic_plan"
 )
+_LAZY: Final = b"; SET synchronous_commit = off"
 # A session, so that no other is meant when its process' number is given again, or on another server.
 _WHO: Final = b"SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 _END: Final = b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE (pid, backend_start) = (%s, %s)"
@@ -72,9 +73,11 @@ class Writer(Group[_What]):
         monotonic: Callable[[], float],
         observe: Callable[[int, float], None],
         tell: Callable[..., None] = lambda *_, **__: None,
+        relies: bool = True,
     ) -> None:
         """`connect` blocks and raises StorageBroken; `where` names the database for people; `observe` is told works
-        and seconds of each commit, in the loop's thread.
+        and seconds of each commit, in the loop's thread. `relies`: whoever asked goes by it that what he asked for is
+        on disk; without, it is in the order of commits, and so at the latest with the next on which somebody relies.
         """
         super().__init__(name=name, monotonic=monotonic, observe=observe)
         self._connect = connect
@@ -82,6 +85,7 @@ class Writer(Group[_What]):
         self._where = where
         self._name = name
         self._tell_log = tell
+        self._terms = _PLANS if relies else _PLANS + _LAZY
         self._db: Connection | None = None
         self._session: tuple[Any, ...] | None = None  # The server's name of it, or of the last.
         self._is_prepared = False
@@ -213,9 +217,10 @@ class Writer(Group[_What]):
                     batch.receive()
                     for work, finish in zip(works, finishes, strict=True):
                         work.result = finish()
-                    batch.send_last()
-                    flush(db.pgconn)
-                    pipeline.sync()
+                    if batch.has_more:
+                        batch.send_last()
+                        flush(db.pgconn)
+                        pipeline.sync()
                     committing = True
                     done = db.execute("COMMIT")
                     flush(db.pgconn)  # The pipeline's end waits for the answer.
@@ -285,7 +290,7 @@ class Writer(Group[_What]):
     def _opened_connection(self) -> Connection:
         db = self._connect()
         try:
-            db.execute(_PLANS)
+            db.execute(self._terms)
             self._is_prepared = False
             self._session = db.execute(_WHO).fetchone()
             self._heard = self._monotonic()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.pdf import pdf
 from tests.scenarios.peers.browser import DESK, PHONE, Browser, Person, png
 from tests.scenarios.peers.office import ANNA, BERT, IDA, OTTO, WORD, Office
 from tests.scenarios.peers.portal import RPMSG, read
@@ -22,7 +23,7 @@ PDF = b"%PDF-1.4\n" + bytes(range(256)) * 40 + b"\n%%EOF\n"
 SEAL = png(170, 70)
 
 
-def letter(subject: str, *to: str) -> bytes:
+def letter(subject: str, *to: str, attached: bytes = PDF) -> bytes:
     """Text, HTML with a picture inside and one elsewhere, and an attachment with a name of its own."""
     message = EmailMessage()
     message["From"] = f"Ida Berg <{IDA}>"
@@ -38,7 +39,7 @@ def letter(subject: str, *to: str) -> bytes:
     )
     html = message.get_payload()[1]
     html.add_related(SEAL, "image", "png", cid="<seal>", filename="seal.png")
-    message.add_attachment(PDF, "application", "pdf", filename=NAME)
+    message.add_attachment(attached, "application", "pdf", filename=NAME)
     return bytes(message).replace(b"\r\n", b"\n")
 
 
@@ -161,6 +162,41 @@ def test_under_do_not_forward_pictures_and_text_are_shown_and_nothing_is_downloa
     look(person, "3-read-private", script=False)
     hrefs = [one.get_attribute("href") or "" for one in person.page.get_by_role("link").all()]
     assert not [one for one in hrefs if "/file/" in one or one.endswith(("/zip", "/original"))], hrefs
+
+
+@pytest.mark.parametrize("language", ["en", "de", "ar"])
+def test_under_do_not_forward_a_pdf_is_shown_as_pictures_and_its_octets_never_leave(
+    office: Office, browser: Browser, tmp_path: Path, language: str
+) -> None:
+    pytest.importorskip("pypdfium2", reason="pypdfium2 is not installed")
+    subject = f"[private] A paper in {language}"
+    reader, file = office.somebody(), tmp_path / "letter.eml"
+    paper = pdf(*(f"Paper, page {one}" for one in range(1, 13)))
+    file.write_bytes(letter(subject, reader, attached=paper))
+    office.send(subject, reader, more=("--data", f"@{file}"))
+    came = office.mailbox(reader).wrapped(subject)
+    client = office.signed_in(came)
+    path = f"/m/{came.token}"
+    number = next(one for one in range(3) if ".pdf" in client.get(f"{path}/view/{one}").text)
+    for refused in (f"{path}/view/{number}?raw=1", f"{path}/file/{number}"):
+        said = client.get(refused)
+        assert said.status == 403 and b"%PDF" not in said.octets, refused
+    for width in (PHONE, DESK):
+        person = office.person_of(client, width, script=True, language=language)
+        person.go(f"{came.link}/read")
+        person.picture(f"3-read-private-{language}")
+        person.go(f"{came.link}/view/{number}")
+        sheets = person.page.locator("img.sheet")
+        assert sheets.count() == 10
+        assert sheets.first.evaluate("one => one.decode().then(() => one.naturalWidth)") == 1240
+        person.page.locator("summary").first.click()
+        assert "Paper, page 1" in person.text
+        look(person, f"9-paper-{language}", script=True)
+        person.page.locator(".turn a").first.click()
+        person.page.wait_for_url("**?from=10")
+        assert person.page.locator("img.sheet").count() == 2
+        assert person.complaints == [] and person.page.locator("iframe, embed, object").count() == 0
+        assert not [one for one in person.asked if "/file/" in one or "raw=1" in one]
 
 
 def test_revoked_and_expired_mail_says_so_and_no_more(office: Office, browser: Browser) -> None:

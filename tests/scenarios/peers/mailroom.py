@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+
 from gateway.app.places import Places
 from gateway.settings.load import loaded
 from tests.scenarios.peers.gateway import Gateway
@@ -166,13 +168,25 @@ class Mailroom:
     def database(self) -> Path:
         return Places.of(loaded(self.gateway.config)).shared
 
+    @property
+    def postgres(self) -> str | None:
+        """The address of its PostgreSQL, where it is on one."""
+        url = loaded(self.gateway.config).settings.storage.url
+        return url if url.startswith("postgresql:") else None
+
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of the shared database, read by another program than ours."""
+        if (url := self.postgres) is not None:
+            with psycopg.connect(url, autocommit=True) as connection:
+                return connection.execute(sql.replace("?", "%s").encode(), values).fetchall()
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=20)) as database:
             return database.execute(sql, values).fetchall()
 
     def change(self, sql: str, *values: object) -> int:
         """Change the shared database behind the gateway's back; how many rows were."""
+        if (url := self.postgres) is not None:
+            with psycopg.connect(url, autocommit=True) as connection:
+                return connection.execute(sql.replace("?", "%s").encode(), values).rowcount
         with closing(sqlite3.connect(self.database, timeout=20)) as database, database:
             return database.execute(sql, values).rowcount
 

@@ -1,4 +1,4 @@
-"""People who read one mailbox without a pause, while something is done to its keys."""
+"""People who read one mailbox again and again, while something is done to its keys."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Reading:
                         if count and len(session.octets(uids)) != len(uids):
                             self.faults.append("a message did not come")
                         self.looks += 1
-                        time.sleep(0.02)
+                        time.sleep(0.05)
             except (Refused, OSError, AssertionError) as error:
                 self.faults.append(repr(error))
                 time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Clients that send without a pause, and remember what became of each message."""
+"""Clients that send again and again, and remember what became of each message."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tests.scenarios.peers.ports import until
 from tests.scenarios.peers.raw import Raw
 
 LARGE = b"x" * 76 + b"\r\n"
+PAUSE = 0.01  # Seconds between two messages of a client: what they would take more, other tests wait for.
 LARGE_LINES = 3000  # Of every tenth message: it lies in a file of its own.
 
 
@@ -59,6 +60,7 @@ class Stream:
                         if self._over.is_set():
                             break
                         self._one(client)
+                        time.sleep(PAUSE)
             except OSError as error:
                 self.lost.append(repr(error))
                 time.sleep(0.05)

@@ -33,6 +33,7 @@ from gateway.settings.load import loaded
 from gateway.storage import manifest as form
 from gateway.storage import snapshot
 from gateway.storage.archive import ArchiveWriter, BadArchive, Member, members
+from gateway.storage.mailbox_blob_folder import MARK, MARK_NAME
 from gateway.storage.mailboxes.mailbox_store import MailboxStore
 from gateway.storage.mailboxes.model import NewMessage
 from gateway.storage.manifest import Manifest
@@ -733,3 +734,21 @@ def test_the_module_says_which_files_stay_behind(path: Path) -> None:
     text = path.read_text() + '\n[log]\nfile = "gateway.log"\n'
     path.write_text(text.replace('certificate = "certs/server.pem"', 'certificate = "x.pem"'))
     assert list(module._named(loaded(path).settings.model_dump())) == ["x.pem", "certs/server.key"]
+
+
+def test_without_pg_dump_the_contents_of_mailboxes_are_in_it_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = path.read_text()
+    assert 'url = "sqlite:data"' in text
+    path.write_text(text.replace('url = "sqlite:data"', 'url = "postgresql://gateway@/gateway?host=/nowhere"'))
+    name = "ab" + "0" * 30
+    folder = path.parent / "data" / "mailboxes"
+    (folder / "ab").mkdir(parents=True)
+    (folder / MARK_NAME).write_bytes(MARK)
+    (folder / "ab" / name).write_bytes(b"sealed")
+    monkeypatch.setattr(module, "can_dump", lambda: False)
+    source = made(path)
+    assert contents(source)[f"data/mailboxes/ab/{name}"] == b"sealed"
+    with source.open("rb") as file:
+        assert any("no pg_dump" in note for note in verify(file)[0].notes)

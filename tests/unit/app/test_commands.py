@@ -15,13 +15,13 @@ from gateway.mail.address import parse_address
 from gateway.mail.delivery import State, Status, Target
 from gateway.mail.terms import Smime, Terms, Wanted
 from gateway.observe.events import DELETED, HELD, RELEASED, RETRIED, Event
-from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
 from gateway.storage.spool import Spool
 from gateway.storage.spool_rows import decode_record
 from gateway.storage.traces import TraceStore
 from gateway.storage.writer import StorageBroken
 from tests.fakes.clock import FakeClock
+from tests.fakes.migrated import put_shared
 from tests.fakes.spool import SpoolOf, event_of, put, sealer
 
 NOW = 1_793_700_000.0
@@ -37,7 +37,7 @@ class Asked:
         self.sending: set[str] = set()
         self.given_back: list[list[str] | None] = []
         self.woken = 0
-        migrate_shared(folder / "shared.db")
+        put_shared(folder / "shared.db")
         self.shared = Shared(folder / "shared.db")
         self.traces = TraceStore(self.shared, sealer())
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from gateway.app.face import IMAP
-from gateway.app.face_certificate import LOOK, FaceCertificate, face_context, face_files
+from gateway.app.face_certificate import FaceCertificate, face_context, face_files
 from gateway.settings.load import Loaded
+from gateway.settings.schema import Server
 from tests.fakes.certificates import make_certificate
 from tests.fakes.clock import FakeClock
 from tests.fakes.log import FakeSink, fake_log
@@ -45,8 +46,8 @@ class Kept:
 
     async def look(self, until: Callable[[], bool]) -> None:
         """The next look, until it has come to what is waited for."""
-        await self.clock.advance(LOOK)
-        async with asyncio.timeout(5):
+        await self.clock.advance(Server().certificate_look_seconds)
+        async with asyncio.timeout(30):
             while not until() or not self.clock.sleepers:
                 await asyncio.to_thread(int)
 

@@ -18,12 +18,12 @@ from gateway.app.queue_counts import queue_counts
 from gateway.mail.delivery import HERE, PROTECT, QUARANTINE, Delivery, State
 from gateway.mail.terms import Quarantine, Smime, Terms, Wanted
 from gateway.observe import events
-from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
 from gateway.storage.spool import Spool
 from gateway.storage.spool_rows import decode_record
 from gateway.storage.traces import TraceStore
 from tests.fakes.clock import FakeClock
+from tests.fakes.migrated import put_shared
 from tests.fakes.spool import SpoolOf, delivery_of, event_of, mail_of, message_of, put, sealer
 
 NOW = 1_793_700_000.0
@@ -44,7 +44,7 @@ class Held:
         self.ofs = [SpoolOf(folder / name, self.clock) for name in "01"]
         self.spools: list[Spool] = []
         self.woken = 0
-        migrate_shared(folder / "shared.db")
+        put_shared(folder / "shared.db")
         self.shared = Shared(folder / "shared.db")
 
     async def open(self) -> None:

@@ -17,11 +17,12 @@ from gateway.keys.sealer import KeySealer
 from gateway.keys.vault import Denied, KeyType, Unavailable, Vault
 from gateway.settings.load import Loaded
 from gateway.storage.dkim_keys import Algorithm, DkimKey, DkimKeyStore, Use
-from gateway.storage.migrate import migrate_shared, migrate_spool
+from gateway.storage.migrate import migrate_spool
 from gateway.storage.shared import Shared
 from gateway.storage.spool import DATABASE
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.migrated import put_shared
 from tests.fakes.settings import PLAIN, settings_in
 from tests.fakes.vault import FakeVault
 
@@ -41,7 +42,7 @@ class House:
         self.looks = 0
         if started:
             self.places.data.mkdir()
-            migrate_shared(self.places.shared)
+            put_shared(self.places.shared)
             self.shared(lambda shared: domain.ensure(shared, self.main, domain.PURPOSES, FakeChance(), self.clock))
         self.keys = Keys(
             lambda: self.loaded,

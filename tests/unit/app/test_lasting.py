@@ -21,6 +21,7 @@ WORKERS = PLAIN.replace("[server]\n", "[server]\nworkers = 2\n")
         ('[log]\nfile = "gateway.log"\n', ["log.file"]),
         ('[storage]\nblobs = "elsewhere"\n', ["storage.blobs"]),
         ("[keys]\ncache_seconds = 5\n", ["keys.cache_seconds"]),
+        ("[keys]\nlook_seconds = 5\n", ["keys.look_seconds"]),
         ('[mailboxes]\nblobs = "elsewhere"\n', ["mailboxes.blobs"]),
         (
             '[mailboxes]\ncache_seconds = 5\navailability_key = "main/other"\n',

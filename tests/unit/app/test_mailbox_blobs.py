@@ -135,3 +135,16 @@ def test_a_store_that_does_not_answer_is_warned_of_when_asked(write: Write, monk
     ((key, severity, words),) = faults(found, ask=True)
     assert (key, severity) == ("blobs", "warning")
     assert "answer" in words
+
+
+@pytest.mark.parametrize(
+    ("mailboxes", "ends_here", "warned"),
+    [("", True, True), ('blobs = "/srv/mailboxes"', True, False), ("", False, False)],
+)
+def test_gateways_on_one_database_are_to_name_a_folder_that_all_of_them_see(
+    write: Write, mailboxes: str, ends_here: bool, warned: bool
+) -> None:
+    storage = '[storage]\nurl = "postgresql://gateway@/gateway?host=/nowhere"\nfolder = "data"\n'
+    connector = '[[connectors.outbound]]\nname = "here"\nrecipient_domains = ["here.example"]\ndeliver = "mailbox"\n'
+    found = write(mailboxes, storage, connector if ends_here else "")
+    assert [(key, severity) for key, severity, _ in faults(found)] == [("blobs", "warning")] * warned

@@ -21,6 +21,7 @@ from gateway.storage.mailboxes.model import Mailbox, NewMessage
 from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock, SystemClock
 from tests.fakes.clock import FakeClock
+from tests.unit.mailboxes.policies.test_reopening import FakeWaiting
 
 TEXT = b"Subject: the garden\r\n\r\nNobody finds this word on the disk: rhubarb.\r\n"
 
@@ -123,7 +124,7 @@ async def test_keys_whose_time_is_over_do_not_stay(settings: Loaded) -> None:
     clock = FakeClock()
     async with opened(settings, clock=clock) as office:
         await mailbox(office, "carl@corp.example")
-        keeping = asyncio.create_task(office.keep())
+        keeping = asyncio.create_task(office.keep(FakeWaiting()))
         assert len(office.policy_keys._held) == 1
         await clock.advance(settings.settings.mailboxes.cache_seconds + SWEEP)
         assert office.policy_keys._held == {}

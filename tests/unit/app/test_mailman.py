@@ -302,3 +302,55 @@ async def test_many_mailboxes_of_one_delivery_are_written_at_the_same_time(house
     assert {one.verdict for one in results} == {Verdict.SENT}
     assert 1 < house.boxes.most <= 16
     assert len(house.boxes.asked) == 1, "the addresses are one question to the database"
+
+
+class Far:
+    """Content that counts how often it is read."""
+
+    inline: bytes | None = None
+
+    def __init__(self, octets: bytes, said: int | None = None, error: Exception | None = None) -> None:
+        self.octets = octets
+        self.size = said or len(octets)
+        self.error = error
+        self.reads = 0
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        self.reads += 1
+        await asyncio.sleep(0)
+        yield self.octets[:10]
+        if self.error is not None:
+            raise self.error
+        yield self.octets[10:]
+
+
+async def test_what_lies_far_is_read_once_for_all_mailboxes_their_heads_and_their_chunks(house: House) -> None:
+    far = Far(OCTETS)
+    results = await house.deliver("ida@corp.example", "bo@corp.example", content=far)
+    assert [one.verdict for one in results] == [Verdict.SENT] * 2
+    assert far.reads == 1
+    for number, name in ((1, "ida"), (2, "bo")):
+        lines = f"Return-Path: <me@x.example>\r\nDelivered-To: {name}@corp.example\r\n".encode()
+        assert house.boxes.messages[number] == [lines + OCTETS]
+    assert len(house.boxes.heads) == 2 and None not in house.boxes.heads
+
+
+async def test_what_is_too_long_is_never_held_whole(house: House) -> None:
+    far = Far(OCTETS, said=MOST_READ + 1)
+    await house.deliver("ida@corp.example", "bo@corp.example", content=far)
+    assert far.reads == 2
+    assert house.boxes.heads == [None, None]
+
+
+async def test_room_for_large_messages_is_given_back_whatever_became_of_them(house: House) -> None:
+    for number in range(4):
+        with pytest.raises(SealBroken):
+            await house.deliver(
+                "ida@corp.example", "bo@corp.example", content=Far(OCTETS, error=SealBroken("x")), id_=f"Q{number}.1"
+            )
+    fars = [Far(OCTETS) for _ in range(6)]
+    await asyncio.gather(
+        *(house.deliver("ida@corp.example", content=far, id_=f"R{number}.1") for number, far in enumerate(fars))
+    )
+    assert [far.reads for far in fars] == [1] * 6
+    assert len(house.boxes.messages[1]) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import ssl
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app.renewal import Renewal, renewal_warnings
+from gateway.app.renewal import Renewal, keep_renewed, renewal_warnings
 from gateway.app.terms import Policy, policy
 from gateway.settings.load import Loaded
 from tests.fakes.certificates import Certificate, make_certificate
+from tests.fakes.clock import FakeClock
+from tests.fakes.log import fake_log
 from tests.fakes.settings import settings_in
 
 TEXT = """
@@ -113,6 +116,33 @@ def test_nothing_changes_where_no_file_does(loaded: Loaded) -> None:
     assert renewal.look(before) == (before, [])
     os.utime(loaded.folder / "gateway.toml")  # Settings are a reload's business.
     assert renewal.look(before) == (before, [])
+
+
+@pytest.mark.parametrize(("more", "pause"), [("", 15.0), ("certificate_look_seconds = 2", 2.0)])
+async def test_files_are_looked_at_as_often_as_the_settings_say_and_by_themselves_within_a_minute(
+    files: Files, more: str, pause: float
+) -> None:
+    loaded = settings_in(files.folder, TEXT.replace("[server]\n", f"[server]\n{more}\n"))
+    renewal, clock, taken = Renewal(loaded), FakeClock(), asyncio.Event()
+    before = policy(loaded)
+
+    async def take(new: Policy) -> None:
+        assert not same(before, new)["one"]
+        taken.set()
+
+    log, _ = fake_log()
+    keeping = asyncio.create_task(keep_renewed(lambda: renewal, lambda: before, take, clock, log))
+    try:
+        async with asyncio.timeout(20):
+            while not clock.sleepers:
+                await asyncio.sleep(0)
+            files.put("one")
+            await clock.advance(pause - 0.1)
+            assert not taken.is_set() and clock.sleepers == 1
+            await clock.advance(0.1)
+            await taken.wait()
+    finally:
+        keeping.cancel()
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ from gateway.keys.sealer import KeySealer
 from gateway.mail.mail import Mail
 from gateway.rights.terms import RightsTerms
 from gateway.storage.blob_folder import FolderBlobs
-from gateway.storage.migrate import migrate_shared
 from gateway.storage.rights_model import KeptRights
 from gateway.storage.shared import Shared
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.migrated import put_shared
 from tests.fakes.settings import PLAIN, settings_in
 from tests.fakes.vault import FakeVault
 
@@ -41,7 +41,7 @@ class House:
     """One process' office over a real store; `terms` may be changed, `sent` are the mails that it wrote."""
 
     def __init__(self, folder: Path, executor: ThreadPoolExecutor, vault: FakeVault) -> None:
-        migrate_shared(folder / "shared.db")
+        put_shared(folder / "shared.db")
         self.shared = Shared(folder / "shared.db")
         self.clock = FakeClock()
         self.terms = RightsTerms()

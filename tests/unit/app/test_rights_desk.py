@@ -26,13 +26,13 @@ from gateway.rights.template import DO_NOT_FORWARD
 from gateway.rights.terms import RightsTerms
 from gateway.storage.blob_folder import FolderBlobs
 from gateway.storage.licence_log import LicenceLog
-from gateway.storage.migrate import migrate_shared
 from gateway.storage.rights import RightsStore
 from gateway.storage.rights_model import KeptRights
 from gateway.storage.shared import Shared
 from gateway.storage.writer import StorageBroken
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.migrated import put_shared
 
 ORIGINAL = b"From: ida@corp.example\r\nSubject: Figures\r\n\r\nsecret words\r\n"
 OWNER, ZOE, BOB, EVE = "ida@corp.example", "zoe@partner.example", "bob@partner.example", "eve@partner.example"
@@ -44,7 +44,7 @@ class House:
     """A desk over a real store, with one message that is kept in it."""
 
     def __init__(self, folder: Path, executor: ThreadPoolExecutor) -> None:
-        migrate_shared(folder / "shared.db")
+        put_shared(folder / "shared.db")
         self.shared = Shared(folder / "shared.db")
         self.clock = FakeClock()
         self.told: list[tuple[str, dict[str, Any]]] = []

@@ -228,7 +228,9 @@ def test_an_order_is_signed_without_any_gateway(command_line: CommandLine, tmp_p
     result = command_line.run(console, "policy", "order", "house", "--out", str(out), "--key", str(key))
     assert result.code == 0 and console.asked == []
     said = read_order(out.read_bytes(), PUBLIC)
-    assert (said.action, said.policy) == (PURGE, "house")
+    assert (said.action, said.policy, said.policy_id) == (PURGE, "house", None)
+    result = command_line.run(console, "policy", "order", "house", "--id", "77", "--out", str(out), "--key", str(key))
+    assert result.code == 0 and read_order(out.read_bytes(), PUBLIC).policy_id == 77
     result = command_line.run(
         console, "policy", "order", "house", "--out", str(out), "--key", str(key), "--successor", str(successor)
     )

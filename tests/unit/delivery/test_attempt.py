@@ -471,7 +471,7 @@ async def test_an_attempt_that_is_cancelled_gives_back_its_place_and_sends_nothi
     async with FakeNextHop({"DATA": [STALL, "354 go"]}) as hop, attempts() as made:
         outbound = make_outbound(("127.0.0.1", hop.port), concurrency=1)
         task = asyncio.ensure_future(made.attempt(delivery(), outbound, MESSAGE))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not hop.commands or b"DATA" not in hop.commands[0]:
                 await asyncio.sleep(0.001)
         task.cancel()

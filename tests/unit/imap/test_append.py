@@ -117,7 +117,7 @@ async def test_who_holds_memory_waits_for_more_only_for_a_while(room: ImapRoom) 
     client = Client(server)
     await client.log_in()
     asking = asyncio.ensure_future(client.ask(b"APPEND Sent {60+}\r\n%b {60+}\r\n%b" % (b"x" * 60, b"y" * 60)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not server._memory._waiting:  # The first is held, and the second asked for: its patience has begun.
             await asyncio.sleep(0)
         assert server._memory.free == 40

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.imap.inflow import MAX_LINE
 from tests.fakes.clock import FakeClock
-from tests.fakes.imap import Client, ImapRoom, tagged
+from tests.fakes.imap import Client, ImapRoom, comes, tagged
 
 ONE = b"Subject: One\r\n\r\nThe first.\r\n"
 
@@ -104,9 +104,69 @@ async def test_who_stops_inside_of_a_command_is_sent_away(room: ImapRoom) -> Non
     await asyncio.sleep(0)
     client.feed(b"y")
     assert client.transport.closed  # Each octet alone is no sign of life: a whole piece is.
-    await asyncio.sleep(0.01)
-    assert server._memory.free == server._memory._whole
+    await comes(lambda: server._memory.free == server._memory._whole)
     watching.cancel()
+
+
+@pytest.mark.parametrize(("pause", "is_taken"), [(7, True), (9, False)])
+async def test_a_message_that_comes_in_drips_is_given_so_much_time_and_no_more(
+    room: ImapRoom, pause: float, is_taken: bool
+) -> None:
+    """Else a client that sends a piece a minute would hold memory for days: 60 s and 16 KiB a second are its due."""
+    assert isinstance(room.clock, FakeClock)
+    server = room.server()
+    watching = asyncio.ensure_future(server.watch())
+    client = Client(server)
+    await client.log_in()
+    client.feed(b"x APPEND INBOX {1048576}\r\n")
+    await client.until(b"+ ")
+    for _ in range(16):
+        if client.transport.closed:
+            break
+        client.feed(b"y" * 65_536)
+        await room.clock.advance(pause)
+    if is_taken:
+        client.feed(b"\r\n")
+        assert b"x OK " in await client.until(b"x ")
+    assert client.transport.closed is not is_taken
+    await comes(lambda: server._memory.free == server._memory._whole)
+    watching.cancel()
+
+
+async def test_what_is_read_over_holds_no_memory(room: ImapRoom) -> None:
+    """A second message that is refused may take its time to come; the first is not kept for as long."""
+    server = room.server(max_message_size=100_000)
+    client = Client(server)
+    await client.log_in()
+    client.feed(b"x APPEND INBOX {60000}\r\n")
+    await client.until(b"+ ")
+    assert server._memory.free == server._memory._whole - 60_000
+    client.feed(b"y" * 60_000 + b" {90000+}\r\n" + b"y" * 10)
+    async with asyncio.timeout(30):
+        while server._memory.free < server._memory._whole:
+            await asyncio.sleep(0.001)
+    client.feed(b"y" * 89_990 + b"\r\n")
+    assert b"x NO [TOOBIG] " in await client.until(b"x ")
+
+
+async def test_who_takes_in_drips_is_hung_up_on(room: ImapRoom) -> None:
+    assert isinstance(room.clock, FakeClock)
+    await room.put(b"Subject: x\r\n\r\n" + b"z" * 2_000_000)
+    client = Client(room.server())
+    await client.log_in()
+    await client.ask("SELECT INBOX")
+    client.transport.full = True
+    client.feed(b"x FETCH 1 BODY.PEEK[]\r\n")
+    for _ in range(4):  # Four slices, each taken in its own minute; all of them have 60 s and some 122 s.
+        async with asyncio.timeout(30):
+            while not room.clock.sleepers:
+                await asyncio.sleep(0.001)
+        await room.clock.advance(50)
+        if client.transport.aborted:
+            break
+        client.visit.resume_writing()
+        await asyncio.sleep(0.001)
+    assert client.transport.aborted
 
 
 async def test_who_does_not_read_is_hung_up_on(room: ImapRoom) -> None:
@@ -118,12 +178,11 @@ async def test_who_does_not_read_is_hung_up_on(room: ImapRoom) -> None:
     await client.ask("SELECT INBOX")
     client.transport.full = True
     client.feed(b"x FETCH 1:3 BODY.PEEK[]\r\n")
-    while not room.clock.sleepers:
-        await asyncio.sleep(0.001)
-    await room.clock.advance(61)
+    clock = room.clock
+    await comes(lambda: clock.sleepers > 0)
+    await clock.advance(61)
     assert client.transport.aborted
-    await asyncio.sleep(0.01)
-    assert len(server) == 0
+    await comes(lambda: len(server) == 0)
     assert server._memory.free == server._memory._whole
 
 
@@ -135,7 +194,7 @@ async def test_so_many_connections_and_no_more(room: ImapRoom) -> None:
     assert (await others[6].until(b"* ")).startswith(b"* BYE [LIMIT] Too many connections;")
     assert len(server) == 10
     same[0].hang_up()
-    await asyncio.sleep(0.01)
+    await comes(lambda: len(server) == 9)
     again = Client(server)
     assert (await again.until(b"* ")).startswith(b"* OK ")
     assert room.counted["imap_connections_refused_total", "127.0.0.1:993"] == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from gateway.imap import fetching
 from gateway.mailboxes.faults import KeyBroken, PolicyDenied
-from gateway.storage.mailboxes.model import DELETED, FlagChange, WrappedKey
+from gateway.storage.mailboxes.model import DELETED, FlagChange, Folder, WrappedKey
 from tests.fakes.imap import Client, ImapRoom, tagged, untagged
 
 ONE = b"From: Ida <ida@corp.example>\r\nTo: otto@partner.example\r\nSubject: One\r\n\r\nThe first.\r\n"
@@ -180,6 +181,48 @@ async def test_a_damaged_message_is_named_and_the_others_are_read(room: ImapRoom
     assert (facts["uid"], facts["damage"], facts["mailbox"]) == (2, "flipped", "ida@corp.example")
     assert b"The second" not in repr(room.told).encode()
     assert tagged(await client.ask("FETCH 1:3 (FLAGS ENVELOPE)")).startswith(b"OK ")
+
+
+@pytest.mark.parametrize("harm", ["flipped", "truncated", "unknown"])
+async def test_a_damaged_head_is_read_anew_from_the_message_and_mended(
+    room: ImapRoom, client: Client, harm: str
+) -> None:
+    await room.put(ONE, MIXED, TWO)
+    await client.ask("SELECT INBOX")
+    wanted = "FETCH 1:3 (FLAGS ENVELOPE BODYSTRUCTURE)"
+    sound = untagged(await client.ask(wanted))
+    [(_, row)] = await room.store.fetch((await inbox(room)).id, [2])
+    head = {
+        "flipped": row.head[:-1] + bytes([row.head[-1] ^ 1]),
+        "truncated": row.head[:5],
+        "unknown": b"\x63" + row.head[1:],
+    }
+    await room.store.rewrap([(row, replace(row, head=head[harm]))])
+    said = await client.ask(wanted)
+    assert (untagged(said), tagged(said)) == (sound, b"OK Fetched")
+    [facts] = [facts for _, event, facts in room.told if event == "message_head_read_anew"]
+    assert (facts["uid"], facts["part"], facts["damage"]) == (2, "head", harm)
+    assert untagged(await client.ask(wanted)) == sound
+    again = [event for _, event, _ in room.told if event == "message_head_read_anew"]
+    assert len(again) == (2 if harm == "unknown" else 1)  # A newer gateway's is not written over.
+
+
+async def test_a_damaged_head_of_a_damaged_message_is_a_damaged_message(room: ImapRoom, client: Client) -> None:
+    await room.put(ONE, TWO)
+    [(_, row)] = await room.store.fetch((await inbox(room)).id, [2])
+    await room.store.rewrap([(row, replace(row, head=row.head[:5]))])
+    del room.blobs.kept[row.blobs[0]]
+    await client.ask("SELECT INBOX")
+    said = await client.ask("FETCH 1:2 ENVELOPE")
+    assert tagged(said).startswith(b"NO [CORRUPTION] Damaged, by UID: message 2: chunk 1 of 1 missing")
+    assert b"* 1 FETCH" in said
+    assert [event for _, event, _ in room.told if event.startswith("message_")] == ["message_damaged"]
+
+
+async def inbox(room: ImapRoom) -> Folder:
+    found = await room.store.folder(room.ida.id)
+    assert found is not None
+    return found
 
 
 async def test_a_mailbox_that_is_closed_says_so_and_marks_nothing(room: ImapRoom, client: Client) -> None:

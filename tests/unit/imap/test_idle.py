@@ -10,7 +10,7 @@ import pytest
 from gateway.imap.server import ImapServer
 from gateway.storage.writer import StorageBroken
 from tests.fakes.clock import FakeClock
-from tests.fakes.imap import Client, ImapRoom
+from tests.fakes.imap import Client, ImapRoom, comes
 
 ONE = b"Subject: One\r\n\r\nThe first.\r\n"
 
@@ -145,8 +145,7 @@ async def test_who_idles_is_thrown_out_once_the_account_is_gone(
 async def test_who_goes_away_while_waiting_leaves_nothing(room: ImapRoom, server: ImapServer) -> None:
     client = await idling(server)
     client.hang_up()
-    await asyncio.sleep(0.01)
-    assert len(server) == 0
+    await comes(lambda: len(server) == 0)
     assert len(server._hub) == 0
 
 

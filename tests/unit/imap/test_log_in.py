@@ -7,7 +7,7 @@ import base64
 
 from gateway.accounts.model import User
 from tests.fakes.clock import FakeClock
-from tests.fakes.imap import Client, ImapRoom, tagged, untagged
+from tests.fakes.imap import Client, ImapRoom, comes, tagged, untagged
 
 PLAIN = base64.b64encode(b"\0ida\0geheim")
 
@@ -94,7 +94,7 @@ async def test_one_person_has_so_many_connections_and_no_more(room: ImapRoom) ->
     said = [await client.ask("LOGIN ida geheim") for client in clients]
     assert [tagged(one).split()[0] for one in said] == [b"OK"] * 4 + [b"NO"]
     clients[0].hang_up()
-    await asyncio.sleep(0.01)
+    await comes(lambda: server._hub._people["ida"] == 3)
     assert tagged(await clients[4].ask("LOGIN ida geheim")).startswith(b"OK ")
 
 

@@ -13,16 +13,16 @@ from gateway.keys.access_head import BadHead, Kind, check, from_told, head_of, s
 from gateway.keys.access_heads import EVERY_LINES, EVERY_SECONDS, ensure_signer, public_key, signer
 from gateway.keys.head_place import FILE, HeadFile, read_head
 from gateway.keys.vault import Denied, KeyFault, KeyType, Unavailable, VaultBroken, VaultKey
-from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
 from gateway.storage.tables import key_log, key_log_heads
 from tests.fakes.key_log import KeyLog
+from tests.fakes.migrated import put_shared
 from tests.fakes.vault import FakeVault
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[KeyLog]:
-    migrate_shared(tmp_path / "shared.db")
+    put_shared(tmp_path / "shared.db")
     shared = Shared(tmp_path / "shared.db")
     yield KeyLog(shared)
     shared.close()

@@ -12,11 +12,11 @@ import pytest
 from gateway.keys.domain import LEARNING, PURPOSES, SPOOL, TRACE, DomainKeys, ensure, learnt, load, unwrap_all
 from gateway.keys.vault import Denied, KeyFault, Unavailable, VaultBroken
 from gateway.storage.keyrows import KeyRow
-from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.key_rows import MemoryKeys
+from tests.fakes.migrated import put_shared
 from tests.fakes.vault import FakeVault
 
 
@@ -39,7 +39,7 @@ def test_ensure_makes_what_is_missing_and_nothing_twice() -> None:
 
 def test_two_processes_that_ensure_at_once_end_with_the_same_keys(tmp_path: Path) -> None:
     path = tmp_path / "shared.db"
-    migrate_shared(path)
+    put_shared(path)
     one, other = Shared(path), Shared(path)
     vault = FakeVault()
 

@@ -30,7 +30,7 @@ CACHE = 60.0
 class Bench:
     """One process' keeper and sealer, over rows in memory and a vault with switches."""
 
-    def __init__(self, cache: float = CACHE, *, alone: bool = False) -> None:
+    def __init__(self, cache: float = CACHE, *, alone: bool = False, look: float = LOOK) -> None:
         self.clock = FakeClock()
         self.store = MemoryKeys()
         self.vault = FakeVault()
@@ -47,6 +47,7 @@ class Bench:
             tell=lambda level, event, **facts: self.told.append((level, event, facts)),
             cache_seconds=cache,
             alone=alone,
+            look_seconds=look,
             changed=self._changed,
         )
 
@@ -109,6 +110,21 @@ async def test_a_look_at_keys_that_are_held_asks_once_for_each_root() -> None:
     async with bench.running():
         await bench.pass_(10 * LOOK)
     assert bench.vault.unwraps - before == 11
+
+
+@pytest.mark.parametrize("look", [1.0, 6.0, 2 * LOOK])
+async def test_the_pause_between_two_looks_is_as_the_settings_say_and_the_longest_in_trouble(look: float) -> None:
+    bench = Bench(look=look)
+    async with bench.running():
+        before = bench.vault.unwraps
+        await bench.pass_(10 * look)
+        assert bench.vault.unwraps - before == 10
+        bench.vault.away = True
+        await bench.pass_(CACHE + look + sum(AGAIN))
+        assert not bench.seals()
+        bench.vault.away = False
+        await bench.pass_(min(look, AGAIN[-1]) + 1)
+        assert bench.seals()
 
 
 async def test_content_keys_stay_while_nothing_changes() -> None:

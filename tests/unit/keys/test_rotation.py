@@ -22,11 +22,11 @@ from gateway.keys.rotation import (
 from gateway.keys.sealer import KeySealer
 from gateway.keys.vault import Denied, KeyType, Unavailable, VaultBroken
 from gateway.storage.keyrows import KeyRowsChanged
-from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.key_rows import MemoryKeys
+from tests.fakes.migrated import put_shared
 from tests.fakes.vault import FakeVault
 
 ROOT = RootName("main", "default")
@@ -63,7 +63,7 @@ def house(memory: MemoryKeys) -> House:
 
 @pytest.fixture
 def on_disk(tmp_path: Path) -> Iterator[House]:
-    migrate_shared(tmp_path / "shared.db")
+    put_shared(tmp_path / "shared.db")
     shared = Shared(tmp_path / "shared.db")
     yield House(shared)
     shared.close()

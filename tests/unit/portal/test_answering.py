@@ -18,6 +18,7 @@ from gateway.rights.reason import NotOpened, Reason
 from gateway.rights.right import Right
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.pdf import FakeDrawer
 from tests.fakes.portal import COOKIE, TOKEN, FakeDesk, PlainPages, opened
 from tests.fakes.portal_room import FakeRoom
 
@@ -49,6 +50,7 @@ class Site:
             FakeClock(),
             chance=FakeChance("site"),
             executor=executor,
+            pdf=FakeDrawer(),
             tell=lambda *args, **facts: self.told.append(args),
             count=lambda name, labels=(), by=1: self.counted.append((name, *labels)),
         )

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -14,12 +14,14 @@ import pytest
 from gateway.portal import security
 from gateway.portal.app import MAX_PATH, Guarded, make_app
 from gateway.portal.desk import Fate
+from gateway.portal.pdf_pages import DrawerFailed, NotDrawn
 from gateway.portal.site import MAX_FORM, SLOW
 from gateway.portal.terms import PortalTerms
 from gateway.rights.reason import Reason
 from gateway.rights.right import Right
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.pdf import FakeDrawer, pdf
 from tests.fakes.portal import COOKIE, ORIGINAL, TOKEN, FakeDesk, PlainPages, opened
 
 URL = "https://portal.corp.example:8443"
@@ -65,6 +67,7 @@ def app(desk: FakeDesk, told: Told, clock: FakeClock) -> Iterator[Guarded]:
             clock,
             chance=FakeChance(),
             executor=executor,
+            pdf=FakeDrawer(),
             tell=told.tell,
             count=told.count,
         )
@@ -272,7 +275,7 @@ async def test_a_form_that_comes_too_slowly_is_not_waited_for(web: httpx.AsyncCl
     asking = asyncio.create_task(web.post("/language", content=trickle(), headers=FORM | kind))
     await asyncio.sleep(0.05)
     await clock.advance(SLOW)
-    assert (await asyncio.wait_for(asking, 5)).status_code == 408
+    assert (await asyncio.wait_for(asking, 30)).status_code == 408
 
 
 async def test_a_long_path_and_another_method_are_refused(web: httpx.AsyncClient) -> None:
@@ -371,6 +374,44 @@ async def test_files_and_the_original_need_the_right_to_take_them_along(web: htt
         answer = await web.get(f"{MESSAGE}/{end}", headers=cookie)
         assert (answer.status_code, page(answer)["page"]) == (403, "no_right")
     assert (await web.get(f"{MESSAGE}/view/1", headers=cookie)).status_code == 200
+
+
+async def test_a_pdf_that_may_not_be_saved_reaches_the_reader_as_pictures_alone(
+    web: httpx.AsyncClient, desk: FakeDesk, app: Guarded
+) -> None:
+    """Its octets are asked for with the right to save them; before, `?raw=1` gave them to whoever might look."""
+    drawer = cast("FakeDrawer", app.site.pdf)
+    cookie, octets = {"Cookie": SESSION}, pdf("one", "two")
+    letter = ORIGINAL.replace(b"\x89PNG\r\n\x1a\nxx", octets.replace(b"\n", b"\r\n"))
+    desk.message = opened(Right.VIEW, original=letter)
+    drawer.answer = b'{"count": 2, "pages": [{"number": 0, "width": 10, "height": 20, "text": "one"}]}'
+    assert (await web.get(f"{MESSAGE}/view/1", headers=cookie)).status_code == 200
+    drawer.answer = b"\x89PNG\r\n\x1a\n..."
+    drawn = await web.get(f"{MESSAGE}/view/1?page=1", headers=cookie)
+    assert (drawn.status_code, drawn.headers["content-type"], drawn.content) == (200, "image/png", drawer.answer)
+    assert "sandbox" in drawn.headers["content-security-policy"] and drawn.headers["cache-control"] == "no-store"
+    assert drawer.asked == [{"first": 0, "pages": 10}, {"page": 1}]
+    for path in ("view/1?raw=1", "view/1?raw=1&page=0", "file/1"):
+        refused = await web.get(f"{MESSAGE}/{path}", headers=cookie)
+        assert refused.status_code == 403 and b"%PDF" not in refused.content, path
+    for path, status in (("view/1?page=x", 404), ("view/1?page=-1", 404), ("view/1?from=100000", 404)):
+        assert (await web.get(f"{MESSAGE}/{path}", headers=cookie)).status_code == status, path
+    desk.message = opened(Right.VIEW, Right.EXTRACT, original=letter)
+    assert (await web.get(f"{MESSAGE}/view/1?raw=1", headers=cookie)).content.startswith(b"%PDF")
+    assert page(await web.get(f"{MESSAGE}/view/1", headers=cookie))["pdf"] is None
+    assert len(drawer.asked) == 2, "who may save it has his browser's own viewer"
+
+
+@pytest.mark.parametrize(("error", "status"), [(NotDrawn(), 404), (DrawerFailed(), 503)])
+async def test_a_pdf_that_is_not_drawn_is_neither_shown_nor_given(
+    web: httpx.AsyncClient, desk: FakeDesk, app: Guarded, error: Exception, status: int
+) -> None:
+    cast("FakeDrawer", app.site.pdf).error = error
+    desk.message = opened(Right.VIEW, original=ORIGINAL.replace(b"\x89PNG\r\n\x1a\nxx", b"%PDF-1.4 x"))
+    shown = await web.get(f"{MESSAGE}/view/1", headers={"Cookie": SESSION})
+    assert shown.status_code == 200 and page(shown)["pdf"] is None
+    drawn = await web.get(f"{MESSAGE}/view/1?page=0", headers={"Cookie": SESSION})
+    assert drawn.status_code == status and b"%PDF" not in drawn.content
 
 
 async def test_html_that_is_attached_is_never_a_page_of_ours(web: httpx.AsyncClient) -> None:

@@ -20,6 +20,7 @@ from gateway.portal.terms import PortalTerms
 from gateway.world.clock import SystemClock
 from gateway.world.sockets import bind
 from tests.fakes.chance import FakeChance
+from tests.fakes.pdf import FakeDrawer
 from tests.fakes.portal import FakeDesk, PlainPages
 
 NOW = SystemClock().now()
@@ -44,6 +45,7 @@ def app() -> Iterator[Guarded]:
             SystemClock(),
             chance=FakeChance(),
             executor=executor,
+            pdf=FakeDrawer(),
             tell=lambda *_, **__: None,
             count=lambda *_: None,
         )
@@ -92,7 +94,7 @@ async def test_a_slow_head_is_not_waited_for(door: Door, monkeypatch: pytest.Mon
     reader, writer = await door.visit()
     writer.write(b"GET / HTTP/1.1\r\nHost: local")
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-        assert await asyncio.wait_for(reader.readexactly(1), 5)
+        assert await asyncio.wait_for(reader.readexactly(1), 30)
     assert len(door.server) == 0
     writer.close()
 
@@ -104,7 +106,7 @@ async def test_the_rest_of_a_form_is_not_waited_for_behind_its_answer(
     monkeypatch.setattr(doors, "HEAD", 0.5)
     reader, writer = await door.visit()
     writer.write(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
-    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 404 ")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).startswith(b"HTTP/1.1 404 ")
     for _ in range(40):
         writer.write(b"x")
         await asyncio.sleep(0.05)
@@ -129,7 +131,7 @@ async def test_one_connection_too_many_is_ended(door: Door) -> None:
     reader, writer = await door.visit()
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         writer.write(GET)
-        await asyncio.wait_for(reader.readexactly(1), 5)
+        await asyncio.wait_for(reader.readexactly(1), 30)
     for _, one in [*kept, (reader, writer)]:
         one.close()
 
@@ -150,7 +152,7 @@ async def test_one_client_has_not_all_connections_unless_it_is_a_proxy_of_ours(
         reader, writer = await door.visit()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             writer.write(GET)
-            await asyncio.wait_for(reader.readexactly(1), 5)
+            await asyncio.wait_for(reader.readexactly(1), 30)
         writer.close()
     else:
         assert (await door.ask(GET)).startswith(b"HTTP/1.1 200 ")
@@ -172,7 +174,7 @@ async def test_at_its_end_nobody_is_kept(door: Door) -> None:
     while len(door.server) < 1:
         await asyncio.sleep(0.01)
     await door.server.close(0.1)
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), 30) == b""
     with pytest.raises(OSError):
         await door.visit()
     writer.close()

@@ -73,8 +73,8 @@ async def test_it_stands_on_disk_when_append_returns(journal: Journal, tmp_path:
         assert found(tmp_path)[-1] == f"Q{number}"
 
 
-async def test_the_kernel_writes_where_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = opened(tmp_path)
+async def test_the_kernel_writes_where_it_can(on_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = opened(on_disk)
     if journal._kernel is None:
         pytest.skip("this system has no asynchronous writes")
     await journal.append(entry("first"))  # Its file had to be made.
@@ -88,7 +88,7 @@ async def test_the_kernel_writes_where_it_can(tmp_path: Path, monkeypatch: pytes
     await journal.append(entry("second"))
     monkeypatch.undo()
     await asyncio.to_thread(journal.close)
-    assert found(tmp_path) == ["first", "second"]
+    assert found(on_disk) == ["first", "second"]
 
 
 async def test_what_comes_while_one_is_written_shares_the_next(journal: Journal, commits: Commits) -> None:

@@ -27,9 +27,9 @@ def writer() -> Iterator[KernelWriter]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(on_disk: Path) -> Path:
     """A file whose blocks are there, and not in the page cache."""
-    path = tmp_path / "file"
+    path = on_disk / "file"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     os.write(descriptor, bytes(8 * PAGE))
     os.fsync(descriptor)

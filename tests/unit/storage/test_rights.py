@@ -19,6 +19,8 @@ from gateway.mail.message import Content
 from gateway.storage.blob_folder import FolderBlobs
 from gateway.storage.blobs import BlobGone, Blobs
 from gateway.storage.content import INLINE, SEGMENT
+from gateway.storage.postgres.connection import Database
+from gateway.storage.postgres.shared import PostgresShared
 from gateway.storage.rights import RightsStore
 from gateway.storage.rights_copy import CopyKey
 from gateway.storage.rights_model import CopyState, KeptRights
@@ -29,6 +31,7 @@ from gateway.storage.tables import rights_links, rights_messages, rights_pieces
 from gateway.storage.together import Together
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.round_trips import round_trips
 
 KEYS = {("portal", 1): b"p" * 32, ("token", 1): b"k" * 32}
 WORK = UUID("11111111-2222-4333-8444-555555555555")
@@ -292,3 +295,22 @@ async def test_pieces_that_were_never_finished_are_seen_by_the_clearing_alone(sh
     await blobs.delete("one")
     assert await blobs.names() == set()
     assert await shared.call(lambda connection: connection.execute(select(rights_pieces)).all()) == []
+
+
+async def test_a_large_copy_in_the_database_crosses_the_wire_once_each_way(postgres: str, tmp_path: Path) -> None:
+    shared = PostgresShared(Database.at(postgres))
+    try:
+        blobs, large = PieceBlobs(shared, FakeClock().now), bytes(range(256)) * (SEGMENT // 256)
+        with round_trips(shared, tmp_path) as there:
+            writer = await blobs.begin("one")
+            for _ in range(3):
+                await writer.write(large)
+            await writer.finish()
+        assert 3 * len(large) < there.octets < 3 * len(large) * 1.01
+        with round_trips(shared, tmp_path) as back:
+            found = await blobs.read("one", len(large) - 5, 10)
+        assert found == large[-5:] + large[:5]
+        assert 2 * len(large) < back.octets < 2 * len(large) * 1.01
+        assert back.count == 1
+    finally:
+        shared.close()

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from gateway.mail.message import Held, Message
 from gateway.storage.blob_folder import FolderBlobs
-from gateway.storage.migrate import migrate_shared
 from gateway.storage.postgres.connection import Database
 from gateway.storage.postgres.shared import PostgresShared
 from gateway.storage.rights import RightsStore
@@ -22,6 +21,7 @@ from gateway.storage.shared import Shared
 from gateway.storage.sharing import SharedStore
 from gateway.storage.traces import TraceStore
 from tests.fakes.chance import FakeChance
+from tests.fakes.migrated import put_shared
 from tests.fakes.postgres_spool import PostgresSpoolOf
 from tests.fakes.spool import SpoolOf, delivery_of, event_of, mail_of
 from tests.unit.storage.test_rights import LINKS, MESSAGE, WORK, sealer, whole
@@ -70,7 +70,7 @@ def test_a_row_of_a_newer_gateway_is_refused_by_name() -> None:
 async def test_on_sqlite_it_lies_in_the_spool_until_it_was_moved_and_moving_it_twice_changes_nothing(
     tmp_path: Path,
 ) -> None:
-    migrate_shared(tmp_path / "shared.db")
+    put_shared(tmp_path / "shared.db")
     shared, of = Shared(tmp_path / "shared.db"), SpoolOf(tmp_path / "spool")
     traces = TraceStore(shared, of.sealer)
     try:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from gateway.storage import weight
-from gateway.storage.migrate import migrate_shared, migrate_spool
+from gateway.storage.migrate import migrate_spool
 from gateway.storage.shared import Shared
 from gateway.storage.spool import DATABASE
 from gateway.storage.weight import Kept, Weight, kept, queue_weight, spools_weight
 from gateway.storage.writer import StorageBroken
+from tests.fakes.migrated import put_shared
 
 
 def spool(folder: Path, *sizes: int) -> Path:
@@ -44,7 +45,7 @@ def test_a_spool_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_traces_and_accounts_are_counted(tmp_path: Path) -> None:
-    migrate_shared(tmp_path / "gateway.db")
+    put_shared(tmp_path / "gateway.db")
     shared = Shared(tmp_path / "gateway.db")
     try:
         assert shared.run(kept, read=True) == Kept(0, 0)

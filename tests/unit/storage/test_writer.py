@@ -151,7 +151,7 @@ async def test_what_is_done_later_is_done_with_the_next_commit_or_soon(
     await writer.do(lambda db: db.execute("INSERT INTO t VALUES (2)"))
     assert stored(path) == [1, 2]
     assert commits == [2]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         writer.later(lambda db: db.execute("INSERT INTO t VALUES (3)"))
         while len(commits) < 2:
             await asyncio.sleep(0.01)

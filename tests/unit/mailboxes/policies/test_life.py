@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from gateway.keys.rotation import RootName
-from gateway.keys.vault import Denied, KeyType, Unavailable, VaultBroken
+from gateway.keys.vault import Denied, KeyState, KeyType, Unavailable, VaultBroken
 from gateway.mailboxes.faults import PolicyDenied, PolicyRefused
+from gateway.mailboxes.policies.life import held
 from gateway.mailboxes.policies.order import CUSTODIAN, PURGE, fingerprint, make_order
 from gateway.mailboxes.policies.past import Backup, needs
 from gateway.storage.mailboxes.model import CopyKind, PolicyState
+from tests.fakes import file_vault
 from tests.fakes.chance import FakeChance
 from tests.fakes.policies import AVAILABILITY, ROOT_A, ROOT_B, Ground
 
@@ -253,3 +256,36 @@ async def test_a_custodian_is_replaced_by_his_own_order_alone() -> None:
     good = make_order(CUSTODIAN, "house", old, successor=new_public, now=now, chance=chance)
     after = await ground.life.set_custodian("house", new_public, good)
     assert after.custodian is not None and fingerprint(after.custodian) == fingerprint(new_public)
+
+
+async def test_a_custodian_s_order_counts_once_and_for_one_policy_of_that_name() -> None:
+    ground = Ground()
+    (one, one_public), (other, other_public) = pair(), pair()
+    row = await ground.policy(custodian=one_public)
+    chance, now = FakeChance("orders"), ground.clock.now()
+    for refused in (
+        make_order(CUSTODIAN, "house", one, policy_id=row.id + 1, successor=other_public, now=now, chance=chance),
+        make_order(CUSTODIAN, "house", one, successor=other_public, now=now - 5, chance=chance),
+    ):
+        with pytest.raises(PolicyRefused, match=r"of the id|before there was"):
+            await ground.life.set_custodian("house", other_public, refused)
+    there = make_order(CUSTODIAN, "house", one, policy_id=row.id, successor=other_public, now=now - 5, chance=chance)
+    await ground.life.set_custodian("house", other_public, there)
+    back = make_order(CUSTODIAN, "house", other, successor=one_public, now=now, chance=chance)
+    await ground.life.set_custodian("house", one_public, back)
+    with pytest.raises(PolicyRefused, match="used before"):
+        await ground.life.set_custodian("house", other_public, there)
+    assert ground.rows.rows[row.id].custodian == one_public
+
+
+def test_a_key_that_another_gateway_made_or_rotated_a_moment_ago_counts(tmp_path: Path) -> None:
+    """Two gateways share a vault: what one says of a key must not be what it was before the other changed it."""
+    file_vault.make(tmp_path / "vault")
+    ours, theirs = file_vault.opened(tmp_path / "vault"), file_vault.opened(tmp_path / "vault")
+    theirs.create("mail", KeyType.AES_256)
+    name = RootName("main", "mail")
+    assert held({"main": ours}, name).newest == 1
+    theirs.rotate("mail")
+    assert held({"main": ours}, name).newest == 2
+    theirs.disable("mail")
+    assert held({"main": ours}, name).state is KeyState.DISABLED

@@ -65,10 +65,25 @@ def test_an_order_is_read_with_the_public_half_of_the_key_that_signed_it(kind: s
         read_order(order(kind), public(KEYS[other]))
 
 
-@pytest.mark.parametrize("member", ["version", "action", "policy", "made", "nonce"])
+def test_an_order_may_name_the_policy_s_id_and_no_other_kind_of_it() -> None:
+    octets = make_order(PURGE, "house", private(KEYS["p256"]), policy_id=77, now=NOW, chance=FakeChance("order"))
+    assert read_order(octets, public(KEYS["p256"])).policy_id == 77
+    key = KEYS["ed25519"]
+    assert isinstance(key, ed25519.Ed25519PrivateKey)
+    for wrong in ("x", "", "7.5"):
+        file = orjson.loads(octets)
+        file["order"]["policy_id"] = wrong
+        signature = key.sign(orjson.dumps(file["order"], option=orjson.OPT_SORT_KEYS))
+        file["signature"] = b64encode(signature).decode()
+        with pytest.raises(PolicyRefused, match="lacks what it has to say"):
+            read_order(orjson.dumps(file), public(key))
+
+
+@pytest.mark.parametrize("member", ["version", "action", "policy", "policy_id", "made", "nonce"])
 def test_nothing_in_an_order_can_be_changed_or_left_out(member: str) -> None:
     for change in (lambda said: said | {member: "9"}, lambda said: {k: v for k, v in said.items() if k != member}):
-        file = orjson.loads(order())
+        bound = make_order(PURGE, "house", private(KEYS["ed25519"]), policy_id=7, now=NOW, chance=FakeChance("order"))
+        file = orjson.loads(bound)
         file["order"] = change(file["order"])
         with pytest.raises(PolicyRefused, match="changed since"):
             read_order(orjson.dumps(file), public(KEYS["ed25519"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from gateway.mailboxes.contents.garbage import Garbage
 from gateway.mailboxes.faults import PolicyDenied
 from gateway.mailboxes.policies.mailbox_keys import MailboxKey
 from gateway.mailboxes.transfer import exporting, importing, walking
-from gateway.mailboxes.transfer.exporting import Exporter
+from gateway.mailboxes.transfer.exporting import Exporter, ExportRefused
 from gateway.mailboxes.transfer.importing import Imported, Importer, ImportStopped
 from gateway.mailboxes.transfer.room import Room
 from gateway.mailboxes.transfer.verifying import Verifier
@@ -30,6 +31,7 @@ from gateway.storage.mailboxes.mailbox_store import MailboxStore
 from gateway.storage.mailboxes.model import DELETED, FLAGGED, SEEN, FlagChange, Mailbox, NewMessage
 from gateway.storage.migrate import migrate_shared
 from gateway.storage.shared import Shared
+from gateway.storage.writer import StorageFull
 from gateway.world.chance import SystemChance
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -282,6 +284,65 @@ async def test_an_export_begun_again_writes_what_is_new_and_follows_flags(house:
         "INBOX/0000000003,S.eml": TEXTS[2],
     }
     assert not list(out.rglob("*.new"))
+
+
+async def test_an_export_of_a_mailbox_that_took_another_s_address_goes_elsewhere(house: House, tmp_path: Path) -> None:
+    """Their UIDs mean other messages: what the former owner left there must not count as exported, nor be mixed."""
+    out = tmp_path / "out"
+    await house.put(*TEXTS[:2])
+    await Exporter(house.room).run(house.ida, out)
+    before = files(out)
+    await house.store.remove(house.ida.id)
+    house.ida = await mailbox_in(house.store)
+    await house.put(TEXTS[2])
+    with pytest.raises(ExportRefused, match="empty folder"):
+        await Exporter(house.room).run(house.ida, out)
+    assert files(out) == before
+    done = await Exporter(house.room).run(house.ida, tmp_path / "other")
+    assert (done.written, files(tmp_path / "other")) == (1, {"INBOX/0000000001,.eml": TEXTS[2]})
+
+
+async def test_an_export_that_an_older_gateway_began_goes_on(house: House, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    await house.put(*TEXTS[:2])
+    await Exporter(house.room).run(house.ida, out)
+    for about in out.rglob("folder.json"):
+        about.write_text(re.sub(r'\n *"uid_validity": [0-9]+,', "", about.read_text()))
+        assert "uid_validity" not in about.read_text()
+    assert (await Exporter(house.room).run(house.ida, out)).present == 2
+    assert all("uid_validity" in about.read_text() for about in out.rglob("folder.json"))
+
+
+@pytest.mark.parametrize("step", ["blobs", "rows"])
+async def test_an_import_on_a_full_disk_leaves_nothing_half_and_goes_on_afterwards(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    source = eml_folder(tmp_path / "in", *TEXTS)
+    real = house.blobs.put if step == "blobs" else house.store.add
+    calls = 0
+
+    async def full(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > (100 if step == "blobs" else 1):
+            raise StorageFull("the disk is full")
+        return await real(*arguments)
+
+    with monkeypatch.context() as disk:
+        if step == "blobs":
+            disk.setattr(house.blobs, "put", full)
+        else:
+            disk.setattr(house.store, "add", full)
+        with pytest.raises(StorageFull):
+            await house.importer().run(house.ida, source)
+    assert len(await house.texts()) == 64  # The batch before.
+    there = {row for _, row in await house.store.fetch((await house.store.folders(house.ida.id))[0].id, range(1, 200))}
+    named = {name for row in there for name in row.blobs}
+    waiting = await house.store.blobs_waiting()
+    assert waiting["garbage"] >= 36 and len(named) == 64
+    done = await house.importer().run(house.ida, source)
+    assert (done.present, done.added) == (64, 86)
+    assert sorted(await house.texts()) == sorted(TEXTS)
 
 
 def flip(path: Path) -> None:

@@ -93,6 +93,6 @@ def test_several_numbers_in_one_row_are_several() -> None:
 
 
 def test_many_digits_take_little_time() -> None:
-    assert found("4 " * 200_000) == {}
-    assert found("4444 " * 200_000) == {}
-    assert found("1" * 1_000_000) == {}
+    assert found("4 " * 100_000) == {}
+    assert found("4444 " * 100_000) == {}
+    assert found("1" * 500_000) == {}

@@ -17,6 +17,7 @@ from gateway.storage.shared import Shared
 from gateway.storage.sharing import SharedStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.mailbox_rows import KEY, NEXT, add, content_of, mailbox_in, store_on
+from tests.fakes.round_trips import round_trips
 
 
 async def test_a_message_is_in_the_inbox_with_all_that_is_known_of_it(shared: SharedStore) -> None:
@@ -179,3 +180,102 @@ async def test_two_processes_fill_two_mailboxes_at_once(shared: SharedStore, oth
     assert sorted(uid for one in uids for uid in one) == sorted([*range(1, 21)] * 2)
     for mailbox in await stores[0].all_mailboxes():
         assert (mailbox.messages, mailbox.used) == (20, 2000)
+
+
+async def test_messages_of_one_moment_are_added_together_and_judged_each(shared: SharedStore) -> None:
+    store = store_on(shared)
+    ida = await mailbox_in(store, quota=350)
+    bob = await mailbox_in(store, "bob@corp.example")
+    archive = await store.create_folder(bob.id, "2026")
+
+    async def one(mailbox: int, **more: object) -> NewMessage:
+        return NewMessage(content=await content_of(store, mailbox), date=1.0, **more)  # type: ignore[arg-type]
+
+    twice = await one(bob.id, token=b"t" * 16)
+    again = replace(twice, content=await content_of(store, bob.id))
+    old = replace(await one(bob.id), content=await content_of(store, bob.id, version=9))
+    works = [
+        (ida.id, None, [await one(ida.id), await one(ida.id, flags=SEEN)]),
+        (bob.id, None, [twice]),
+        (ida.id, None, [await one(ida.id), await one(ida.id)]),  # Too much, behind the two.
+        (bob.id, archive.id, [await one(bob.id, keywords=("$Work",)), await one(bob.id, keywords=("$Work", "$Home"))]),
+        (bob.id, None, [again]),
+        (ida.id, archive.id, [await one(ida.id)]),
+        (bob.id, None, [old]),
+        (ida.id, None, [await one(ida.id)]),
+        (bob.id, None, [await one(bob.id)]),
+        (17, None, []),
+    ]
+    found = await asyncio.gather(*(store.add(*work) for work in works), return_exceptions=True)
+    refused = {2: OverQuota, 5: NoFolder, 6: KeyChanged, 9: NoMailbox}
+    assert {place: type(one) for place, one in enumerate(found) if isinstance(one, Exception)} == refused
+    # Of each mailbox in the order in which they came.
+    assert [one for one in found if isinstance(one, list)] == [[1, 2], [1], [1, 2], [1], [3], [2]]
+    inboxes = [await store.folder(one.id) for one in (ida, bob)]
+    assert [(one.exists, one.unseen, one.uid_next) for one in inboxes if one] == [(3, 2, 4), (2, 2, 3)]
+    there = await store.folder_now(archive.id)
+    assert there is not None
+    assert (there.exists, there.keywords) == (2, ("$Work", "$Home"))
+    entries = await store.entries_of(archive.id, [1, 2])
+    assert [(entry.flags, entry.modseq) for entry in entries] == [(256, there.modseq), (768, there.modseq)]
+    now = await store.get_many([ida.id, bob.id])
+    assert [(now[one.id].used, now[one.id].messages) for one in (ida, bob)] == [(300, 3), (400, 4)]
+    assert await store.garbage(10) == list(again.content.blobs)
+    assert await store.arrived(bob.id, [b"t" * 16, b"u" * 16]) == {b"t" * 16: 1}
+
+
+async def test_what_is_built_on_blobs_that_may_be_deleted_holds_up_nobody_else(shared: SharedStore) -> None:
+    clock = FakeClock()
+    store = store_on(shared, clock)
+    mailbox = await mailbox_in(store)
+    late = await content_of(store, mailbox.id, blobs=2)
+    await clock.advance(90_000)
+    assert set(late.blobs) <= set(await store.garbage(1000))
+    good = await content_of(store, mailbox.id)
+    found = await asyncio.gather(
+        *(store.add(mailbox.id, None, [NewMessage(content=one, date=1.0)]) for one in (late, good)),
+        return_exceptions=True,
+    )
+    assert isinstance(found[0], BlobsCollected)
+    assert found[1] == [1]
+    assert [row.id for row in (await store.contents([late.id, good.id])).values()] == [good.id]
+
+
+@pytest.fixture
+def postgres_shared(postgres: str) -> Iterator[PostgresShared]:
+    shared = PostgresShared(Database.at(postgres))
+    yield shared
+    shared.close()
+
+
+@pytest.mark.parametrize("count", [1, 20])
+async def test_a_delivery_costs_three_round_trips_and_many_at_once_no_more(
+    postgres_shared: PostgresShared, tmp_path: Path, count: int
+) -> None:
+    store = store_on(postgres_shared)
+    mailboxes = [await mailbox_in(store), await mailbox_in(store, "bob@corp.example")]
+    works = []
+    for number in range(count):
+        mailbox = mailboxes[number % 2].id
+        content = await content_of(store, mailbox, blobs=3)
+        works.append((mailbox, None, [NewMessage(content=content, date=1.0, token=bytes([number]) * 16)]))
+    with round_trips(postgres_shared, tmp_path) as trips:
+        await asyncio.gather(*(store.add(*work) for work in works))
+    assert trips.count == 3  # What is there, what comes of it, COMMIT.
+
+
+async def test_a_question_costs_one_round_trip_and_octets_come_as_they_are(
+    postgres_shared: PostgresShared, tmp_path: Path
+) -> None:
+    store = store_on(postgres_shared)
+    mailbox = await mailbox_in(store)
+    content = replace(await content_of(store, mailbox.id), head=b"h" * 100_000)
+    with round_trips(postgres_shared, tmp_path) as trips:
+        await store.add(mailbox.id, None, [NewMessage(content=content, date=1.0)])
+    assert trips.octets < 110_000
+    inbox = await store.folder(mailbox.id)
+    assert inbox is not None
+    with round_trips(postgres_shared, tmp_path) as trips:
+        [(_, found)] = await store.fetch(inbox.id, [1])
+    assert (found, trips.count) == (content, 1)
+    assert trips.octets < 110_000

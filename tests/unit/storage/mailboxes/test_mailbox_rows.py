@@ -13,6 +13,7 @@ from gateway.storage.mailboxes.model import MailboxName, MailboxState, NameKind
 from gateway.storage.sealer import SealBroken
 from gateway.storage.sharing import SharedStore
 from gateway.storage.tables import SHARED, mailbox_names, mailboxes
+from tests.fakes.clock import FakeClock
 from tests.fakes.mailbox_rows import IDA, KEY, NEXT, add, mailbox_in, rows_counted, store_on
 
 BOB = "bob@corp.example"
@@ -111,6 +112,36 @@ async def test_a_removed_mailbox_leaves_nothing_but_garbage(
     assert len(rows["mailbox_messages"]) == 1
     again = await mailbox_in(store)
     assert again.id != mailbox.id
+
+
+async def test_a_mailbox_that_takes_a_removed_one_s_address_counts_its_folders_from_later(shared: SharedStore) -> None:
+    """In the same second, and although the one before had made folders faster than seconds pass."""
+    clock = FakeClock()
+    store = store_on(shared, clock)
+    mailbox = await mailbox_in(store)
+    for number in range(5):
+        await store.create_folder(mailbox.id, f"F{number}")
+    given = max(folder.uid_validity for folder in await store.folders(mailbox.id))
+    assert await store.remove(mailbox.id)
+    assert (await store.get(mailbox.id), await store.all_mailboxes(), await store.mailboxes_under()) == (None, [], {})
+    again = await mailbox_in(store)
+    assert min(folder.uid_validity for folder in await store.folders(again.id)) > given
+    rows = sealed(shared)
+    assert rows.keys() == {mailbox.id, again.id}
+    assert rows[mailbox.id] == b"", "of the one that is gone no address is left"
+    await clock.advance(10)
+    await store.sweep()
+    assert sealed(shared).keys() == {again.id}
+
+
+def sealed(shared: SharedStore) -> dict[int, bytes]:
+    """What is sealed of each mailbox's row, by its id."""
+
+    def read(connection: Connection) -> dict[int, bytes]:
+        rows = connection.execute(select(mailboxes.c.id, mailboxes.c.sealed))
+        return {row.id: row.sealed for row in rows}
+
+    return shared.run(read)
 
 
 async def test_what_a_crash_left_of_a_removed_mailbox_is_swept(shared: SharedStore) -> None:
