@@ -54,7 +54,9 @@ async def signed(plan: Plan, sign: Callable[[Mail], Awaitable[Mail]]) -> Plan:
     one message stay copies of one.
     """
     if len(plan.copies) == 1 and not plan.notices and not plan.copies[0].terms.waits:
-        return replace(plan, copies=(await sign(plan.copies[0]),))
+        (copy,) = plan.copies
+        made = await sign(copy)
+        return plan if made is copy else replace(plan, copies=(made,))
     done: dict[tuple[int, bytes], Mail] = {}
     mails: list[Mail] = []
     for mail in plan.mails:

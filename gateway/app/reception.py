@@ -188,7 +188,9 @@ class Reception:
         policy = self.policy
         now = plan.mails[0].received if plan.mails else 0.0
         if plan.touched:
-            plan = replace(plan, copies=tuple([self._marked(copy) for copy in plan.copies]))
+            copies = tuple([self._marked(copy) for copy in plan.copies])
+            if any(marked is not copy for marked, copy in zip(copies, plan.copies, strict=True)):
+                plan = replace(plan, copies=copies)
         return route(plan, policy.outbounds, home=policy.home, now=now, again=policy.retry.first)
 
     def _marked(self, copy: Mail) -> Mail:
@@ -305,6 +307,7 @@ class Reception:
             **({} if client is None or client.user is None else {"user": client.user}),
             **({} if signed is None or not signed.signatures else {"signed": signed.domain}),
             **({} if mail.authentication is None else {"dkim": _verdicts(mail.authentication)}),
+            **(plan.logged or {}),
         )
 
     def _release(self, spool: Spooling, deliveries: tuple[Delivery, ...], content: Content) -> None:

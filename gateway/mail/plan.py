@@ -26,8 +26,8 @@ class Plan:
     are stored in the same commit under the same id, so that none is lost, and no rule but one that demands TLS looks at
     them. `decided`: what the rules did, in the form that `gateway rule test` prints ("rules" and "outcomes", matched
     rules alone), for the trace; None where no rule matched. `told`: what else the trace is to know, event and facts.
-    `left`: what is kept elsewhere, such as what readers of its copies need. `touched`: whether anything is other than
-    it came.
+    `left`: what is kept elsewhere, such as what readers of its copies need. `logged`: facts for the log's line by which
+    the message was taken. `touched`: whether anything is other than it came.
     """
 
     copies: tuple[Mail, ...]
@@ -35,6 +35,7 @@ class Plan:
     decided: dict[str, object] | None = field(default=None, repr=False)
     told: tuple[tuple[str, dict[str, object]], ...] = field(default=(), repr=False)
     left: tuple[Left, ...] = field(default=(), repr=False)
+    logged: dict[str, object] | None = field(default=None, repr=False)
     touched: bool = True
 
     @property

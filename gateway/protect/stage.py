@@ -107,10 +107,10 @@ class Protecting:
             await self._take(copy, made)
         going = any(_goes_on(copy) for copy in made.copies)
         if not going and any(one.step is Step.WAITS for one in made.told):
-            self._say(plan.copies[0].id, made)
+            self._tell_alone(plan.copies[0].id, self._counted(made))
             raise Refused(PROTECTION_AWAY)
         if made.lost and not made.copies:
-            self._say(plan.copies[0].id, made)
+            self._tell_alone(plan.copies[0].id, self._counted(made))
             ruled = () if plan.decided is None else ((RULED, plan.decided),)
             told = (*ruled, *plan.told, *_traced(made.told))
             raise Refused(unprotectable(made.lost[0][1].rule), told=told)
@@ -251,33 +251,39 @@ class Protecting:
         return [one for one in found if one is not None]
 
     async def _finished(self, plan: Plan, made: _Made, notices: Sequence[Mail]) -> Plan:
+        facts = self._counted(made)
         done = replace(
             plan,
             copies=tuple(made.copies),
             notices=(*plan.notices, *notices),
             told=(*plan.told, *_traced(made.told)),
             left=(*plan.left, *made.left),
+            logged={**(plan.logged or {}), **facts},
             touched=plan.touched or bool(made.told),
         )
         lost = [one.recipient for _, one in made.lost]
         await self._work.run(made.size, partial(check, plan, done, lost))
-        if plan.copies:
-            self._say(plan.copies[0].id, made)
+        if NO_PORTAL in str(facts.get("reasons", "")):  # Somebody should act, although the message is taken.
+            self._tell_alone(plan.copies[0].id, facts)
         return done
 
-    def _say(self, id_: str, made: _Made) -> None:
-        """Into log and metrics: numbers and reasons, nobody's address."""
+    def _counted(self, made: _Made) -> dict[str, object]:
+        """What the log may know: numbers and reasons, nobody's address. Counted for the metrics."""
         told = [one for one in made.told if one.step is not Step.WAITS or not made.again]
         if not told:
-            return
+            return {}
         steps: dict[str, int] = {}
         for one in told:
             self._count("protected_total", (f"{one.step}",))
             steps[f"{one.step}"] = steps.get(f"{one.step}", 0) + 1
         reasons = sorted({one.reason for one in told if one.reason is not None})
-        rules = sorted({one.rule for one in told if one.rule is not None})
-        level = "warning" if any(NO_PORTAL in reason for reason in reasons) else "info"
-        self._tell(level, "protected", id=id_, rules=rules, steps=steps, **({"reasons": reasons} if reasons else {}))
+        return {"steps": steps, **({"reasons": reasons} if reasons else {})}
+
+    def _tell_alone(self, id_: str, facts: dict[str, object]) -> None:
+        """A line of its own, for a message that is not taken: else they stand on the line that says so."""
+        if facts:
+            level = "warning" if NO_PORTAL in str(facts.get("reasons", "")) else "info"
+            self._tell(level, "protected", id=id_, **facts)
 
     def _fail(self, copy: Mail, error: Exception) -> None:
         """What the libraries say may hold content: its kind alone is told."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 from hmac import compare_digest
-from itertools import pairwise
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher as AesCipher
@@ -45,18 +44,16 @@ def encrypt(cipher: Cipher, key: bytes, plain: bytes) -> bytes:
         run = AesCipher(AES(key), ECB()).encryptor()  # noqa: S305 - old readers know no other
         return run.update(filled) + run.finalize()
     ends = _ends(cipher, len(plain), len(filled))
-    if not ends:
-        return b""
-    out = bytearray(len(filled) + BLOCK)
-    view, into, ivs = memoryview(bytearray(filled)), memoryview(out), _ivs(key, len(ends))
-    # One run chains over all segments. What is chained to the first block of each, the last block of the one before, is
-    # taken out and its own IV put in; a run for each segment would take longer than the cipher itself.
-    run = AesCipher(AES(key), CBC(ivs[:BLOCK])).encryptor()
-    run.update_into(view[: ends[0]], into)
-    for number, (at, end) in enumerate(pairwise(ends), 1):
-        iv = ivs[number * BLOCK : (number + 1) * BLOCK]
-        view[at : at + BLOCK] = _xor(view[at : at + BLOCK], into[at - BLOCK : at], iv)
+    # One run over all segments. Its block in front of each is made so that it comes out as that segment's IV, and the
+    # segment is chained to it; a run for each segment, and one for the IVs, would take longer than the cipher itself.
+    out = bytearray(len(filled) + 2 * BLOCK)
+    view, into = memoryview(filled), memoryview(out)
+    run = AesCipher(AES(key), CBC(bytes(BLOCK))).encryptor()
+    at, before = 0, bytes(BLOCK)
+    for number, end in enumerate(ends):
+        run.update(_xor(number.to_bytes(BLOCK, "little"), before))
         run.update_into(view[at:end], into[at:])
+        at, before = end, bytes(into[end - BLOCK : end])
     return bytes(into[: len(filled)])
 
 
@@ -123,10 +120,10 @@ def _decrypt_within(cipher: Cipher, key: bytes, octets: memoryview, ends: list[i
 
 def _xor(*blocks: bytes | memoryview) -> bytes:
     """All of them are of one length."""
-    one, other, third = (
-        int.from_bytes(block.tobytes() if isinstance(block, memoryview) else block, "little") for block in blocks
-    )
-    return (one ^ other ^ third).to_bytes(memoryview(blocks[0]).nbytes, "little")
+    made = 0
+    for block in blocks:
+        made ^= int.from_bytes(block.tobytes() if isinstance(block, memoryview) else block, "little")
+    return made.to_bytes(memoryview(blocks[0]).nbytes, "little")
 
 
 def _ends(cipher: Cipher, length: int, filled: int) -> list[int]:

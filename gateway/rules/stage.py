@@ -108,15 +108,18 @@ class Ruling:
 
     async def _plan(self, mail: Mail, terms: RulingTerms, decided: Decided) -> Plan:
         outcomes = decided.outcomes
-        self._say(mail, decided)
+        facts = self._counted(decided)
         rules = decided.judged.rows()
         deferred = next((one.work for one in outcomes if one.work.disposition is Disposition.DEFER), None)
-        if deferred is not None:  # Of a message that is not taken nothing can wait here: the client keeps all of it.
+        if deferred is not None:
+            # Of a message that is not taken nothing can wait here: the client keeps all of it.
+            self._tell(mail, facts)
             raise Refused(deferred.reply or RULE_FAILED)
         copies = tuple([one.mail for one in outcomes if one.mail is not None])
         refused = [one.work for one in outcomes if one.work.disposition is Disposition.REJECT]
         notices = await self._notices(mail, terms, outcomes)
         if refused and not copies:
+            self._tell(mail, facts)
             for notice in notices:
                 await self._hands.submit(notice)
             because: dict[str, object] = {"rules": rules, "outcomes": rows(outcomes)}
@@ -131,6 +134,7 @@ class Ruling:
             copies=copies,
             notices=tuple(under),
             decided={"rules": rules, "outcomes": rows(outcomes)} if rules else None,
+            logged=facts,
             touched=touched,
         )
 
@@ -159,11 +163,18 @@ class Ruling:
                     made.append(notice)
         return made
 
-    def _say(self, mail: Mail, decided: Decided) -> None:
-        """Names of rules are the administrator's; what they found is content, and stands in the sealed trace alone."""
+    def _counted(self, decided: Decided) -> dict[str, object] | None:
+        """What the log may know. Names of rules are the administrator's; what they found is content, and stands in the
+        sealed trace alone.
+        """
         names = list(dict.fromkeys(name for one in decided.outcomes for name in one.rules))
         for name in names:
             self._hands.count("rules_matched_total", (name,))
-        if names:
-            became = sorted({f"{one.work.disposition}" for one in decided.outcomes})
-            self._hands.tell("info", "ruled", id=mail.id, rules=names, dispositions=became)
+        if not names:
+            return None
+        return {"rules": names, "dispositions": sorted({f"{one.work.disposition}" for one in decided.outcomes})}
+
+    def _tell(self, mail: Mail, facts: dict[str, object] | None) -> None:
+        """A line of its own, for a message that is not taken: else they stand on the line that says so."""
+        if facts is not None:
+            self._hands.tell("info", "ruled", id=mail.id, **facts)

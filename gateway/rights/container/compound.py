@@ -23,6 +23,7 @@ HEADER_FATS: Final = 109  # Places of FAT sectors that the header itself names.
 NUMBERS: Final = SECTOR // 4  # In a sector of the FAT; a sector of the DIFAT has one less, and the next one's place.
 
 ENTRY: Final = 128
+ENTRY_SIZE_AT: Final = 120  # Where in it the size of its stream stands.
 UNALLOCATED: Final = 0
 STORAGE: Final = 1
 STREAM: Final = 2

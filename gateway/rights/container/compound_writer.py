@@ -8,6 +8,7 @@ import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from gateway.rights.container import compound as cfb
@@ -15,10 +16,16 @@ from gateway.rights.container import compound as cfb
 Octets: TypeAlias = bytes | memoryview
 Tree: TypeAlias = Mapping[str, "Octets | Tree"]
 """A storage: by name, the octets of a stream or another storage."""
+_Shape: TypeAlias = tuple[tuple[str, "int | _Shape"], ...]
+"""A storage's names in order, each with its streams' sectors, or what is in it; sectors of the mini stream count below
+zero.
+"""
 
 _MOST_NAME: Final = 31  # UTF-16 units without the zero behind them (2.6.1).
 _MOST_OCTETS: Final = 1 << 31  # Of a file whose sectors have 512 octets (2.6.3).
 _NEVER: Final = -1
+_SMALL: Final = 1 << 16  # Octets in a file whose layout is kept: few kilobytes each.
+_SIZE: Final = struct.Struct("<I")
 _UNNAMEABLE = re.compile("[/\\\\:!\0]")  # 2.6.1
 
 
@@ -40,11 +47,11 @@ class Written:
 
 @dataclass(slots=True)
 class _Entry:
-    """One of the directory (2.6.1), while it is put together."""
+    """One of the directory (2.6.1), while it is put together. Sizes of streams are filled in for each file."""
 
     name: str
     kind: int
-    content: Octets = b""
+    room: int = 0  # Of a stream, as in a `_Shape`.
     colour: int = cfb.BLACK
     left: int = cfb.NO_STREAM
     right: int = cfb.NO_STREAM
@@ -59,20 +66,66 @@ class _Entry:
         return struct.pack(cfb.ENTRY_FORM, name, len(name) + 2, self.kind, self.colour, *ids, b"", 0, b"", b"", *place)
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What files of one shape have in common. `sizes`: where the size of each stream stands in the directory; `minis`
+    and `larges`: which of the streams lie where, all in the order of the tree.
+    """
+
+    tables: bytes  # Header, FAT, DIFAT.
+    directory: bytes
+    sizes: tuple[int, ...]
+    mini_fat: bytes
+    minis: tuple[int, ...]
+    larges: tuple[int, ...]
+
+
 def write_compound(root: Tree) -> Written:
     """A compound file that holds `root`.
 
     Raises ValueError for names that a directory can't hold, for two that it takes for one, and over 2 GiB.
     """
+    contents: list[Octets] = []
+    shape = _shape(root, contents)
+    # Messages are alike: what depends on names and on numbers of sectors alone is mostly there already.
+    is_small = sum(map(len, contents)) <= _SMALL
+    layout = _known_layout(shape) if is_small else _layout(shape)
+    directory = bytearray(layout.directory)
+    for at, content in zip(layout.sizes, contents, strict=True):
+        _SIZE.pack_into(directory, at, len(content))
+    mini: list[Octets] = []
+    for number in layout.minis:
+        content = contents[number]
+        mini += (content, bytes(-len(content) % cfb.MINI_SECTOR))
+    filler = bytes(-sum(map(len, mini)) % cfb.SECTOR)
+    head = b"".join((layout.tables, directory, layout.mini_fat, *mini, filler))
+    return Written(head, tuple(piece for number in layout.larges for piece in _whole(contents[number])))
+
+
+def _shape(tree: Tree, contents: list[Octets]) -> _Shape:
+    """The tree's shape; the octets of its streams are put behind `contents`."""
+    shape: list[tuple[str, int | _Shape]] = []
+    for name, content in tree.items():
+        if isinstance(content, (bytes, memoryview)):
+            contents.append(content)
+            size = len(content)
+            shape.append((name, _sectors(size) if size >= cfb.CUTOFF else -_mini_sectors(size)))
+        else:
+            shape.append((name, _shape(content, contents)))
+    return tuple(shape)
+
+
+def _layout(shape: _Shape) -> _Layout:
     entries = [_Entry("Root Entry", cfb.ROOT)]
-    streams: list[_Entry] = []
-    entries[0].child = _add(entries, streams, root)
-    large = [entry for entry in streams if len(entry.content) >= cfb.CUTOFF]
-    mini, mini_fat = _mini([entry for entry in streams if len(entry.content) < cfb.CUTOFF])
+    streams: list[int] = []  # Their places among the entries.
+    entries[0].child = _add(entries, streams, shape)
+    minis = [entries[at] for at in streams if entries[at].room < 0]
+    larges = [entries[at] for at in streams if entries[at].room > 0]
+    mini_fat = _mini_fat(minis)
+    mini = sum(-entry.room for entry in minis) * cfb.MINI_SECTOR
 
     directory = _sectors(len(entries) * cfb.ENTRY)
-    others = directory + _sectors(len(mini_fat)) + _sectors(len(mini))
-    others += sum(_sectors(len(entry.content)) for entry in large)
+    others = directory + _sectors(len(mini_fat)) + _sectors(mini) + sum(entry.room for entry in larges)
     fats, difats = _tables(others)
     if (1 + fats + difats + others) * cfb.SECTOR > _MOST_OCTETS:
         raise ValueError("a compound file of version 3 has no room for more than 2 GiB")
@@ -80,55 +133,56 @@ def write_compound(root: Tree) -> Written:
     fat = array("I", [cfb.FAT_SECTOR]) * fats + array("I", [cfb.DIFAT_SECTOR]) * difats
     first_directory = _chain(fat, directory)
     first_mini_fat = _chain(fat, _sectors(len(mini_fat)))
-    entries[0].start, entries[0].size = _chain(fat, _sectors(len(mini))), len(mini)
-    for entry in large:
-        entry.start = _chain(fat, _sectors(len(entry.content)))
+    entries[0].start, entries[0].size = _chain(fat, _sectors(mini)), mini
+    for entry in larges:
+        entry.start = _chain(fat, entry.room)
     fat.extend([cfb.FREE] * (fats * cfb.NUMBERS - len(fat)))
-
-    for entry in streams:
-        entry.size = len(entry.content)
-    head = b"".join((
-        _header(fats, difats, first_directory, first_mini_fat, _sectors(len(mini_fat))),
-        _little_endian(fat),
-        _difat(fats, difats),
-        _filled(b"".join(entry.octets() for entry in entries), _unallocated()),
-        mini_fat,
-        _filled(mini, bytes(cfb.MINI_SECTOR)),
-    ))  # fmt: skip
-    return Written(head, tuple(piece for entry in large for piece in _whole(entry.content)))
+    header = _header(fats, difats, first_directory, first_mini_fat, _sectors(len(mini_fat)))
+    return _Layout(
+        tables=b"".join((header, _little_endian(fat), _difat(fats, difats))),
+        directory=_filled(b"".join(entry.octets() for entry in entries), _unallocated()),
+        sizes=tuple(at * cfb.ENTRY + cfb.ENTRY_SIZE_AT for at in streams),
+        mini_fat=mini_fat,
+        minis=tuple(number for number, at in enumerate(streams) if entries[at].room < 0),
+        larges=tuple(number for number, at in enumerate(streams) if entries[at].room > 0),
+    )
 
 
-def _add(entries: list[_Entry], streams: list[_Entry], tree: Tree) -> int:
-    """Put what is in a storage, and all below it, behind `entries`, and what has octets behind `streams`.
+@lru_cache(maxsize=64)
+def _known_layout(shape: _Shape) -> _Layout:
+    return _layout(shape)
+
+
+def _add(entries: list[_Entry], streams: list[int], shape: _Shape) -> int:
+    """Put what is in a storage, and all below it, behind `entries`, and the places of the streams behind `streams`.
 
     Returns the top of the storage's own tree.
     """
-    keyed = sorted((cfb.order(name), name) for name in tree)
-    names = [name for _, name in keyed]
+    keyed = sorted((cfb.order(name), name) for name, _ in shape)
     before = None
     for key, name in keyed:
         if not 2 <= len(key[1]) <= 2 * _MOST_NAME or _UNNAMEABLE.search(name) or key == before:
             raise ValueError("a compound file can't hold something of this name, or not twice")
         before = key
     first = len(entries)
-    for name in names:
-        content = tree[name]
-        if isinstance(content, Mapping):
-            entries.append(_Entry(name, cfb.STORAGE))
+    places = {name: at for at, (_, name) in enumerate(keyed, first)}
+    inside = dict(shape)
+    for name in places:
+        room = inside[name]
+        if isinstance(room, int):
+            entries.append(_Entry(name, cfb.STREAM, room, start=cfb.END_OF_CHAIN))
         else:
-            entries.append(_Entry(name, cfb.STREAM, content, start=cfb.END_OF_CHAIN))
-    count = len(names)
+            entries.append(_Entry(name, cfb.STORAGE))
+    count = len(places)
     # The deepest level is red where it is not full: all ways down then have as many black ones, and no red one is
     # below another.
     red = _NEVER if count & (count + 1) == 0 else count.bit_length() - 1
     top = _balance(entries, first, first + count, 0, red)
-    places = {name: at for at, name in enumerate(names, first)}
-    for name, content in tree.items():  # In the caller's order, not in the directory's.
-        entry = entries[places[name]]
-        if isinstance(content, Mapping):
-            entry.child = _add(entries, streams, content)
-        elif content:
-            streams.append(entry)
+    for name, room in shape:  # In the caller's order, not in the directory's.
+        if isinstance(room, int):
+            streams.append(places[name])
+        else:
+            entries[places[name]].child = _add(entries, streams, room)
     return top
 
 
@@ -144,15 +198,13 @@ def _balance(entries: list[_Entry], first: int, end: int, level: int, red: int) 
     return middle
 
 
-def _mini(streams: Sequence[_Entry]) -> tuple[bytes, bytes]:
-    """The mini stream with all of them (2.7), and its FAT."""
-    pieces: list[Octets] = []
+def _mini_fat(streams: Sequence[_Entry]) -> bytes:
+    """The FAT of the mini stream that holds all of them (2.7)."""
     fat: array[int] = array("I")
     for entry in streams:
-        entry.start = _chain(fat, -(-len(entry.content) // cfb.MINI_SECTOR))
-        pieces += (entry.content, bytes(-len(entry.content) % cfb.MINI_SECTOR))
+        entry.start = _chain(fat, -entry.room)
     fat.extend([cfb.FREE] * (-len(fat) % cfb.NUMBERS))
-    return b"".join(pieces), _little_endian(fat)
+    return _little_endian(fat)
 
 
 def _chain(fat: array[int], count: int) -> int:
@@ -167,6 +219,10 @@ def _chain(fat: array[int], count: int) -> int:
 
 def _sectors(octets: int) -> int:
     return -(-octets // cfb.SECTOR)
+
+
+def _mini_sectors(octets: int) -> int:
+    return -(-octets // cfb.MINI_SECTOR)
 
 
 def _tables(others: int) -> tuple[int, int]:

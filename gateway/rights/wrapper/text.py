@@ -30,13 +30,12 @@ def _filled(paragraphs: str) -> list[str]:
     """Broken at blanks; line ends of a text of the administrator's stay."""
     lines: list[str] = []
     for one in paragraphs.splitlines() or [""]:
-        line: list[str] = []
-        length = -1
-        for word in one.split():  # textwrap takes ten times as long, for each reader.
-            if line and length + 1 + len(word) > WIDTH:
-                lines.append(" ".join(line))
-                line, length = [], -1
-            line.append(word)
-            length += 1 + len(word)
-        lines.append(" ".join(line))
+        rest = " ".join(one.split())
+        while len(rest) > WIDTH:  # textwrap takes ten times as long, for each reader.
+            at = rest.rfind(" ", 0, WIDTH + 1)
+            if at < 0 and (at := rest.find(" ")) < 0:
+                break  # One word, however long.
+            lines.append(rest[:at])
+            rest = rest[at + 1 :]
+        lines.append(rest)
     return lines

@@ -516,6 +516,15 @@ async def test_copies_leave_with_their_own_octets_and_the_trace_tells_of_each(ta
     assert record.found.recipients == ("otto@partner.example", "eva@partner.example")
 
 
+async def test_one_line_of_the_log_says_what_came_and_what_was_decided(taking: Taking) -> None:
+    facts = {"rules": ["Partners"], "dispositions": ["deliver"], "steps": {"encrypted": 1}}
+    ruled(taking, lambda mail: Plan(copies=(mail,), logged=facts))
+    await taking.reception.accept(mail())
+    await taking.moved()
+    (line,) = [line for _, event, line in taking.sink.lines if event == "received"]
+    assert {name: line[name] for name in facts} == facts
+
+
 async def test_what_is_held_or_waits_is_not_offered_and_lies_in_the_queue(taking: Taking) -> None:
     held = Terms(quarantine=Quarantine(rules=("Odd",)))
     waits = Terms(wanted=Wanted(rule="Partners", smime=Smime.ENCRYPT), reason="no certificate")

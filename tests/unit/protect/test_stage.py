@@ -97,6 +97,8 @@ async def test_named_recipients_share_one_encrypted_copy_and_blind_ones_have_the
     assert rows[0]["certificate"] == house.means.known[OTTO].fingerprint
     assert rows[0]["rule"] == "Partners"
     assert house.metrics.snapshot()["protected_total"] == [[["encrypted"], 3.0]]
+    assert plan.logged == {"steps": {"encrypted": 3}}
+    assert house.told == []  # Its numbers stand on the line that says the message was taken.
 
 
 async def test_what_the_rules_decided_besides_stays(house: House) -> None:

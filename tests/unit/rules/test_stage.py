@@ -472,3 +472,11 @@ async def test_a12_a_disclaimer_that_rejects_spares_postmaster(tmp_path: Path) -
 
 def test_held_content_is_what_the_tests_take_for_small() -> None:
     assert mail().message.content == Held(PLAIN)
+
+
+async def test_the_log_knows_rules_by_name_and_what_became_of_the_copies(tmp_path: Path) -> None:
+    rules = '- name: Known\n  when: {subject_contains_words: offer}\n  then: {set_header: {name: X-A, value: "1"}}\n'
+    hands = FakeHands()
+    made = await ruling(rule_set(tmp_path, rules), hands=hands)(mail())
+    assert made.logged == {"rules": ["Known"], "dispositions": ["deliver"]}
+    assert hands.told == []
