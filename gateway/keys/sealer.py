@@ -246,7 +246,7 @@ class KeySegments:
 
     def __init__(self, cipher: AESGCM, start: bytes, purpose: str, record: str) -> None:
         self._encrypt: Callable[[bytes, bytes | memoryview, bytes], bytes] = cipher.encrypt
-        self._decrypt: Callable[[bytes, bytes, bytes], bytes] = cipher.decrypt
+        self._decrypt: Callable[[bytes, bytes | memoryview, bytes], bytes] = cipher.decrypt
         self._start = start
         self._purpose = purpose
         self._record = record

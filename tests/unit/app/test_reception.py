@@ -517,7 +517,7 @@ async def test_copies_leave_with_their_own_octets_and_the_trace_tells_of_each(ta
 
 
 async def test_one_line_of_the_log_says_what_came_and_what_was_decided(taking: Taking) -> None:
-    facts = {"rules": ["Partners"], "dispositions": ["deliver"], "steps": {"encrypted": 1}}
+    facts: dict[str, object] = {"rules": ["Partners"], "dispositions": ["deliver"], "steps": {"encrypted": 1}}
     ruled(taking, lambda mail: Plan(copies=(mail,), logged=facts))
     await taking.reception.accept(mail())
     await taking.moved()

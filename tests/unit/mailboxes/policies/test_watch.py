@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.mailboxes.policies.background import LOOK, PolicyWatch
-from gateway.mailboxes.policies.purge import DAY
+from gateway.mailboxes.policies.heeding import DAY
 from gateway.mailboxes.policies.roll import Roller
 from gateway.storage.mailboxes.model import PolicyState
 from gateway.storage.writer import StorageBroken
