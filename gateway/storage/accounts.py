@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.storage.inserting import insert_into
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.tables import accounts
 
@@ -83,8 +83,9 @@ class AccountStore:
                 "id": account.id,
                 "sealed": self._sealed(account),
             }
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            statement = dialect.insert(accounts).values(**values).on_conflict_do_nothing().returning(accounts.c.id)
+            statement = (
+                insert_into(connection, accounts).values(**values).on_conflict_do_nothing().returning(accounts.c.id)
+            )
             return connection.execute(statement).first() is not None
 
         return await self._shared.call(insert)

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.storage.accounts import Transactions
+from gateway.storage.inserting import insert_into
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.tables import certificate_names, certificates
 
@@ -179,9 +179,8 @@ class CertificateStore:
         return found
 
     def _insert(self, connection: Connection, token: int, one: KeptCertificate) -> bool:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         values = {"organisation": ORGANISATION, "token": token, **self._values(token, one)}
-        statement = dialect.insert(certificates).values(**values).on_conflict_do_nothing()
+        statement = insert_into(connection, certificates).values(**values).on_conflict_do_nothing()
         if connection.execute(statement.returning(certificates.c.token)).first() is None:
             return False
         self._name(connection, token, one)

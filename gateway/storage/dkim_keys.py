@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.storage.accounts import Transactions
+from gateway.storage.inserting import insert_into
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.tables import dkim_keys
 
@@ -84,7 +84,6 @@ class DkimKeyStore:
             there = {(one.domain, one.selector) for one in self._all(connection)}
             if taken := next((key for key in keys if (key.domain, key.selector) in there), None):
                 return taken
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             for key in keys:
                 values = {
                     "organisation": ORGANISATION,
@@ -92,7 +91,7 @@ class DkimKeyStore:
                     "id": key.id,
                     "sealed": self._sealed(key),
                 }
-                statement = dialect.insert(dkim_keys).values(**values).on_conflict_do_nothing()
+                statement = insert_into(connection, dkim_keys).values(**values).on_conflict_do_nothing()
                 if connection.execute(statement.returning(dkim_keys.c.id)).first() is None:
                     raise _Taken(key)  # Another gateway was quicker: what was put in before goes back.
             return None

@@ -24,8 +24,8 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.storage.inserting import insert_into
 from gateway.storage.key_log_rows import Batch, HeadRow
 from gateway.storage.tables import key_log, key_log_heads
 
@@ -218,9 +218,8 @@ def _tip(connection: Connection) -> tuple[int, bytes] | None:
 
 
 def _add_head(connection: Connection, head: HeadRow) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {name: getattr(head, name) for name in key_log_heads.columns.keys()}
-    connection.execute(dialect.insert(key_log_heads).values(**values).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, key_log_heads).values(**values).on_conflict_do_nothing())
 
 
 def _values(batch: Batch) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.storage.inserting import insert_into
 from gateway.storage.rights_model import LicenceEntry
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.sharing import SharedStore
@@ -48,8 +48,7 @@ class LicenceLog:
         row = {"organisation": ORGANISATION, "time": time, "uid": uid, "work": work, "sealed": sealed}
 
         def write(connection: Connection) -> None:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            connection.execute(dialect.insert(licence_log).values(**row).on_conflict_do_nothing())
+            connection.execute(insert_into(connection, licence_log).values(**row).on_conflict_do_nothing())
 
         await self._together.do(write)
 

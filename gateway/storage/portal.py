@@ -15,9 +15,9 @@ from typing import Any, Final, Protocol
 
 import orjson
 from sqlalchemy import Connection, Table, and_, delete, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.storage.accounts import Transactions
+from gateway.storage.inserting import insert_into
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.tables import portal_codes, portal_counts, portal_sessions
 
@@ -234,9 +234,8 @@ class PortalStore:
         return KeptSession(b64decode(facts["link"]), facts["principal"], facts["work"], facts["ends"])
 
     def _put(self, connection: Connection, table: Table, token: int, ends: float, sealed: bytes) -> None:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         values = {"organisation": ORGANISATION, "token": token, "ends": _milliseconds(ends), "sealed": sealed}
-        statement = dialect.insert(table).values(**values)
+        statement = insert_into(connection, table).values(**values)
         changed = {"ends": statement.excluded.ends, "sealed": statement.excluded.sealed}
         connection.execute(statement.on_conflict_do_update(index_elements=["organisation", "token"], set_=changed))
 
@@ -247,10 +246,9 @@ class PortalStore:
         keys = sorted((place.kind, token) for place, token in tokens.items())
         if not keys:
             return {}
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         empty = {"organisation": ORGANISATION, "number": 0, "at": 0, "until": 0}
         rows = [{**empty, "kind": kind, "token": token} for kind, token in keys]
-        connection.execute(dialect.insert(portal_counts).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(connection, portal_counts).on_conflict_do_nothing(), rows)
         count = portal_counts.c
         statement = (
             select(count.kind, count.token, count.number, count.at, count.until)

@@ -240,6 +240,7 @@ def test_mail_that_waited_for_a_policy_is_tried_as_soon_as_it_is_open(patient: M
 
 
 MANY = 300
+LONG = (b"y" * 76 + b"\r\n") * 1200
 MBOX = b"".join(
     b"From x Thu Nov 26 10:00:00 2026\nSubject: mark m%d\nX-Mark: m%d\n\n%b\n\n" % (number, number, b"y" * 7_500)
     for number in range(MANY)
@@ -283,6 +284,15 @@ def test_a_full_disk_of_contents_lets_mail_wait_and_says_so(patient: Mailroom, t
         assert "Traceback" not in room.gateway.log
 
 
+def until_refused(room: Mailroom) -> list[str]:
+    """Marks of those that were still taken: the journals' files have room when the disk has none."""
+    taken: list[str] = []
+    while not (said := room.post(f"X-Mark: taken{len(taken):03}\r\n\r\n".encode() + LONG)).startswith("4"):
+        assert said.startswith("250") and len(taken) < 500, said
+        taken.append(f"taken{len(taken):03}")
+    return taken
+
+
 def test_a_full_disk_of_everything_stops_nothing_for_good(tmp_path: Path) -> None:
     url = 'url = "sqlite:data"'
     template = (HERE / "gateway.toml").read_text().replace(url, f"{url}\nmin_free = 0")
@@ -297,19 +307,19 @@ def test_a_full_disk_of_everything_stops_nothing_for_good(tmp_path: Path) -> Non
             room.arrived(3)
             workers = room.gateway.workers()
             ballast = fill(disk)
-            assert room.post(b"Subject: x\r\n\r\nx").startswith("4")
+            taken = until_refused(room)
             with room.session() as session:
                 with pytest.raises(Refused, match="UNAVAILABLE"):
                     session.append(b"Subject: x\r\n\r\n" + b"x" * 10_000)
-                assert marks(session.all()) == ["0", "1", "2"]
+                assert marks(session.all())[:3] == ["0", "1", "2"]
             done = room.gateway.run("mailbox", "roll", IDA)
             assert "Traceback" not in done.stderr
             assert done.returncode == 0 or "full" in done.stderr, done.stderr
             time.sleep(1)
-            assert marks(room.opens()) == ["0", "1", "2"]
+            assert marks(room.opens())[:3] == ["0", "1", "2"]
             ballast.unlink()
             room.write("after")
-            assert marks(room.arrived(4, seconds=60)) == ["0", "1", "2", "after"]
+            assert sorted(marks(room.arrived(4 + len(taken), seconds=90))) == ["0", "1", "2", "after", *taken]
             insists(room, "mailbox", "roll", IDA)
             until(lambda: room.mailbox(IDA)["rolling"] is False, "the roll to end", 60)
             room.does("mailbox", "verify", IDA)
