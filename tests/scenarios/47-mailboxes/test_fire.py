@@ -228,7 +228,7 @@ def test_mail_that_waited_for_a_policy_is_tried_as_soon_as_it_is_open(patient: M
     assert room.gateway.tried(id_)["state"] == "waiting"
     room.does("key", "enable", "root-a/berts")
     assert marks(room.arrived(1, BERT, seconds=40)) == ["served"]
-    assert "open again" in str(room.gateway.events(id_))
+    until(lambda: "open again" in str(room.gateway.events(id_)), "the trace to say why it was tried")
     berts(room, "disable")
     room.closed(BERT)
     id_ = room.write("stopped", BERT)

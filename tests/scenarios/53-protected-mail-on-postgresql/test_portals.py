@@ -106,7 +106,7 @@ def test_what_has_expired_loses_its_key_and_its_copy(offices: Offices, copies: s
     client = second.signed_in(came)
     assert WORD in client.get(f"{path}/body").text
     folder = first.gateway.folder / "blobs"
-    found = rows(first, "SELECT work FROM rights_messages ORDER BY size DESC LIMIT 1")[0][0]
+    found = rows(first, "SELECT work FROM rights_messages ORDER BY created DESC LIMIT 1")[0][0]
 
     def blobs() -> set[str]:
         if copies == "in a folder":
