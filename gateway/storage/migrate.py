@@ -73,7 +73,7 @@ def _check(connection: Connection, path: Path, kind: str, heads: tuple[str, ...]
             f"{path} should be {_KINDS[kind]} but is {_KINDS.get(other, 'something else')} (revision {found!r}). "
             "Were files renamed or swapped?"
         )
-    if found not in revisions.known(kind):
+    if found != revisions.newest(kind) and found not in revisions.known(kind):
         raise MigrationFault(revisions.unknown(str(path), found, kind))
 
 
