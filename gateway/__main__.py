@@ -33,15 +33,18 @@ def _end(ended: SystemExit) -> None:
         os._exit(ended.code or 0)
 
 
-def _go_without_rich() -> None:
-    """Have nothing load Rich from now on: structlog would, with 5 MiB, for pretty lines that nobody here writes."""
-    sys.modules["rich"] = None  # type: ignore[assignment]  # So an import of it fails (the language reference, 5.3.1).
+def _go_without() -> None:
+    """Have nothing load what nobody here uses: structlog would load Rich, with 5 MiB, for pretty lines, and SQLAlchemy
+    greenlet, with 1, for its own way into asyncio. Either does without.
+    """
+    for name in ("rich", "greenlet"):
+        sys.modules[name] = None  # type: ignore[assignment]  # So an import of it fails (the language reference, 5.3.1).
 
 
 def _run(argv: list[str]) -> None:
     name, arguments = (argv[0], argv[1:]) if argv else ("", [])
     if name == "worker":
-        _go_without_rich()
+        _go_without()
         from gateway.cli import worker
 
         sys.exit(worker.run(arguments))
@@ -51,7 +54,7 @@ def _run(argv: list[str]) -> None:
         if name == "migrate" and arguments[-1:] == [migrate.HANDED]:
             sys.exit(migrate.run(Path(arguments[1]), handed=True))
         if (path := serve.settings_option(arguments)) is not None:
-            _go_without_rich()
+            _go_without()
             sys.exit(migrate.run(path) if name == "migrate" else serve.run(path))
     from gateway.cli.main import app
 
