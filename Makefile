@@ -83,10 +83,10 @@ BY_FILE = --dist loadfile --no-loadscope-reorder
 
 # Together, as the one mostly waits and the other never does.
 .PHONY: long
-long: .venv/test.stamp
+long: .venv/test.stamp .venv/azurite.stamp
 	@$(IN_TEMPORARY_FOLDER) GATEWAY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) -n $(LONG_JOBS) $(BY_FILE) tests/scenarios tests/fuzz
 
-scenarios: .venv/test.stamp ## Whole processes and real peers.
+scenarios: .venv/test.stamp .venv/azurite.stamp ## Whole processes and real peers.
 	@$(IN_TEMPORARY_FOLDER) $(PYTEST) -n $(UNIT_JOBS) $(BY_FILE) tests/scenarios
 
 fuzz: .venv/test.stamp ## Any input, for FUZZ_SECONDS (10).
@@ -135,6 +135,10 @@ clean: ## Remove what was built. Your var/ stays: it may hold mail.
 	@echo "Installing pinned dependencies into .venv ..."
 	@$(LOCKED) -r requirements/pip.txt
 	@$(LOCKED) -r requirements/build.txt
+	@touch $@
+
+.venv/azurite.stamp: .venv/venv.stamp .ci/azurite
+	@.ci/azurite .venv/azurite
 	@touch $@
 
 # Without build isolation even the tools that build a package are the pinned ones.

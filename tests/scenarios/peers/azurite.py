@@ -1,5 +1,5 @@
-"""Azurite's blob service on loopback, Microsoft's emulator of Azure Storage, where npm has installed it: a program
-`azurite-blob` in the path, or the one that GATEWAY_AZURITE names.
+"""Azurite's blob service on loopback, Microsoft's emulator of Azure Storage, where npm has installed it (`make long`
+does); else a program `azurite-blob` in the path, or the one that GATEWAY_AZURITE names.
 
 Who may do what is said by shared access signatures of the container, made here as Microsoft's page "Create a service
 SAS" has them.
@@ -13,6 +13,7 @@ import hmac
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -37,7 +38,8 @@ class Azurite:
     """One container from entering to leaving the block."""
 
     def __init__(self, container: str = "boxes") -> None:
-        found = os.environ.get("GATEWAY_AZURITE") or shutil.which("azurite-blob")
+        ours = Path(sys.prefix) / "azurite" / "node_modules" / ".bin" / "azurite-blob"  # Where `.ci/azurite` puts it.
+        found = os.environ.get("GATEWAY_AZURITE") or (str(ours) if ours.exists() else shutil.which("azurite-blob"))
         if found is None:
             pytest.skip(MISSING)
         self._program = found
