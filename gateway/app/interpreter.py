@@ -18,7 +18,8 @@ def command(*arguments: str) -> list[str]:
 def python() -> list[str]:
     """What stands in front of the name of a module that is run. No shell."""
     # -P: without it, whatever lies in the folder in which somebody typed `gateway serve` would be imported before us.
-    return [sys.executable, "-P", "-m"]
+    # no_debug_ranges: a MiB less in each process; by columns of source lines nobody looks anything up here.
+    return [sys.executable, "-P", "-X", "no_debug_ranges", "-m"]
 
 
 def environment() -> dict[str, str]:
