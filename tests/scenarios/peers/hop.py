@@ -170,9 +170,14 @@ class Hop:
         ready.set()
         await self._stop.wait()
         server.close()
-        for task in list(talking):
-            task.cancel()
-        await asyncio.gather(*talking, return_exceptions=True)
+        await asyncio.sleep(0)  # Whose connection was taken just now is among them then.
+        while talking:
+            for task in list(talking):
+                task.cancel()
+            await asyncio.gather(*talking, return_exceptions=True)
+            await asyncio.sleep(0)
+        for _ in range(3):  # What was aborted closes its socket.
+            await asyncio.sleep(0)
 
     def scripted(self, verb: str) -> bool:
         """Whether the script has something to say to `verb` now."""
