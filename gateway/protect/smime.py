@@ -72,8 +72,8 @@ class _Absent:
     """In place of a private key, in what is remembered."""
 
     def sign(self, data: bytes, scheme: Scheme) -> bytes:
-        """Never called."""
-        raise NotImplementedError
+        """A fault of ours: whoever signs puts the key in."""
+        raise RuntimeError("nothing is signed without a key")
 
 
 class Smime:

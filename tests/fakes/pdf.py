@@ -41,9 +41,6 @@ class FakeDrawer(PdfDrawer):
         self.error: Exception | None = None
         self.asked: list[dict[str, int]] = []
 
-    async def _run(self, question: bytes, file: Iterator[bytes]) -> bytes:
-        raise NotImplementedError
-
     async def _ask(self, question: Mapping[str, int], file: Iterator[bytes], size: int) -> bytes:
         self.asked.append(dict(question))
         if self.error is not None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -16,42 +12,9 @@ from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.hop import Hop
 from tests.scenarios.peers.ports import until
 from tests.scenarios.peers.raw import Raw
+from tests.scenarios.peers.tiny_disk import fill, tiny_disk
 
 SIZE = 32 << 20  # Octets of the whole file system.
-
-
-@contextmanager
-def tiny_disk(folder: Path) -> Iterator[Path]:
-    """`folder` as a file system of its own; what lay in it lies in it again."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tiny file system needs root")
-    kept = folder.with_name(folder.name + ".kept")
-    shutil.copytree(folder, kept)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "tmpfs", str(folder)], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    try:
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(folder: Path, left: int) -> Path:
-    """Take all room but `left` octets."""
-    ballast = folder / "ballast"
-    ballast.unlink(missing_ok=True)
-    with ballast.open("wb") as file:
-        block = b"\0" * 4096
-        while shutil.disk_usage(folder).free > left:
-            try:
-                file.write(block)
-                file.flush()
-            except OSError:
-                break
-    return ballast
 
 
 def send(gateway: Gateway, mark: str, size: int) -> str:
@@ -83,7 +46,7 @@ def test_a_full_disk_answers_452_and_stores_nothing(
     with ExitStack() as stack:
         hop = stack.enter_context(Hop({"MAIL": "451 4.3.0 later"}))
         gateway = make_gateway(HOP=hop.port, MIN_FREE=min_free)
-        disk = stack.enter_context(tiny_disk(gateway.folder / "data"))
+        disk = stack.enter_context(tiny_disk(gateway.folder / "data", SIZE))
         stack.callback(gateway.stop)
         gateway.start()
         assert send(gateway, "before", 4096).startswith("250")
