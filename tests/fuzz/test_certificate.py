@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from time import monotonic, process_time
+from time import process_time
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connectors.certificate_terms import CertificateTerms
@@ -16,6 +16,7 @@ from gateway.connectors.described import described, names_shown, shown
 from gateway.connectors.tls import TlsFault
 from gateway.mail.envelope import Tls
 from tests.fakes.certificates import make_certificate
+from tests.fuzz.rounds import ROUND, for_seconds
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("ignore")]  # The library warns of odd certificates.
 
@@ -40,19 +41,10 @@ def test_any_octets_are_judged(tmp_path: Path) -> None:
     leaf = make_certificate(tmp_path, "mx.partner.example", "192.0.2.7", issuer=root)
     trust = Trust(root.file)
     octets = st.one_of(st.binary(max_size=400), changed(leaf.der), changed(root.der), st.just(leaf.der))
-    ends = monotonic() + SECONDS
 
-    @settings(
-        max_examples=1_000_000_000,
-        deadline=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
+    @ROUND
     @given(st.lists(octets, min_size=1, max_size=4))
     def judged(chain: list[bytes]) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         began = process_time()
         facts = described(chain)
         assert facts.name.isascii()
@@ -69,5 +61,4 @@ def test_any_octets_are_judged(tmp_path: Path) -> None:
                 assert chain[0] == leaf.der or chain[0] == root.der
         assert process_time() - began < 1
 
-    with pytest.raises(TimeoutError):
-        judged()
+    for_seconds(SECONDS, judged)

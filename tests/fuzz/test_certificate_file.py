@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from time import monotonic, process_time
+from time import process_time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, pkcs7
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.smime import certificate_file
@@ -19,6 +19,7 @@ from gateway.smime.certificate_file import read
 from gateway.smime.selection import Known, Selection
 from gateway.smime.trust import Trust, Untrusted
 from tests.fakes.certificates import make_certificate
+from tests.fuzz.rounds import ROUND, for_seconds
 from tests.fuzz.test_certificate import changed
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("ignore")]
@@ -44,19 +45,10 @@ def test_any_octets_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.Monk
     )
     trust = Trust([of(root.certificate)])
     now = ida.certificate.not_valid_before_utc.timestamp() + 86400
-    ends = monotonic() + SECONDS
 
-    @settings(
-        max_examples=1_000_000_000,
-        deadline=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
+    @ROUND
     @given(octets, st.sampled_from([PASSWORD, "", None]))
     def judged(file: bytes, password: str | None) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         began = process_time()
         try:
             holding = read(file, password)
@@ -71,5 +63,4 @@ def test_any_octets_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.Monk
             repr(Selection(Known(one, one.addresses) for one in holding.all))
         assert process_time() - began < LONGEST
 
-    with pytest.raises(TimeoutError):
-        judged()
+    for_seconds(SECONDS, judged)

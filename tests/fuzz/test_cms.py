@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from time import monotonic, process_time
+from time import process_time
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mail.opened import SignatureStatus
@@ -18,6 +18,7 @@ from gateway.smime.cms.signed import CertificateIndex, read_signed
 from gateway.smime.cms.signing import Signer, sign
 from tests.fakes.chance import FakeChance
 from tests.fakes.mail_keys import certificate, private_key
+from tests.fuzz.rounds import ROUND, for_seconds
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("ignore")]  # The library warns of odd certificates.
 
@@ -66,19 +67,10 @@ def test_any_octets_are_opened_or_judged() -> None:
     tags = st.sampled_from([b"\x30\x80", b"\0\0", b"\x24\x80", b"\xa0\x80", b"\x31\x84\xff\xff\xff\xff", b"\x02\x00"])
     edits = st.lists(st.tuples(place, st.integers(0, 8), st.one_of(st.binary(max_size=8), tags)), max_size=4)
     octets = st.one_of(st.binary(max_size=300), st.builds(edited, st.sampled_from(good), edits))
-    ends = monotonic() + SECONDS
 
-    @settings(
-        max_examples=1_000_000_000,
-        deadline=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
+    @ROUND
     @given(octets)
     def judged(octets: bytes) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         began = process_time()
         envelope = open_enveloped(octets, keys, FakeChance())
         assert (envelope.content is None) is (envelope.finding is not None)
@@ -95,5 +87,4 @@ def test_any_octets_are_opened_or_judged() -> None:
                     assert one.reason is not None
         assert process_time() - began < 1
 
-    with pytest.raises(TimeoutError):
-        judged()
+    for_seconds(SECONDS, judged)

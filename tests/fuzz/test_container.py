@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Mapping
-from time import monotonic, process_time
+from time import process_time
 from typing import TypeAlias
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rights.container.compound_reader import CompoundFile
@@ -19,6 +19,7 @@ from gateway.rights.container.damaged import Damaged
 from gateway.rights.container.envelope import read_envelope
 from gateway.rights.container.inner import Inner, InnerAttachment, read_inner, write_inner
 from tests.fakes.containers import many_streams, one_stream
+from tests.fuzz.rounds import ROUND, for_seconds
 
 pytestmark = pytest.mark.fuzz
 
@@ -81,23 +82,11 @@ TREES = st.recursive(
     max_leaves=20,
 )
 
-UNTIL_TIME_IS_UP = settings(
-    max_examples=1_000_000_000,
-    deadline=None,
-    phases=[Phase.generate],  # The end of time would be shrunk too, for longer than there is.
-    suppress_health_check=list(HealthCheck),
-    database=None,
-)
-
 
 def test_any_octets_are_read_or_damaged() -> None:
-    ends = monotonic() + SECONDS
-
-    @UNTIL_TIME_IS_UP
+    @ROUND
     @given(FILE, PLAIN)
     def judged(octets: bytes, plain: bytes) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         began = process_time()
         try:
             parts = read_rpmsg(octets, MOST)
@@ -115,8 +104,7 @@ def test_any_octets_are_read_or_damaged() -> None:
             write_inner(Inner(inner.text, inner.html, (), inner.original))
         assert process_time() - began < 1
 
-    with pytest.raises(TimeoutError):
-        judged()
+    for_seconds(SECONDS, judged)
 
 
 Drawn: TypeAlias = "Mapping[str, bytes | int | Drawn]"
@@ -144,13 +132,9 @@ def flat(tree: Tree, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Octets
 
 
 def test_any_tree_is_written_and_read_or_refused() -> None:
-    ends = monotonic() + SECONDS
-
-    @UNTIL_TIME_IS_UP
+    @ROUND
     @given(TREES)
     def judged(drawn: Drawn) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         tree = made(drawn)
         held = flat(tree)
         try:
@@ -165,5 +149,4 @@ def test_any_tree_is_written_and_read_or_refused() -> None:
         for path, content in held.items():
             assert file.has_storage(*path) if content is None else file.read(*path) == content
 
-    with pytest.raises(TimeoutError):
-        judged()
+    for_seconds(SECONDS, judged)

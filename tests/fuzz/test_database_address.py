@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from time import monotonic
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.storage.postgres.connection import BadAddress, Database
+from tests.fuzz.rounds import ROUND, for_seconds
 
 pytestmark = pytest.mark.fuzz
 
@@ -36,18 +36,9 @@ TEXT = st.lists(st.one_of(st.sampled_from(PARTS), st.text(max_size=3)), max_size
 
 
 def test_an_address_never_shows_what_stands_where_a_password_does() -> None:
-    end = monotonic() + SECONDS
-
-    @settings(
-        max_examples=1_000_000_000,
-        deadline=None,
-        phases=(Phase.reuse, Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
+    @ROUND
     @given(TEXT, TEXT)
     def read(before: str, after: str) -> None:
-        if monotonic() > end:
-            raise TimeoutError
         url = f"postgresql://gw:{before}{SECRET}{after}@db.corp.example/mail"
         try:
             database = Database.at(url)
@@ -59,5 +50,4 @@ def test_an_address_never_shows_what_stands_where_a_password_does() -> None:
         assert database.shown.isprintable()
         assert database.has_password
 
-    with pytest.raises(TimeoutError):
-        read()
+    for_seconds(SECONDS, read)

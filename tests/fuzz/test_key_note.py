@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from time import monotonic
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.keys.providers.pkcs11.note import MARK, BadNote, Note, read
 from gateway.keys.vault import KeyState
+from tests.fuzz.rounds import ROUND, for_seconds
 
 pytestmark = pytest.mark.fuzz
 
@@ -32,14 +32,11 @@ LIKE = st.fixed_dictionaries({"serial": VALUES, "state": VALUES, "ends": VALUES,
 
 @pytest.mark.timeout(SECONDS * 3 + 60)
 def test_any_octets_are_a_note_or_are_refused() -> None:
-    ends = monotonic() + SECONDS
     like = (LIKE | VALUES).map(lambda said: MARK + json.dumps(said).encode())
 
-    @settings(max_examples=1_000_000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @ROUND
     @given(octets=st.binary(max_size=200) | like, note=NOTES, place=st.integers(0, 1 << 16))
     def judged(octets: bytes, note: Note, place: int) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         try:
             found = read(octets)
         except BadNote:
@@ -52,5 +49,4 @@ def test_any_octets_are_a_note_or_are_refused() -> None:
         with pytest.raises(BadNote):
             read(bytes(spoiled))
 
-    with pytest.raises(TimeoutError):
-        judged()
+    for_seconds(SECONDS, judged)

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mail.message import Held
@@ -27,6 +26,7 @@ from gateway.mailboxes.transfer.mbox import Form, read_mbox
 from gateway.world.chance import SystemChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.mailbox_blobs import MemoryMailboxBlobs, MemoryNames
+from tests.fuzz.rounds import ROUND, for_seconds
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("ignore")]
 
@@ -39,23 +39,12 @@ LINES = (
 
 
 def run(strategy: st.SearchStrategy[Any], judge: Callable[[Any], None]) -> None:
-    ends = monotonic() + SECONDS
-
-    @settings(
-        max_examples=1_000_000_000,
-        deadline=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
+    @ROUND
     @given(strategy)
     def judged(one: Any) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         judge(one)
 
-    with pytest.raises(TimeoutError):
-        judged()
+    for_seconds(SECONDS, judged)
 
 
 def test_any_file_is_an_mbox_or_refused(tmp_path: Path) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from time import monotonic
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mailboxes.faults import PolicyRefused
 from gateway.mailboxes.policies.order import PURGE, make_order, public_pem, read_order
 from tests.fakes.chance import FakeChance
+from tests.fuzz.rounds import ROUND, for_seconds
 
 pytestmark = pytest.mark.fuzz
 
@@ -32,10 +32,9 @@ LIKE = st.fixed_dictionaries({"order": VALUES, "signature": VALUES | st.just("AA
 
 @pytest.mark.timeout(SECONDS * 3 + 60)
 def test_any_octets_are_refused_unless_the_custodian_has_signed_them() -> None:
-    ends = monotonic() + SECONDS
     like = LIKE.map(lambda said: json.dumps(said).encode("utf-8", "surrogatepass"))
 
-    @settings(max_examples=1_000_000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @ROUND
     @given(
         octets=st.binary(max_size=200) | like,
         name=st.text(st.characters(codec="utf-8"), max_size=20),
@@ -43,8 +42,6 @@ def test_any_octets_are_refused_unless_the_custodian_has_signed_them() -> None:
         place=st.integers(0, 1 << 16),
     )
     def judged(octets: bytes, name: str, now: float, place: int) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         for refused in (octets, b"-----BEGIN PUBLIC KEY-----\n" + octets):
             with pytest.raises(PolicyRefused):
                 read_order(refused, PUBLIC)
@@ -58,5 +55,4 @@ def test_any_octets_are_refused_unless_the_custodian_has_signed_them() -> None:
         with pytest.raises(PolicyRefused):
             read_order(bytes(spoiled), PUBLIC)
 
-    with pytest.raises(TimeoutError):
-        judged()
+    for_seconds(SECONDS, judged)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from hashlib import sha256
-from time import monotonic, process_time
+from time import process_time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rights.cipher import Cipher
@@ -26,6 +26,7 @@ from gateway.rights.xrml.rights_data import RightsForm, read_rights_data
 from gateway.rights.xrml.root import root, roots
 from tests.fakes.chance import FakeChance
 from tests.fakes.rights import NOW, OWNER, READER, FakeTenant, foreign, job, nobody, private_key
+from tests.fuzz.rounds import ROUND, for_seconds
 from tests.fuzz.test_certificate import changed
 
 pytestmark = pytest.mark.fuzz
@@ -39,25 +40,15 @@ BEFORE = {Reason.DAMAGED, Reason.FORGED, Reason.NOT_OURS}  # What is said before
 
 def run(strategy: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:
     """`check` any number of examples, until the time is over."""
-    ends = monotonic() + SECONDS
 
-    @settings(
-        max_examples=1_000_000_000,
-        deadline=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
+    @ROUND
     @given(strategy)
     def examples(example: Any) -> None:
-        if monotonic() > ends:
-            raise TimeoutError
         began = process_time()
         check(example)
         assert process_time() - began < LONGEST
 
-    with pytest.raises(TimeoutError):
-        examples()
+    for_seconds(SECONDS, examples)
 
 
 def sealed() -> SealedMessage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tests.scenarios.peers.portal import Wrapped
 from tests.scenarios.peers.ports import until
 from tests.scenarios.peers.raw import Raw
 from tests.scenarios.peers.smime import People, Person
+from tests.scenarios.peers.tiny_disk import fill, tiny_disk
 
 EVA = "eva@third.example"  # Named by no header.
 LATE = "late@partner.example"
@@ -213,17 +213,12 @@ def test_a_full_disk_refuses_a_message_that_forks_and_keeps_none_of_its_copies(
     tmp_path_factory: pytest.TempPathFactory, people: People
 ) -> None:
     """S/MIME for one, rights for two, one of them blind, clear for a colleague: four copies, or none."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "09-disk-full"))
-    try:
-        from test_disk_full import fill, tiny_disk
-    finally:
-        sys.path.pop(0)
     folder = tmp_path_factory.mktemp("full") / "gw"
     with ExitStack() as stack:
         office = stack.enter_context(open_office(folder, Path(__file__).parent))
         bring(office, people.person(OTTO, curve=True))
         office.gateway.stop()
-        disk = stack.enter_context(tiny_disk(folder / "data"))
+        disk = stack.enter_context(tiny_disk(folder / "data", 32 << 20))
         stack.callback(office.gateway.stop)
         office.hop.script({"MAIL": "451 4.3.0 later"})
         office.gateway.start()
