@@ -4,11 +4,11 @@
     map in clear:  size (8) | head key (32) | key of each chunk (32 each)
     head sealed:   version mark 0x01 | nonce (12) | ciphertext | tag (16)
 
-Each content's map is sealed under a key of its own, which comes from the mailbox key by the counter-mode KDF of NIST SP
-800-108 4.1 with HMAC-SHA256 over mailbox and content; so a mailbox key seals any number of contents, and a random
-nonce does (SP 800-38D 8.2.2). Associated data of a map: mailbox, version of its key, content. A map that was put into
-another row, or left behind by a key roll, does not open (row k12). A key roll seals maps anew, and touches neither head
-nor chunk.
+The maps of a mailbox are sealed under one key, which comes from the mailbox key by the counter-mode KDF of NIST SP
+800-108 4.1 with HMAC-SHA256. Their nonces are random, so one key seals at most 2**32 maps (SP 800-38D 8.3): a mailbox
+that takes a message each second gets there in 136 years. Associated data of a map: mailbox, version of its key,
+content. A map that was put into another row, or left behind by a key roll, does not open (row k12). A key roll seals
+maps anew, and touches neither head nor chunk.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MARK: Final = b"\x01"
 _NONCE: Final = 12
 _TAG: Final = 16
 _SIZE: Final = 8
-_KDF: Final = b"\x00\x00\x00\x01gateway mailbox map\x00"  # SP 800-108: the counter [1], the label, 0x00.
+_KDF: Final = b"\x00\x00\x00\x01gateway mailbox maps\x00"  # SP 800-108: the counter [1], the label, 0x00.
 _BITS: Final = b"\x00\x00\x01\x00"
 _MAP: Final = b"gateway mailbox map 1\0"
 _HEAD: Final = b"gateway mailbox head 1\0"
@@ -84,13 +84,15 @@ class ContentMap:
 class MapCipher:
     """Seals and opens maps under one mailbox key. Made for one piece of work and dropped with it: it holds the key."""
 
-    __slots__ = ("_bound", "_mac", "mailbox", "version")
+    __slots__ = ("_bound", "_cipher", "mailbox", "version")
 
     def __init__(self, key: Key) -> None:
         self.mailbox = key.mailbox
         self.version = key.version
-        # An HMAC that has taken in its key is copied for each content: half the price of starting one.
-        self._mac = HMAC(key.secret, SHA256())
+        mac = HMAC(key.secret, SHA256())
+        mac.update(_KDF + key.mailbox.to_bytes(8, "big") + _BITS)
+        # Kept: to make a cipher costs more than to open a map.
+        self._cipher = AESGCM(mac.finalize())
         self._bound = _MAP + key.mailbox.to_bytes(8, "big") + key.version.to_bytes(4, "big")
 
     def __reduce__(self) -> str:
@@ -99,25 +101,20 @@ class MapCipher:
     def seal(self, content: bytes, map_: ContentMap, chance: Chance) -> bytes:
         """For the row of that content."""
         nonce = chance.octets(_NONCE)
-        return MARK + nonce + self._cipher(content).encrypt(nonce, map_.octets, self._bound + content)
+        return MARK + nonce + self._cipher.encrypt(nonce, map_.octets, self._bound + content)
 
     def open(self, content: bytes, sealed: bytes, size: int) -> ContentMap:
         """What the row of a content of `size` octets holds. Raises Damaged."""
         _judge(content, sealed, "map", _SIZE + KEY_OCTETS)
         nonce, sealed = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         try:
-            plain = self._cipher(content).decrypt(nonce, sealed, self._bound + content)
+            plain = self._cipher.decrypt(nonce, sealed, self._bound + content)
         except InvalidTag:
             raise _flipped(content, "map", "message, mailbox or version of its key") from None
         map_ = ContentMap(int.from_bytes(plain[:_SIZE], "big"), plain[_SIZE:][:KEY_OCTETS], plain[_SIZE + KEY_OCTETS :])
         if map_.size != size:
             raise Damaged(content, Damage.FLIPPED, "size", f"is {map_.size} octets, and its row says {size}")
         return map_
-
-    def _cipher(self, content: bytes) -> AESGCM:
-        mac = self._mac.copy()
-        mac.update(_KDF + self.mailbox.to_bytes(8, "big") + content + _BITS)
-        return AESGCM(mac.finalize())
 
 
 def seal_head(content: bytes, map_: ContentMap, head: bytes | None, chance: Chance) -> bytes:
