@@ -1,14 +1,13 @@
 """`python -m gateway` and the command `gateway`.
 
-Workers, the migration and the supervisor are started without the command line's libraries: Typer and Rich would cost
-each of these processes a tenth of a second and some 15 MiB for as long as it runs.
+What serves and what migrates do without the command line's libraries: Typer and Rich would cost each of these
+processes a tenth of a second and some 15 MiB for as long as it runs.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 
 def main() -> None:
@@ -43,16 +42,14 @@ def _go_without() -> None:
 
 def _run(argv: list[str]) -> None:
     name, arguments = (argv[0], argv[1:]) if argv else ("", [])
-    if name == "worker":
+    if name == "fork-server":
         _go_without()
-        from gateway.cli import worker
+        from gateway.cli import fork_server
 
-        sys.exit(worker.run(arguments))
+        sys.exit(fork_server.run(arguments))
     if name in ("migrate", "serve"):
         from gateway.cli import migrate, serve
 
-        if name == "migrate" and arguments[-1:] == [migrate.HANDED]:
-            sys.exit(migrate.run(Path(arguments[1]), handed=True))
         if (path := serve.settings_option(arguments)) is not None:
             _go_without()
             sys.exit(migrate.run(path) if name == "migrate" else serve.run(path))

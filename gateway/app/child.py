@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.app.channel import Channel, Closed, Fault
 from gateway.app.face import Face
-from gateway.app.interpreter import command, environment
+from gateway.app.forks import Forked, Forks
+from gateway.app.handover import encoded
 from gateway.settings.load import Loaded
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket, pair, send_sockets
@@ -34,6 +32,7 @@ class Child:
         number: int,
         config: Path,
         clock: Clock,
+        forks: Forks,
         masters: Mapping[str, bytes] | None = None,
         *,
         face: Face | None = None,
@@ -41,16 +40,18 @@ class Child:
         """`masters`: master keys of vaults that the worker can't open by itself, by the vaults' names. `face`: what
         it serves instead of listeners.
         """
-        self._options = [] if face is None else ["--face", face.name]
+        self._face = None if face is None else face.name
         self.number = number
-        self._masters = {name: b64encode(master).decode("ascii") for name, master in (masters or {}).items()}
+        self._forks = forks
+        self._masters = encoded(masters or {})
         self.started = clock.now()
         self._config = config
         self._clock = clock
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Forked | None = None
         self._channel: Channel | None = None
         self._handover: Socket | None = None
         self.ready = False
+        self._unwanted = False  # Told to end, maybe before there was a process.
 
     @property
     def pid(self) -> int:
@@ -61,21 +62,19 @@ class Child:
         """Start it and wait until it serves. Raises WorkerFailed, OSError."""
         ours, theirs = pair()
         hand, taken = pair()
-        options = ["--config", str(self._config), "--number", str(self.number), *self._options]
-        options += ["--control", str(theirs.fileno()), "--sockets", str(taken.fileno())]
+        title = f"gateway worker --config {self._config} --number {self.number}"
+        if self._face is not None:
+            title += f" --face {self._face}"
+        arguments = {"number": self.number, "face": self._face}
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *command("worker", *options),
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), taken.fileno()),
-                # Ctrl-C goes to the whole group: the supervisor alone shall hear it, and end us in order.
-                start_new_session=True,
-            )
+            self._process = await asyncio.to_thread(self._forks.fork, "worker", arguments, (theirs, taken), title)
         finally:
             theirs.close()
             taken.close()
         self._handover = hand
+        if self._unwanted:
+            self.kill()
+            raise WorkerFailed(f"worker {self.number} was told to end while it was started")
         ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours, limit=256 << 20)  # noqa: TID251 - no new socket
         self._channel = Channel(reader, writer)
@@ -112,11 +111,11 @@ class Child:
             raise Closed
         return await self._channel.ask(command, arguments)
 
-    async def ended(self) -> int:
-        """Wait for its end; the exit status. Raises Closed where it never began."""
+    async def ended(self) -> int | None:
+        """Wait for its end; the exit status, as far as it is known. Raises Closed where it never began."""
         if self._process is None:
             raise Closed
-        status = await self._process.wait()
+        status = await self._process.ended()
         self.ready = False
         if self._channel is not None:
             self._channel.close()
@@ -133,8 +132,6 @@ class Child:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.returncode is None:
-            try:
-                os.kill(self._process.pid, number)
-            except ProcessLookupError:
-                pass
+        self._unwanted = True
+        if self._process is not None:
+            self._process.signal(number)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import subprocess
 import sys
-from base64 import b64encode
 from collections.abc import Sequence
 from getpass import getpass
 from pathlib import Path
-from typing import Final
 
 from gateway.app.check import checked
 from gateway.app.child import WorkerFailed
 from gateway.app.file_vaults import unlocked
-from gateway.app.interpreter import command, environment
+from gateway.app.forks import Forks
+from gateway.app.handover import hand_masters
 from gateway.app.lock import FileLock, InUse
 from gateway.app.places import Places
 from gateway.app.selftest import tested
@@ -29,8 +26,7 @@ from gateway.settings.fault import BadSettings, Fault, errors
 from gateway.settings.load import Loaded
 from gateway.world.clock import SystemClock
 from gateway.world.notify import Notify
-
-HANDED: Final = "--masters-stdin"  # As `gateway.cli.migrate` has it.
+from gateway.world.sockets import pair
 
 
 def say(text: str) -> None:
@@ -38,9 +34,11 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - this is the terminal's face of `serve`
 
 
-def serve(path: Path) -> int:
-    """Serve until told to stop; the exit status. Raises BadSettings with every fault."""
-    path = path.absolute()
+def serve(path: Path, forks: Forks) -> int:
+    """Serve until told to stop, with the programs `worker` and `migrate` of `forks`; the exit status.
+
+    Raises BadSettings with every fault.
+    """
     faults, found = checked(path, ask=False)  # What the database server has to say comes out when it is migrated.
     if found is None or errors(faults):
         raise BadSettings(faults)
@@ -55,7 +53,7 @@ def serve(path: Path) -> int:
     except InUse:
         return _refuse(f"a gateway with these settings runs already ({places.lock} is locked)")
     try:
-        return _serve(path, settings, faults)
+        return _serve(path, settings, faults, forks)
     except KeyboardInterrupt:  # Before the supervisor hears it: nothing runs yet.
         return _refuse("stopped before anything was started")
     finally:
@@ -67,19 +65,23 @@ def _ask(vault: str) -> bytes:
     return getpass(f"passphrase of vault {vault}: ").encode("utf-8", "surrogateescape")
 
 
-def _serve(path: Path, settings: Loaded, faults: Sequence[Fault]) -> int:
+def _serve(path: Path, settings: Loaded, faults: Sequence[Fault], forks: Forks) -> int:
     try:
         masters = unlocked(settings, _ask if sys.stdin.isatty() else None)
     except KeyFault as closed:
         return _refuse(str(closed))
-    # In a process of its own: what migrations need is large, and this process stays. Ctrl-C is ours to hear.
-    migration = command("migrate", "--config", str(path), HANDED)
-    handed = json.dumps({name: b64encode(master).decode("ascii") for name, master in masters.items()}).encode()
-    quiet = subprocess.DEVNULL
-    ended = subprocess.run(
-        migration, env=environment(), input=handed, stdout=quiet, check=False, start_new_session=True
-    )
-    if ended.returncode:
+    # In a process of its own: what migrations need is large, and this process stays.
+    ours, theirs = pair()
+    try:
+        migration = forks.fork("migrate", {}, [theirs], f"gateway migrate --config {path}")
+        theirs.close()
+        hand_masters(ours, masters)
+        status = migration.wait()
+    except OSError as refused:
+        return _refuse(f"the databases could not be made ready: {refused}")
+    finally:
+        ours.close()
+    if status != 0:
         return _refuse("the databases are not ready; nothing was started")
     for fault in faults:
         print(f"gateway: {fault}", file=sys.stderr)  # noqa: T201
@@ -91,7 +93,9 @@ def _serve(path: Path, settings: Loaded, faults: Sequence[Fault]) -> int:
         log.tell("info", "cryptographic_module", module=module.name, does=module.does, fips=module.fips)
     try:
         service = Service(Notify(os.environ, os.getpid()), clock)
-        supervisor = Supervisor(path, settings, faults, clock=clock, log=log, say=say, service=service, masters=masters)
+        supervisor = Supervisor(
+            path, settings, faults, clock=clock, log=log, say=say, service=service, forks=forks, masters=masters
+        )
         return asyncio.run(supervisor.run())
     except* (OSError, WorkerFailed) as group:
         for error in _leaves(group):

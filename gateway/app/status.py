@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gateway import __version__
 from gateway.app import face
@@ -69,13 +69,30 @@ def _doors(loaded: Loaded) -> list[tuple[str, str, str]]:
     return found + [(place, one.name, "implicit") for one in face.ALL if (place := one.listen(loaded)) is not None]
 
 
+class Forking(Protocol):
+    """The fork server: `gateway.app.forks.Forks`."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it lives."""
+
+    @property
+    def started(self) -> float:
+        """When it was, in seconds since 1970."""
+
+
 class Status:
     """Gathers what the supervisor knows and joins it with what the workers say."""
 
     version = __version__
 
-    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, clock: Clock, metrics: Metrics, forks: Forking) -> None:
         self._clock = clock
+        self._forks = forks
         self._metrics = metrics
         self._started = clock.now()
         self._restarts: deque[float] = deque(maxlen=100)
@@ -101,6 +118,8 @@ class Status:
             raise LookupError("no settings are in force yet")
         now = self._clock.now()
         processes = [self._process("supervisor", os.getpid(), self._started, now)]
+        if self._forks.runs:
+            processes.append(self._process("fork server", self._forks.pid, self._forks.started, now))
         processes += [self._process(_name(one["worker"]), one["pid"], one["started"], now) for one in workers]
         queue = dict.fromkeys((*STATES, QUARANTINED), 0)
         # Where several gateways share the queue, each worker tells of all of it.

@@ -20,6 +20,7 @@ from gateway.app.check import checked
 from gateway.app.child import START, Child, WorkerFailed
 from gateway.app.commands import ELSEWHERE
 from gateway.app.face import Face, faces
+from gateway.app.forks import Forks
 from gateway.app.health import Health
 from gateway.app.held import merged
 from gateway.app.key_watch import KeyWatch
@@ -61,12 +62,15 @@ class Supervisor:
         log: Log,
         say: Callable[[str], None],
         service: Service,
+        forks: Forks,
         masters: Mapping[str, bytes] | None = None,
     ) -> None:
         """`faults` are the settings' warnings; `say` tells the person at the terminal, `service` the init system.
+        `forks` has the program `worker`.
         `masters`: master keys of vaults that a passphrase opened, for the workers.
         """
         self._masters = masters or {}
+        self._forks = forks
         self._service = service
         self._path = path
         self._settings = settings
@@ -98,7 +102,7 @@ class Supervisor:
             changed=lambda: self._ask_all("keys", {}),
         )
         self._key_watch = KeyWatch(self._keys, clock, log.tell, lambda: self._settings)
-        self.status = Status(clock, self._metrics)
+        self.status = Status(clock, self._metrics, forks)
 
     async def run(self) -> int:
         """Serve until told to stop; the exit status. Raises OSError where an address can't be had, WorkerFailed."""
@@ -204,7 +208,7 @@ class Supervisor:
     async def _start(self, slot: int, tasks: asyncio.TaskGroup) -> None:
         face = self._faces.get(slot)
         number = slot if face is None else face.number
-        child = Child(number, self._path, self._clock, self._masters, face=face)
+        child = Child(number, self._path, self._clock, self._forks, self._masters, face=face)
         self._children[slot] = child
         await child.start(self._settings, self._sockets(slot), tasks)
         self._log.tell("info", "worker_started", worker=number, pid=child.pid)
@@ -239,9 +243,10 @@ class Supervisor:
 
     async def _end_workers(self) -> None:
         """Let them finish; whoever takes longer than the settings allow is killed, and its spool keeps the rest."""
-        children = [child for child in self._children if child is not None and child.pid]
+        children = [child for child in self._children if child is not None]
         for child in children:
             child.terminate()
+        children = [child for child in children if child.pid]
         try:
             async with self._clock.timeout(self._settings.settings.server.drain + 10):
                 for child in children:
@@ -425,7 +430,19 @@ class Supervisor:
         while True:
             await self._gather()
             self._service.status(self._summary())
+            await self._renew_forks()
             await self._clock.sleep(SAMPLE)
+
+    async def _renew_forks(self) -> None:
+        """Have a fork server at hand before a worker needs one."""
+        if self._forks.runs:
+            return
+        try:
+            await asyncio.to_thread(self._forks.renew)
+        except OSError as error:
+            self._log.tell("error", "fork_server_not_started", error=str(error))
+        else:
+            self._log.tell("error", "fork_server_ended", pid=self._forks.pid)
 
     async def _gather(self) -> None:
         for slot, child in enumerate(self._children):

@@ -53,7 +53,7 @@ from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 from gateway.world.dns import SystemNames
-from gateway.world.sockets import Socket, adopt
+from gateway.world.sockets import Socket
 
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
 GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
@@ -96,7 +96,7 @@ class Worker:
         self._key_log: AccessLog | None = None
         self._started = self._clock.now()
 
-    async def run(self, control: int) -> None:
+    async def run(self, control: Socket) -> None:
         """Until told to stop. Raises KeyFault, StorageBroken, OSError, InUse."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
@@ -134,7 +134,7 @@ class Worker:
         self._metrics.observe("spool_commit_seconds", seconds)
         self._metrics.observe("spool_batch_size", works)
 
-    async def _serve(self, stores: Stores, control: int, loop: asyncio.AbstractEventLoop) -> None:
+    async def _serve(self, stores: Stores, control: Socket, loop: asyncio.AbstractEventLoop) -> None:
         self._people = self._open_people(stores)
         self._office = await loop.run_in_executor(None, self._open_office, stores)
         self._mailboxes = MailboxOffice(
@@ -178,9 +178,8 @@ class Worker:
             await self._open_face(stores, tasks)
             renewing = keep_renewed(lambda: self._renewal, lambda: self._policy, self._renewed, self._clock, self._log)
             steady.append(tasks.create_task(renewing))
-            door = adopt(control)
-            door.setblocking(False)
-            reader, writer = await asyncio.open_connection(sock=door, limit=256 << 20)  # noqa: TID251 - no new socket
+            control.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=control, limit=256 << 20)  # noqa: TID251 - no new socket
             channel = Channel(reader, writer, self._answer, self._fault)
             steady.append(tasks.create_task(self._converse(channel)))
             gc.collect()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -17,34 +17,33 @@ from gateway.keys.vault import KeyFault
 from gateway.observe.log import configure
 from gateway.storage.writer import StorageBroken
 from gateway.world.clock import SystemClock
-from gateway.world.sockets import adopt
+from gateway.world.sockets import Socket
 
 SWITCH = 0.001  # Seconds until a thread that waits for the interpreter gets it: the writer waits with each client.
 
 
-def main(argv: list[str]) -> int:
-    """The process. Its exit status tells the supervisor nothing but that it ended."""
-    parser = argparse.ArgumentParser(prog="gateway worker")
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--number", type=int, required=True)
-    parser.add_argument("--control", type=int, required=True)
-    parser.add_argument("--sockets", type=int, required=True)
-    parser.add_argument("--face", choices=[one.name for one in face.ALL])
-    options = parser.parse_args(argv)
-    handover = adopt(options.sockets)
+def main(config: Path, arguments: dict[str, Any], sockets: list[Socket]) -> int:
+    """The process, forked with its number, the name of the face that it serves or None, and two sockets: to answer the
+    supervisor, and to be handed settings and listening sockets. Its exit status tells nothing but that it ended.
+    """
+    number, faced = int(arguments["number"]), arguments["face"]
+    control, handover = sockets
     handover.setblocking(True)
-    taken = taken_over(handover, options.config)
+    try:
+        taken = taken_over(handover, config)
+    except EOFError:  # The supervisor ended meanwhile.
+        return 1
     settings = taken.settings
     file = settings.settings.log.file
     path = None if file is None else settings.resolve(file)
     terms = settings.settings.log
-    name = options.face or f"worker-{options.number}"
+    name = faced or f"worker-{number}"
     log = configure(terms.level, path, name, SystemClock(), journal=terms.journal)
     sys.setswitchinterval(SWITCH)
     try:
         tested(settings)
-        faced = None if options.face is None else face.named(options.face)
-        uvloop.run(Worker(taken, options.number, log, handover, face=faced).run(options.control))
+        served = None if faced is None else face.named(faced)
+        uvloop.run(Worker(taken, number, log, handover, face=served).run(control))
     except (KeyFault, StorageBroken, InUse, OSError) as error:
         log.tell("error", "worker_failed", error=str(error))
         return 1

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from gateway.app.interpreter import command, environment
 from gateway.cli.complaint import told
 
 
@@ -20,12 +21,33 @@ def settings_option(argv: list[str]) -> Path | None:
 
 def run(path: Path) -> int:
     """Serve until told to stop; the exit status. Settings with faults are told on standard error and give 1."""
+    if not sys.flags.safe_path:
+        _start_over(path)
     with told() as complaint:
+        from gateway.app.forks import Forks
         from gateway.app.serve import serve
+        from gateway.cli.fork_server import PROGRAMS
         from gateway.settings.load import find
+        from gateway.world.clock import SystemClock
 
-        complaint.status = serve(find(path))
+        path = find(path).absolute()
+        forks = Forks.start(path, PROGRAMS, SystemClock())
+        try:
+            complaint.status = serve(path, forks)
+        finally:
+            forks.close()
     return complaint.status
+
+
+def _start_over(path: Path) -> None:
+    """As all processes of ours are started: what lies in the folder in which somebody typed this is not imported.
+
+    The process stays the same, for whoever manages the service. Returns only if the system refuses.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    arguments = command("serve", "--config", str(path))
+    os.execve(sys.executable, arguments, {**os.environ, **environment()})  # noqa: S606 - ours, no shell
 
 
 def run_named(path: Path) -> None:
@@ -35,8 +57,4 @@ def run_named(path: Path) -> None:
     gateways of one machine apart; where the path was found elsewhere, it is put there. The new start also leaves the
     command line's libraries behind. Returns only if the system refuses.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    started = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv[1:])]
-    arguments = [*started, "serve", "--config", str(path)]
-    os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter and arguments, no shell
+    _start_over(path)

@@ -90,7 +90,7 @@ def _select(side: Side, count: int) -> float:
 
 def _held(one: Gateway, side: Side, count: int) -> float:
     """Octets of memory that each message takes in each session that has the mailbox open."""
-    pids = one.pids("--imap") or one.pids("imap")
+    pids = one.pids("imap")
     if not pids:
         raise SystemExit("mailbox: there is no process that serves IMAP")
     with ExitStack() as stack:

@@ -137,7 +137,7 @@ def _attachment(gateway: Gateway, hop: Hop) -> tuple[float, float]:
         raise SystemExit("portal: the page shows no attachment")
     client.get(shown.group(0))  # The first one also loads what stays loaded.
     time.sleep(1.0)
-    pids = gateway.pids("--portal")
+    pids = gateway.pids("portal")
     before, answers_ = memory.pss(pids), []
     began = time.perf_counter()
     most = memory.peak(pids, lambda: answers_.append(client.get(shown.group(0))))

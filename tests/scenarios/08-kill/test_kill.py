@@ -35,6 +35,30 @@ def test_nothing_accepted_is_lost(make_gateway: Callable[..., Gateway], hop: Hop
     assert gateway.stop() == 0
 
 
+def test_without_its_fork_server_mail_goes_on_and_workers_come_again(
+    make_gateway: Callable[..., Gateway], hop: Hop
+) -> None:
+    gateway = make_gateway(HOP=hop.port).start()
+    gateway.all_started()
+    (forks,) = gateway.pids("fork-server")
+    before = gateway.workers()
+    with Stream(gateway.port) as senders:
+        senders.until_taken(20)
+        os.kill(forks, signal.SIGKILL)
+        senders.until_taken(20)
+        assert gateway.workers() == before, "they don't need it"
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: len(now := gateway.workers()) == 2 and before[0] not in now, "another worker")
+        os.kill(before[1], signal.SIGKILL)  # The child of a fork server that is no more.
+        until(lambda: len(now := gateway.workers()) == 2 and not set(now) & set(before), "two other workers")
+        senders.until_taken(20)
+    until(lambda: set(senders.taken) <= set(marks(hop)), "all that was accepted", 60)
+    (now,) = gateway.pids("fork-server")
+    assert now != forks and now in {one["pid"] for one in gateway.json("status")["processes"]}
+    gateway.drained(60)
+    assert gateway.stop() == 0 and gateway.pids() == []
+
+
 def test_what_waits_survives_a_kill(make_gateway: Callable[..., Gateway]) -> None:
     with Hop({"MAIL": "451 4.3.0 later"}) as hop:
         gateway = make_gateway(HOP=hop.port).start()

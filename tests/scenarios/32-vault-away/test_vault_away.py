@@ -141,7 +141,7 @@ def test_a_worker_that_dies_meanwhile_is_back_and_waits(gateway: Gateway, hop: H
         os.kill(worker, signal.SIGKILL)
     until(lambda: len(now := gateway.workers()) == 2 and not set(now) & set(before), "two new workers")
     until(lambda: mail_from(gateway).startswith("451 4.3.0"), "a worker that answers")
-    until(lambda: len(gateway.json("status")["processes"]) == 3, "both workers to be ready")
+    until(lambda: len(gateway.json("status")["processes"]) == 4, "both workers to be ready")
     assert "keys_closed" in warnings(gateway)
     hop.healthy()
     assert gateway.run("key", "enable", "main/default").returncode == 0

@@ -129,7 +129,8 @@ class Gateway:
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes().split(b"\0")
+                # What is forked has its line in one piece; the first process has it in many.
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").split(b" ")
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
                 if str(self.config).encode() in line and state != "Z" and (not word or word.encode() in line):
                     found.append(int(entry.name))

@@ -25,6 +25,7 @@ from tests.fakes import clear_vault
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.file_vault import SECRET, by_secret, make
+from tests.fakes.forks import FakeForks
 from tests.fakes.settings import PLAIN, settings_in
 
 PHRASE = b"correct horse battery"
@@ -182,7 +183,7 @@ def test_check_says_of_a_clear_vault_what_seals_it(tmp_path: Path) -> None:
 def test_status_does_not_remember_that_a_vault_lay_in_clear(tmp_path: Path) -> None:
     clear_vault.create(tmp_path / "vault", ("default",), FakeChance())
     loaded = settings(tmp_path)
-    in_force = Status(FakeClock(), Metrics())
+    in_force = Status(FakeClock(), Metrics(), FakeForks())
     in_force.settings(loaded, [one for one in check(loaded.path, FakeClock(), ask=False) if "vaults" in one.key])
     assert [one["code"] for one in protection_warnings(loaded)] == ["vault_unsealed"]  # Which is told anew each time.
     assert not [one for one in in_force.told([])["warnings"] if "in clear" in one["text"]]

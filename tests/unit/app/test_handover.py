@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 
 from gateway.app.child import Child
+from gateway.app.forks import Forks
 from gateway.app.handover import TakenOver, taken_over
 from gateway.app.rule_files import judge_rules, load_rules
 from gateway.rules import files
@@ -23,7 +24,7 @@ RULE = "- {name: Größe, when: {recipient_domain_is: partner.example}, then: {q
 def handed(loaded: Loaded, masters: dict[str, bytes] | None = None) -> TakenOver:
     """What a worker gets of `loaded` by way of a socket."""
     ours, theirs = pair()
-    child = Child(0, loaded.path, FakeClock(), masters)
+    child = Child(0, loaded.path, FakeClock(), Forks(loaded.path, FakeClock()), masters)
     child._handover = ours
     sender = Thread(target=child.hand, args=(loaded, {}))
     sender.start()

@@ -22,6 +22,7 @@ from gateway.observe.metrics import Metrics
 from gateway.settings.load import Loaded
 from tests.fakes.certificates import Certificate, make_certificate
 from tests.fakes.clock import FakeClock
+from tests.fakes.forks import FakeForks
 from tests.fakes.settings import settings_in
 
 TEXT = """
@@ -138,7 +139,7 @@ async def test_the_log_tells_each_once_a_day(made: Made) -> None:
 
 def test_status_tells_the_dates_of_now_instead_of_those_at_the_start(made: Made) -> None:
     clock = FakeClock(made.end - 60)
-    status = Status(clock, Metrics())
+    status = Status(clock, Metrics(), FakeForks())
     status.settings(made.loaded, date_faults(made.loaded, made.end - SOON + 60))
     told = status.told([], certificate_warnings(made.loaded, made.end + 60))["warnings"]
     assert [one["code"] for one in told if "certificate" in one["text"]] == ["certificate_not_valid"] * 3

@@ -13,6 +13,7 @@ from gateway.app.status import OLD, RECENT, Status, memory, queue_warnings
 from gateway.observe.metrics import Metrics
 from gateway.settings.load import Loaded
 from tests.fakes.clock import FakeClock
+from tests.fakes.forks import FakeForks
 from tests.fakes.settings import PLAIN, settings_in
 
 NOW = 1_793_700_000.0
@@ -39,7 +40,7 @@ def worker(number: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def status(settings: Loaded, clock: FakeClock | None = None) -> Status:
-    made = Status(clock or FakeClock(), Metrics())
+    made = Status(clock or FakeClock(), Metrics(), FakeForks())
     made.settings(settings, ())
     return made
 
@@ -101,9 +102,9 @@ def test_domains_whose_keys_may_not_sign_are_told_once(settings: Loaded) -> None
 
 def test_processes_listeners_and_queue_are_those_of_all_workers(settings: Loaded) -> None:
     answer = status(settings).told([worker(0, oldest=NOW - 5), worker(1, oldest=NOW - 9)])
-    assert [one["name"] for one in answer["processes"]] == ["supervisor", "worker 0", "worker 1"]
-    assert answer["processes"][1]["uptime"] == 60.0
-    assert answer["processes"][1]["memory"] > 0
+    assert [one["name"] for one in answer["processes"]] == ["supervisor", "fork server", "worker 0", "worker 1"]
+    assert answer["processes"][2]["uptime"] == 60.0
+    assert answer["processes"][2]["memory"] > 0
     assert answer["listeners"] == [{"listen": "127.0.0.1:2525", "kind": "relay", "tls": "none", "sessions": 3}]
     assert answer["queue"] == {"ready": 2, "sending": 0, "waiting": 0, "held": 0}
     assert answer["oldest_waiting"] == "2026-11-03T09:59:51.000Z"
@@ -118,7 +119,7 @@ def test_without_workers_there_is_still_an_answer(settings: Loaded) -> None:
 
 def test_before_there_are_settings_there_is_none() -> None:
     with pytest.raises(LookupError):
-        Status(FakeClock(), Metrics()).told([])
+        Status(FakeClock(), Metrics(), FakeForks()).told([])
 
 
 def test_each_thing_to_act_on_has_its_warning(settings: Loaded) -> None:
