@@ -200,7 +200,7 @@ def _kept(path: Path, command: str, settings: dict[str, Any], way: str, address:
         f"  grep -ra {WORD} {path.parent / 'data'} || echo 'not a word'",
         "Who owns the policy's two roots closes it, and with the custodian's order destroys it for ever:",
         f"  {command} key disable root-a/mail --yes {config} && {command} key disable root-b/mail --yes {config}",
-        f"  {command} policy order default --out {order} --key {folder / 'certs/custodian.pem'}",
+        f"  {command} policy order default --out {order} --key {folder / 'certs/custodian.pem'} {config}",
         f"  {command} policy purge default --order {order} --grace 0 --yes {config}",
         f"  {command} policy certificate default --out {proof} {config}",
         "",

@@ -7,7 +7,7 @@ unsealed when they are used, and kept for KEPT seconds at most; where their doma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import load_der_private_key
@@ -27,7 +27,7 @@ from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
-LOOK: Final = 30.0  # Seconds until a process sees what another machine has changed.
+LOOK: Final = 30.0  # Seconds until a process sees what another machine has changed, if it does not hear of it.
 KEPT: Final = 60.0  # Seconds for which an unsealed private key stays in memory after its last unsealing.
 MOST_KEYS: Final = 100  # Unsealed at once, all forgotten together.
 
@@ -58,6 +58,10 @@ class Certificates:
         self._failing = ""
         self.is_read = False  # Whether it was ever read which certificates there are.
         self._looking = asyncio.Lock()
+        self._word = asyncio.Event()
+        self._is_late = False
+        # Done after this process has learnt of a certificate later than others, who may have tried what waits for it.
+        self.learnt_late: Callable[[], Awaitable[object]] | None = None
         self._judged: tuple[tuple[Certificate, ...], Selection] | None = None
         self._trust = Trust()
         self.selection = Selection()
@@ -104,7 +108,7 @@ class Certificates:
         """
         mark = known.certificate.fingerprint
         try:
-            self._sealer.seal(PURPOSE, mark, b"")  # Says no as soon as the domain key is closed, whatever lies here.
+            self._sealer.check(PURPOSE)  # Says no as soon as the domain key is closed, whatever lies here.
         except KeysClosed:
             self._keys.clear()
             raise
@@ -128,8 +132,11 @@ class Certificates:
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
-    async def look(self) -> None:
-        """Read which certificates there are; where that fails, those that were read last go on. Never raises."""
+    async def look(self) -> bool:
+        """Read which certificates there are; where that fails, those that were read last go on. Never raises.
+
+        Whether there are new ones.
+        """
         async with self._looking:
             try:
                 changes = await self._store.changes(self._editions)
@@ -139,10 +146,10 @@ class Certificates:
                 if (words := str(error)) != self._failing:
                     self._failing = words
                     self._tell("error", "certificates_not_read", error=words)
-                return
+                return False
             self._failing, self.is_read = "", True
             if changes.editions == self._editions:
-                return
+                return False
             rows = {token: row for token, row in self._kept.items() if token in changes.editions}
             self._kept = rows | fresh
             self._editions = changes.editions
@@ -150,12 +157,28 @@ class Certificates:
             self._keys = {mark: held for mark, held in self._keys.items() if mark in self._rows}
             known = sorted((one for _, one in self._kept.values()), key=lambda one: one.certificate.fingerprint)
             self.selection = Selection(known, fips=self._terms().fips)
+            return bool(fresh)
+
+    def changed(self, late: bool) -> None:
+        """Another process has brought some in or removed some; `late`: it may have done so a while ago."""
+        self._is_late |= late
+        self._word.set()
 
     async def watch(self) -> None:
-        """Look again and again, for ever."""
+        """Look again at each word of another process, and every LOOK seconds without one, for ever."""
         while True:
-            await self._clock.sleep(LOOK)
-            await self.look()
+            try:
+                async with self._clock.timeout(LOOK):
+                    await self._word.wait()
+            except TimeoutError:
+                self._is_late = True  # What is new now was never told to us.
+            late, self._is_late = self._is_late, False
+            self._word.clear()
+            if await self.look() and late and self.learnt_late is not None:
+                try:
+                    await self.learnt_late()
+                except (StorageBroken, StorageFull, SealBroken, KeyFault, KeysClosed) as error:
+                    self._tell("warning", "waiting_mail_not_tried", error=str(error))
 
     def warnings(self) -> list[dict[str, str]]:
         """For `gateway status`: what ends within a month, or has ended, and has no successor."""

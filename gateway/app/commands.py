@@ -19,7 +19,9 @@ from gateway.storage.tracing import Traces
 from gateway.storage.writer import StorageBroken
 from gateway.world.clock import Clock, rfc3339
 
-ELSEWHERE: Final = 35.0  # Seconds until processes of other machines know a certificate that came: certificates.LOOK.
+# Seconds until processes of other machines have heard of a certificate that came, and read it. One that has not heard
+# learns of it later, and has what waits tried then (`Certificates.learnt_late`).
+ELSEWHERE: Final = 2.0
 
 
 class Commands:

@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from gateway.app.availability import wants_mailboxes
+from gateway.app.policy_check import no_default
 from gateway.settings.fault import Fault
 from gateway.settings.load import Loaded
 from gateway.storage.writer import StorageBroken, StorageFull
@@ -103,3 +105,6 @@ def _answers(loaded: Loaded, database: Database) -> Iterator[Fault]:
     elif seen.state is not State.CURRENT:
         right = "gateway migrate, or gateway serve, which does it at its start"
         yield loaded.warning(_URL, f"that {database.shown} is {seen.state.value}", right)
+        default = loaded.settings.mailboxes.default_policy
+        if seen.state is State.EMPTY and default is not None and wants_mailboxes(loaded):
+            yield no_default(loaded, default)

@@ -68,7 +68,9 @@ certificate = "certs/server.pem"    # a development certificate: mail programs b
 key = "certs/server.key"
 
 # Mailboxes lie encrypted under a policy, whose key lies wrapped under two roots in two vaults, any of which opens it.
-# `gateway policy show default` tells of it; who holds the roots decides whether the mail can be read.
+# `gateway policy show default` tells of it; who holds the roots decides whether the mail can be read. It was made in
+# the database of [storage] below; one that you put in its place, such as PostgreSQL, has none until you say once:
+# gateway policy create default --root root-a/mail --root root-b/mail --custodian certs/custodian.pub.pem --default
 [mailboxes]
 default_policy = "default"
 availability_key = "main/availability"    # the service's own: counts only while neither root's vault answers at all

@@ -1,22 +1,35 @@
-"""/metrics and /health over HTTP/1.1 (h11), for Prometheus and load balancers. Nothing else is served."""
+"""/metrics, /health and /live over HTTP/1.1 (h11), for Prometheus, load balancers and whoever restarts containers.
+
+Nothing else is served.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import h11
 
-from gateway.observe.metrics import CONTENT_TYPE
+from gateway.observe.metrics import CONTENT_TYPE, Snapshot
 from gateway.world.clock import Clock
 
 DEADLINE = 15.0  # Seconds for one request, slow clients included.
 MAX_HEAD = 16 * 1024
 
 
+def judged(workers: int, ready: int, samples: Iterable[Snapshot]) -> tuple[bool, dict[str, object]]:
+    """What /health says: 200 while every worker lives and takes mail, so that a load balancer sends it elsewhere when
+    each message would be answered 4xx. `samples`: what the workers last said of their numbers; nobody is asked now.
+    """
+    refusing = sum(any(value for _, value in sample.get("mail_refused", ())) for sample in samples)
+    return ready == workers and not refusing, {"workers": workers, "ready": ready, "refusing": refusing}
+
+
 class Health:
-    """Answers one connection after the other. `metrics` renders; `healthy` says whether all is well, and why not."""
+    """Answers one connection after the other. `metrics` renders; `healthy` says whether all is well, and why not: how
+    many of the `workers` are `ready`. With those alone /live is content, and no restart would help where it is.
+    """
 
     def __init__(
         self,
@@ -64,4 +77,8 @@ class Health:
         if target == b"/health":
             well, facts = await self._healthy()
             return 200 if well else 503, "application/json", json.dumps(facts).encode() + b"\n"
-        return 404, "text/plain; charset=utf-8", b"/metrics and /health are here\n"
+        if target == b"/live":
+            _, facts = await self._healthy()
+            lives = facts["ready"] == facts["workers"]
+            return 200 if lives else 503, "application/json", json.dumps(facts).encode() + b"\n"
+        return 404, "text/plain; charset=utf-8", b"/metrics, /health and /live are here\n"

@@ -29,7 +29,7 @@ from gateway.keys.domain import LEARNING, MAILBOXES, ORGANISATION, TOKEN, Domain
 from gateway.keys.fips import modules
 from gateway.keys.rotation import RootName
 from gateway.keys.sealer import KeySealer
-from gateway.keys.vault import Denied, KeyFault, KeyType, Unavailable, Vault, VaultBroken, VaultKey
+from gateway.keys.vault import Denied, KeyFault, KeyState, KeyType, Unavailable, Vault, VaultBroken, VaultKey
 from gateway.settings.load import Loaded
 from gateway.storage.dkim_keys import PURPOSE, DkimKey, DkimKeyStore
 from gateway.storage.keyrows import KeyRow
@@ -252,10 +252,22 @@ class _Work:
                 weight = spools_weight(places.spool(number) for number in places.spools())
         hangs = self._hangs(found, self._rows())
         book = self._policies()
-        hangs = replace(hangs, policies=() if book is None else book.uses(found))
+        uses = () if book is None else book.uses(found)
+        hangs = replace(hangs, policies=tuple(replace(use, other_answers=self._answers(use.other)) for use in uses))
         if hangs.dkim is not None and (known := self._dkim_keys()) is not None:
             hangs = with_use(hangs, found, known)
         return consequences(found, hangs, weight, stored) | {"policies_known": book is not None}
+
+    def _answers(self, key: str | None) -> bool | None:
+        """Whether that key, as VAULT/KEY, may be used now; None where there is none."""
+        if key is None:
+            return None
+        vault, _, name = key.partition("/")
+        try:
+            found = self._opened.vaults[vault].keys() if vault in self._opened.vaults else []
+        except KeyFault:
+            return False
+        return any(one.name == name and one.state is KeyState.ENABLED for one in found)
 
     def _policies(self) -> PolicyBook | None:
         """All data encryption policies; None where they can't be read: what they lie under is closed, or damaged."""

@@ -12,6 +12,7 @@ from gateway.delivery.runner import Runner
 from gateway.mail import reply as say
 from gateway.mail.reply import Refused
 from gateway.smtp.desk import Desk
+from gateway.storage.writer import StorageBroken, StorageFull
 
 
 class MailGate:
@@ -28,6 +29,15 @@ class MailGate:
     def is_open(self) -> bool:
         """Whether mail is taken and delivered."""
         return self._is_open.is_set()
+
+    @property
+    def takes(self) -> bool:
+        """Whether a client is let on at MAIL: also the disk, the database and the trace have a say in that."""
+        try:
+            self._desk.check_room(0)
+        except (Refused, StorageBroken, StorageFull):
+            return False
+        return True
 
     async def opened(self) -> None:
         """Wait until it is open."""

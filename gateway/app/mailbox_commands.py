@@ -194,12 +194,9 @@ class MailboxCommands:
         except BadAddress as error:
             raise Fault(f"{domain!r} is no domain ({error}); right would be such as corp.example") from None
         taker = None if address is None else await self._there(address)
-        if (before := await self._store.find(name)) is not None:
-            await self._store.remove_alias(before.id, name)
-        elif taker is None:
+        had = await self._store.hand_over(name, None if taker is None else taker.id)
+        if not had and taker is None:
             raise Fault(f"{name[2:]} has no catch-all that gateway mailbox made; [mailboxes] catch_all may name one")
-        if taker is not None:
-            await self._store.add_alias(taker.id, name)
         warnings = self._warnings([name]) if taker is not None else []
         return {"domain": name[2:], "mailbox": None if taker is None else taker.address, "warnings": warnings}
 
@@ -269,7 +266,11 @@ def _named(policies: Sequence[PolicyRow], name: str) -> PolicyRow:
     row = next((row for row in policies if row.name == name), None)
     if row is None:
         known = ", ".join(one.name for one in policies) or "none"
-        raise Fault(f"there is no policy {name!r}; there are: {known}. gateway policy create makes one")
+        makes = f"gateway policy create {name} --root VAULT/KEY --root VAULT/KEY makes it"
+        raise Fault(f"there is no policy {name!r}; there are: {known}. {makes}")
     if row.state is not PolicyState.READY:
-        raise Fault(f"the policy {name!r} is being destroyed or is destroyed; gateway policy show {name} tells more")
+        raise Fault(
+            f"the policy {name!r} is being destroyed or is destroyed, as gateway policy show {name} tells; right would "
+            "be another one (--policy): gateway policy list shows them"
+        )
     return row

@@ -174,10 +174,12 @@ class FinalDelivery:
     async def _add(self, work: _Work, mailbox: Mailbox) -> str | None:
         """Its policy's name, once the message is on disk."""
         policy = await self._policy(mailbox)
-        key = await self._keys.key(mailbox)
+        await self._keys.key(mailbox)  # Nothing is kept in memory for a mailbox that is closed.
         await work.source.keep()
         content = prefaced(_lines(work), work.source)
-        row = await self._contents.write(key, content, await self._head(content))
+        head = await self._head(content)
+        # Asked for anew: both may have waited long for others, and meanwhile the policy may have closed.
+        row = await self._contents.write(await self._keys.key(mailbox), content, head)
         message = NewMessage(content=row, date=self._clock.now(), token=self._token(work.delivery, mailbox))
         try:
             await self._store.add(mailbox.id, None, [message])

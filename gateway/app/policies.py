@@ -22,6 +22,7 @@ from gateway.keys.vault import KeyFault
 from gateway.mailboxes.faults import MailboxClosed, PolicyRefused
 from gateway.mailboxes.policies.certificate import verify_line
 from gateway.mailboxes.policies.life import NONE, PolicyLife
+from gateway.mailboxes.policies.order import is_by_name
 from gateway.mailboxes.policies.past import Backup, needs
 from gateway.mailboxes.policies.purge import GRACE, certificate_of
 from gateway.settings.load import Loaded
@@ -194,7 +195,8 @@ class PolicyCommands:
 
     async def _custodian(self, name: str, custodian: str, order: str | None = None) -> dict[str, Any]:
         signed = None if order is None else order.encode()
-        return await self._told(await self._life.set_custodian(name, custodian.encode(), signed))
+        after = await self._life.set_custodian(name, custodian.encode(), signed)
+        return await self._told(after) | {"warnings": _order_warnings(after, signed)}
 
     async def _purge(
         self,
@@ -205,9 +207,9 @@ class PolicyCommands:
         contact: str | None = None,
     ) -> dict[str, Any]:
         """`order`: the text of the custodian's file."""
-        row = await self._named(name)
-        after = await self._purges.order(row, order.encode(), grace=grace, reason=reason, contact=contact, by=self._by)
-        return await self._told(after)
+        row, signed = await self._named(name), order.encode()
+        after = await self._purges.order(row, signed, grace=grace, reason=reason, contact=contact, by=self._by)
+        return await self._told(after) | {"warnings": _order_warnings(after, signed)}
 
     # -- what is left -------------------------------------------------------------------------------------------------
 
@@ -235,6 +237,16 @@ class PolicyCommands:
 
     async def _named(self, name: str) -> PolicyRow:
         return await self._life.named(name)
+
+
+def _order_warnings(row: PolicyRow, signed: bytes | None) -> list[str]:
+    """Of an order that was heeded here: whoever holds its file may have a use for it elsewhere."""
+    if signed is None or not is_by_name(signed):
+        return []
+    return [
+        f"the order does not name the policy's id ({row.id}), so any other gateway's policy {row.name} under the same "
+        "custodian would heed it too; destroy the file. gateway policy order --id makes one that fits this one alone"
+    ]
 
 
 def root_of(text: str) -> RootName:

@@ -11,7 +11,7 @@ from gateway.keys.domain import MAILBOXES, TOKEN, DomainKeys, unwrap_all
 from gateway.keys.sealer import KeySealer
 from gateway.keys.vault import Denied, KeyFault, Vault
 from gateway.mailboxes.policies.life import judge
-from gateway.settings.fault import Fault
+from gateway.settings.fault import Fault, shown
 from gateway.settings.load import Loaded
 from gateway.storage.keyrows import KeyRow
 from gateway.storage.mailboxes.model import PolicyState, WrappedCopy
@@ -22,16 +22,34 @@ from gateway.world.clock import SystemClock
 
 
 def judge_policies(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> Iterator[Fault]:
-    """A warning for each key of a policy that its vault denies. Blocks.
+    """A warning for each key of a policy that its vault denies, and for a default policy that is none. Blocks.
 
     `rows`: the domain keys; `held`: the vaults. Where one is away, or policies can't be read, others tell of it.
     """
     if not wants_mailboxes(loaded):
         return
-    for policy in _book(loaded, rows, held).rows:
+    book = _book(loaded, rows, held)
+    if book is None:
+        return
+    default = loaded.settings.mailboxes.default_policy
+    if default is not None and default not in {policy.name for policy in book.rows}:
+        yield no_default(loaded, default)
+    for policy in book.rows:
         if policy.state is PolicyState.READY:
             for copy in policy.copies:
                 yield from _judged(loaded, policy.name, copy, held)
+
+
+def no_default(loaded: Loaded, name: str) -> Fault:
+    """The warning of [mailboxes] default_policy where the database has no policy of that name: a new database has none,
+    not even the one that `gateway init --imap` made in its own.
+    """
+    found = f"{shown(name)}, and no such policy in the database, so that no mailbox can be made without --policy"
+    right = (
+        f"gateway policy create {name} --root VAULT/KEY --root VAULT/KEY --custodian PUBLIC.pem, once for a database; "
+        "or a name that gateway policy list shows"
+    )
+    return loaded.warning("mailboxes.default_policy", found, right)
 
 
 def _judged(loaded: Loaded, policy: str, copy: WrappedCopy, held: Mapping[str, Vault]) -> Iterator[Fault]:
@@ -51,8 +69,8 @@ def _judged(loaded: Loaded, policy: str, copy: WrappedCopy, held: Mapping[str, V
         return
 
 
-def _book(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> PolicyBook:
-    """All policies; none where they can't be read."""
+def _book(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> PolicyBook | None:
+    """All policies; None where they can't be read."""
     chance = SystemChance()
     needed = [row for row in rows if row.purpose in (MAILBOXES, TOKEN)]
     try:
@@ -63,4 +81,4 @@ def _book(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> 
         finally:
             shared.close()
     except (KeyFault, KeysClosed, SealBroken, StorageBroken, StorageFull):
-        return PolicyBook()
+        return None

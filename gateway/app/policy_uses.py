@@ -25,7 +25,8 @@ MOST_NAMED: Final = 100  # Mailboxes of one policy that are named; how many ther
 class PolicyUse:
     """A policy whose key lies under the key. `kind` None: only backups of former times need it.
 
-    `other`: the policy's other root, as VAULT/KEY; `backups` are paths.
+    `other`: the policy's other root, as VAULT/KEY; `other_answers`: whether that one may be used now, None where nobody
+    has asked; `backups` are paths.
     """
 
     policy: str
@@ -35,6 +36,7 @@ class PolicyUse:
     mailboxes: tuple[str, ...]
     count: int
     backups: tuple[str, ...]
+    other_answers: bool | None = None
 
     def told(self) -> dict[str, Any]:
         """In the form of `gateway key list --json`."""
@@ -44,6 +46,7 @@ class PolicyUse:
             "as": "backup" if self.kind is None else self.kind.value,
             "key_version": self.key_version,
             "other": self.other,
+            **({} if self.other_answers is None else {"other_answers": self.other_answers}),
             "mailboxes": self.count,
             "addresses": list(self.mailboxes),
             "backups": list(self.backups),

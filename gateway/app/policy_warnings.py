@@ -15,23 +15,40 @@ def policy_warnings(workers: Sequence[dict[str, Any]], now: float) -> list[dict[
     states = [facts for one in workers if (facts := one.get("mailboxes"))]
     keys = [facts for state in states if (facts := state.get("policies"))]
     watch = [facts for state in states if (facts := state.get("watch"))]
-    found = [*_closed(keys), *_roots(keys, watch), *_availability(keys, now), *_ends(watch)]
+    found = [*_closed(keys, watch), *_roots(keys, watch), *_availability(keys, now), *_ends(watch)]
     return list({(one["code"], one["text"]): one for one in found}.values())
 
 
-def _closed(keys: Sequence[dict[str, Any]]) -> Iterator[dict[str, str]]:
+def _closed(keys: Sequence[dict[str, Any]], watch: Sequence[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    ended = {name for facts in watch for name in facts["ended"]}  # Nobody opens those any more, and nobody is to.
     troubles = _troubles(keys, "closed")
     for name, trouble in sorted(troubles.items()):
+        if name in ended:
+            continue
         since = rfc3339(trouble["since"])
         text = f"the mailboxes of the policy {name} are closed since {since}, and mail for them waits: "
         yield {"code": "policy_closed", "text": text + trouble["reason"]}
 
 
 def _roots(keys: Sequence[dict[str, Any]], watch: Sequence[dict[str, Any]]) -> Iterator[dict[str, str]]:
-    """Roots that fail, as they were looked at or, where nobody has looked yet, as somebody met them."""
+    """Roots that fail, as they were looked at or, where nobody has looked since, as somebody met them.
+
+    A process that nobody uses meets nothing, and would tell for ever what it met last.
+    """
     looked = {name: "; ".join(faults.values()) for facts in watch for name, faults in facts["roots"].items()}
-    met = {name: trouble["reason"] for name, trouble in _troubles(keys, "one_root").items()}
+    ended = {name for facts in watch for name in facts["ended"]}
+    seen: dict[str, float] = {}
+    for facts in watch:
+        seen.update(facts["looked"])
+    met = {
+        name: trouble["reason"]
+        for facts in keys
+        for name, trouble in facts["troubles"].items()
+        if trouble["what"] == "one_root" and not (trouble["shows"] and trouble["last"] <= seen.get(name, 0.0))
+    }
     for name, reason in sorted((met | looked).items()):
+        if name in ended:
+            continue
         yield {
             "code": "policy_root",
             "text": f"a key of the policy {name} does not answer, and its mail is read by what is left: {reason}",

@@ -35,6 +35,7 @@ def judge_portal(loaded: Loaded, now: float) -> Iterator[Fault]:
         right = "https://HOST or https://HOST:PORT, such as https://portal.corp.example"
         yield loaded.fault("portal.url", shown(portal.url), right)
     yield from _address(loaded, portal)
+    yield from _drawing(loaded)
     files = face_files(loaded, PORTAL)
     if files is None:
         right = "the certificate's PEM file: the portal speaks TLS alone"
@@ -59,6 +60,16 @@ def _address(loaded: Loaded, portal: Portal) -> Iterator[Fault]:
         yield loaded.fault("portal.address", "nothing, and no domain in accepted_domains", right)
     elif read_accepted(loaded, []).closeness(found.domain) is None:
         yield loaded.warning("portal.address", f"{found.text}, whose domain is none of accepted_domains", right)
+
+
+def _drawing(loaded: Loaded) -> Iterator[Fault]:
+    """A warning: readers who may look at a PDF and not have it are not shown it."""
+    from gateway.portal.pdf_pages import lacking  # Where there is a portal alone: the supervisor keeps what it imports.
+
+    if (why := lacking()) is not None:
+        found = f"no way to draw PDF: {why}; who may read a message and save nothing of it sees none of its PDF"
+        right = "a gateway with all its dependencies, on Linux for x86_64 or aarch64 with seccomp"
+        yield loaded.warning("portal", found, right)
 
 
 def _host(url: str) -> str | None:

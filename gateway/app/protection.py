@@ -65,6 +65,7 @@ class Protection:
         self._ids = ids
         self._clock = clock
         self._terms = terms
+        self._wrap: tuple[Policy, WrapTerms | None] | None = None  # As of the last look.
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="smime")
         work = Workroom(self._executor)
         smime = Smime(certificates, terms, clock=clock, chance=chance)
@@ -102,15 +103,9 @@ class Protection:
 
     def _wrap_terms(self) -> WrapTerms | None:
         policy = self._policy()
-        if policy.portal is None:
-            return None
-        return WrapTerms(
-            url=policy.portal,
-            branding=policy.branding,
-            rights=policy.rights,
-            hostnames=(policy.hostname, *(one.hostname for one in policy.listeners)),
-            authserv_id=policy.authenticate.authserv_id,
-        )
+        if self._wrap is None or self._wrap[0] is not policy:  # They are asked for several times for each message.
+            self._wrap = policy, wrap_terms(policy)
+        return self._wrap[1]
 
     async def again(self, plan: Plan) -> Plan:
         """The stage `protect` for a stored copy that waits: nothing is raised for what still can't be had."""
@@ -151,6 +146,19 @@ class Protection:
         if who(address) in known.addresses:
             return True
         return self._terms().deliver_decrypted_by_domain and address.domain in known.domains
+
+
+def wrap_terms(policy: Policy) -> WrapTerms | None:
+    """The terms of wrapping; None where there is no portal."""
+    if policy.portal is None:
+        return None
+    return WrapTerms(
+        url=policy.portal,
+        branding=policy.branding,
+        rights=policy.rights,
+        hostnames=(policy.hostname, *(one.hostname for one in policy.listeners)),
+        authserv_id=policy.authenticate.authserv_id,
+    )
 
 
 def _way(outbounds: Sequence[Outbound], address: Address, connector: str | None) -> Outbound | None:

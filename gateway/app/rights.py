@@ -66,6 +66,7 @@ class RightsOffice:
         self.super_user = SuperUser(self.desk, terms=terms, notify=None if submit is None else self._notify)
 
         self._wants_tenant = wants_tenant(loaded)
+        self._links_left = True  # Whether links of forgotten messages may be left, as after a process that died.
         self.fault: str | None = None  # Why nothing can be sealed, where mail is to be; as of the last look.
 
     def __repr__(self) -> str:
@@ -93,7 +94,7 @@ class RightsOffice:
     # -- what ends with time ------------------------------------------------------------------------------------------
 
     async def sweep(self) -> None:
-        """Destroy what has expired, and old lines of the licence log. Never raises for what can't be done now."""
+        """Destroy the copies of what has expired. Never raises for what can't be done now."""
         now = self._clock.now()
         try:
             if count := await self.store.sweep(now):
@@ -134,9 +135,28 @@ class RightsOffice:
         await keep_clear(self._stores.copies, self.store.known_blobs, self._clock, self._tell)
 
     async def _erase(self) -> None:
+        """Old lines of the licence log, and what is kept of messages that had expired by then. Never raises for what
+        can't be done now.
+        """
         before = self._clock.now() - self._terms().log_days * 86400.0
         try:
             while await self.log.erase(before) > 0:
                 await self._clock.sleep(0.1)
+            await self._forget(before)
         except (StorageBroken, StorageFull) as error:
             self._tell("warning", "licence_log_not_erased", error=str(error))
+
+    async def _forget(self, before: float) -> None:
+        messages = 0
+        while (count := await self.store.forget(before)) > 0:
+            messages += count
+            self._links_left = True
+            await self._clock.sleep(0.1)
+        if messages:
+            self._tell("info", "protected_messages_forgotten", messages=messages)
+        if self._links_left:
+            after = await self.store.forget_links()
+            while after is not None:
+                await self._clock.sleep(0.1)
+                after = await self.store.forget_links(after)
+            self._links_left = False

@@ -21,7 +21,7 @@ from gateway.app.child import START, Child, WorkerFailed
 from gateway.app.commands import ELSEWHERE
 from gateway.app.face import Face, faces
 from gateway.app.forks import Forks
-from gateway.app.health import Health
+from gateway.app.health import Health, judged
 from gateway.app.held import merged
 from gateway.app.key_watch import KeyWatch
 from gateway.app.keys import COMMANDS as KEY_COMMANDS
@@ -460,7 +460,7 @@ class Supervisor:
 
     async def _healthy(self) -> tuple[bool, dict[str, object]]:
         ready = sum(child is not None and child.ready for child in self._children)
-        return ready == self._slots, {"workers": self._slots, "ready": ready}
+        return judged(self._slots, ready, self._samples.values())
 
     async def _serve_health(self) -> asyncio.AbstractServer | None:
         metrics = self._settings.settings.metrics

@@ -295,6 +295,7 @@ class Worker:
             give_back=self._runner.give_back,
             look=self._runner.look,
             wake=self._runner.wake,
+            changed=stages.certificates.changed,
         )
         for spool in stores.spools:
             spool.attend(hands)
@@ -340,6 +341,7 @@ class Worker:
             give_back=self._runner.give_back,
             wake=self._runner.wake,
         )
+        stages.certificates.learnt_late = self._commands.protect
 
     def _heed_keys(self) -> None:
         """Keys were closed or opened."""
@@ -479,6 +481,7 @@ class Worker:
             sending=lambda: len(self._runner.in_hand()["sending"]),
             sessions=lambda: self._doors.sessions() | ({} if self._facing is None else self._facing.sessions()),
             more=self._more_state,
+            takes=lambda: self._gate.takes,
         )
 
     async def _more_state(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from gateway.world.clock import Clock
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
     """`number` and `started` (seconds since 1970) are the process's. `sending`: deliveries on the wire; `sessions`: by
-    listener. `more`: what its parts say besides, by the words of `gateway status`.
+    listener. `more`: what its parts say besides, by the words of `gateway status`. `takes`: whether mail is taken now.
     """
 
     number: int
@@ -31,11 +31,13 @@ class WorkerState:
     sending: Callable[[], int]
     sessions: Callable[[], Mapping[str, int]]
     more: Callable[[], Awaitable[dict[str, Any]]]
+    takes: Callable[[], bool]
 
     async def sample(self) -> Any:
         """The snapshot of its metrics."""
         metrics = self.metrics
         self.keyring.count(metrics)
+        metrics.set("mail_refused", 0.0 if self.takes() else 1.0)
         for name, count in self.sessions().items():
             metrics.set("sessions_open", count, (name,))
         if self.is_shared and self.number != 0:

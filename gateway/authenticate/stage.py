@@ -7,13 +7,16 @@ our own servers, of people who logged in, and of the gateway itself, about which
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from gateway.authenticate.dkim.verify import Verifier
 from gateway.authenticate.results import field
 from gateway.authenticate.terms import AuthenticateTerms
-from gateway.mail.authentication import Authentication
+from gateway.mail.authentication import Authentication, Verdict
 from gateway.mail.envelope import Client
 from gateway.mail.mail import Mail
+
+_LABELS: Final = {one: (one.value,) for one in Verdict}
 
 
 class Authenticating:
@@ -45,7 +48,7 @@ class Authenticating:
             return mail
         found = await self._verifier.verify(mail.message)
         for one in found.dkim:
-            self._count("dkim_results_total", (f"{one.verdict}",))
+            self._count("dkim_results_total", _LABELS[one.verdict])
         return mail.topped(field(terms.authserv_id, found), found)
 
 

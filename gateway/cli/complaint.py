@@ -40,13 +40,13 @@ def told() -> Iterator[Complaint]:
         for fault in bad.faults:
             complain(str(fault))
     except Exception as error:
-        if not _for_people(error):
+        if not is_for_people(error):
             raise
         complaint.status = 1
         complain(str(error))
 
 
-def _for_people(error: Exception) -> bool:
+def is_for_people(error: Exception) -> bool:
     """Whether the text of `error` speaks to who has to act.
 
     The classes are imported only once something failed: each brings half of the gateway with it.

@@ -85,10 +85,12 @@ def _policy_closes(one: dict[str, Any], key: str, verb: str) -> list[str]:
         said.append(f"The policy {name} of {held} opens by its roots alone, and not while neither answers.")
     elif one["as"] != "backup":
         other = "its other root" if one["other"] is None else plain(one["other"])
-        said.append(
-            f"{key} is a root of the policy {name}, of {held}. Its mail is read by {other} alone then; without that "
-            "one too nobody reads it, and mail for it waits."
+        then = (
+            f"The other one, {other}, does not answer already, so nobody reads its mail then, and mail for it waits."
+            if one.get("other_answers") is False
+            else f"Its mail is read by {other} alone then; without that one too nobody reads it, and mail for it waits."
         )
+        said.append(f"{key} is a root of the policy {name}, of {held}. {then}")
     if one["backups"] and verb == "delete":
         paths = ", ".join(plain(path) for path in one["backups"][-MOST_NAMED:])
         said.append(

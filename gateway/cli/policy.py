@@ -160,6 +160,7 @@ def custodian(
         else:
             print_ = plain(answer["custodian"])
             say(f"The custodian of {plain(answer['name'])} holds the key {print_} (SHA-256 of the public key).")
+        _warn(answer)
 
 
 @app.command()
@@ -196,6 +197,7 @@ def purge(
             value(answer)
         else:
             say(policy_words.purged(answer))
+        _warn(answer)
 
 
 @app.command()
@@ -262,5 +264,5 @@ def _needs(answer: dict[str, Any]) -> None:
 
 
 def _warn(answer: dict[str, Any]) -> None:
-    for text in answer["warnings"]:
+    for text in answer.get("warnings", ()):  # A gateway of an older version may serve.
         complain(f"warning: {plain(text)}")

@@ -47,7 +47,10 @@ class Inbounds(tuple[Inbound, ...]):
 
     def named(self, name: str | None) -> Inbound | None:
         """The connector of that name, which may be gone by now."""
-        return next((one for one in self if one.name == name), None)
+        for one in self:  # Asked several times of each message; a generator takes three times as long.
+            if one.name == name:
+                return one
+        return None
 
 
 def admit(

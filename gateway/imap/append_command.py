@@ -16,6 +16,7 @@ from gateway.imap.sequence import written
 from gateway.imap.wire import done, refused
 from gateway.mail.message import Held
 from gateway.mailboxes.head import Head
+from gateway.storage.mailbox_blobs import BlobsAway
 from gateway.storage.mailboxes.faults import BlobsCollected, KeyChanged, MailboxFault, OverQuota
 from gateway.storage.mailboxes.model import NewMessage
 from gateway.storage.sealer import KeysClosed
@@ -75,7 +76,7 @@ class AppendCommands(Conversation):
             for start in range(0, len(puts), AT_ONCE):
                 await self._write(key, puts[start : start + AT_ONCE], now, added)
             return await self.desk.store.add(self.person.mailbox.id, folder, added)
-        except (MailboxFault, StorageFull):  # Nothing was added: what was written for it is garbage.
+        except (MailboxFault, StorageFull, BlobsAway):  # Nothing was added: what was written for it is garbage.
             with suppress(StorageBroken, StorageFull, KeysClosed):
                 for one in added:
                     await self.desk.contents.abandon(one.content)
@@ -90,15 +91,21 @@ class AppendCommands(Conversation):
         if len(puts) == 1:
             added.append(await new_message(puts[0]))
             return
+        tasks: list[asyncio.Task[NewMessage]] = []
         try:
             async with asyncio.TaskGroup() as writing:
-                tasks = [writing.create_task(new_message(put)) for put in puts]
+                tasks += [writing.create_task(new_message(put)) for put in puts]
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-        added += [task.result() for task in tasks]
+        finally:  # Also where another failed: who takes back what was written has to know of it.
+            added += [task.result() for task in tasks if _is_written(task)]
 
     async def _head(self, octets: bytes) -> bytes:
         if len(octets) <= INLINE:
             return Head.of(octets).to_octets()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.desk.executor, lambda: Head.of(octets).to_octets())
+
+
+def _is_written(task: asyncio.Task[NewMessage]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None

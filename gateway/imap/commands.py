@@ -40,7 +40,7 @@ from pymap.parsing.specials import AString, ExtensionOptions, Mailbox, SequenceS
 
 from gateway.imap import folder_name
 from gateway.imap.appending import Append
-from gateway.imap.fetch_command import Fetch, UidFetch
+from gateway.imap.fetch_command import Fetch, UidFetch, mod_sequence
 from gateway.imap.search_command import Search, UidSearch
 
 MAX_LIST_PATTERNS: Final = 20
@@ -367,7 +367,7 @@ class _StoreArguments:
         self.wanted, buf = SequenceSet.parse(buf, params)
         self.unchanged_since: int | None = None
         if match := _UNCHANGED.match(buf):
-            self.unchanged_since = int(match[1])
+            self.unchanged_since = mod_sequence(match[1], buf)
             buf = buf[match.end() :]
         item = _STORE_ITEM.match(buf)
         if item is None:

@@ -38,6 +38,8 @@ from gateway.imap.terms import ImapTerms
 from gateway.world.sockets import acknowledge
 
 MAX_RESPONSE: Final = 8192  # Octets of an answer to AUTHENTICATE.
+MAX_NAME: Final = 200  # Octets in which tag and name of a command stand.
+MAX_BEFORE_LOG_IN: Final = 100  # Commands of somebody who is nobody yet; programs give a handful.
 SLICE: Final = 512 * 1024  # Octets that are given to the transport at once.
 # Octets a second of a message that a client sends or takes at least, once the patience of a command is used up. Half of
 # what the slowest line gives; who drips keeps memory from others.
@@ -50,6 +52,7 @@ class Connection(IMAPConnection):
     """`serve` is its whole life. `deadline` (monotonic) is looked at by the server, which then calls `expire`."""
 
     __slots__ = (
+        "_before",
         "_behind",
         "_closing",
         "_desk",
@@ -85,6 +88,7 @@ class Connection(IMAPConnection):
         self._taken: list[int] = []  # Of the process's memory, for messages of the APPEND under way.
         self._pace: float | None = None  # When the messages of the APPEND under way have to be here (monotonic).
         self._closing = False
+        self._before = 0  # Commands that came before logging in.
         self._behind: int | None = None  # Octets of a literal that come behind the last line, and nobody asked for.
         self.deadline = desk.clock.monotonic() + terms.log_in
 
@@ -187,17 +191,31 @@ class Connection(IMAPConnection):
         self._pace = None
         if self._state.is_logged_in:
             self.deadline = self._desk.clock.monotonic() + self._terms.idle
+        elif (before := self._before) >= MAX_BEFORE_LOG_IN:
+            raise TooMuch(f"at most {before} commands come before logging in")
+        self._before += not self._state.is_logged_in
+        # Who sends one command behind the other without waiting keeps the others' waiting for theirs no longer than one
+        # of his takes: what has come already is read without giving anybody else a turn.
+        await self._desk.clock.sleep(0)
         line = await self._line()
         self._state.is_busy = True
         try:
             command = await self._parsed(line)
         except (ValueError, LookupError, TypeError, RecursionError):
-            command = InvalidCommand(Params(tag=_tag(line)), None, b"Command")
+            command = self._unreadable(line)
         if isinstance(command, InvalidCommand | Refused):
             self._give_back()  # However long what is read over takes.
             await self._skip()
         self.deadline = FOREVER if self._state.is_logged_in else self.deadline
         return command
+
+    def _unreadable(self, line: bytes) -> InvalidCommand:
+        """A command that no parser gets through: BAD, which says which one it was."""
+        words = b" ".join(line[:MAX_NAME].upper().split(b" ")[1:3])
+        for name in (words, words.split(b" ")[0].strip()):
+            if (known := self.commands.commands.get(name)) is not None:
+                return InvalidCommand(Params(tag=_tag(line)), None, name, known)
+        return InvalidCommand(Params(tag=_tag(line)), None, b"Command")
 
     async def _parsed(self, line: bytes) -> Command:
         arrived: list[Any] = []
@@ -206,7 +224,7 @@ class Connection(IMAPConnection):
             if octets > MAX_COMMAND or len(arrived) > MAX_LITERALS:
                 raise TooMuch(f"a command has at most {MAX_LITERALS} literals and {MAX_COMMAND} octets")
             if is_too_nested(line) or (arrived and isinstance(arrived[-1], memoryview) and is_too_nested(arrived[-1])):
-                return InvalidCommand(Params(tag=_tag(line)), None, b"Command")
+                return self._unreadable(line)
             params = self.params.copy(ParsingState(continuations=arrived))
             try:
                 command, _ = self.commands.parse(memoryview(line), params)

@@ -31,6 +31,8 @@ AFTER = (
     b"QUOTA=RES-STORAGE",
 )
 
+MAX_NAME = 4096  # Octets of a literal of APPEND that pymap reads: the folder's name, since messages are read by us.
+
 
 class Course(IMAPConfig):
     """pymap's settings as we have them: TLS came first, mechanisms are ours, and no threads of its own."""
@@ -63,7 +65,7 @@ class Course(IMAPConfig):
 
     @property
     def parsing_params(self) -> Params:
-        return Params(list_limit=1000)
+        return Params(list_limit=1000, max_append_len=MAX_NAME)
 
     @property
     def greeting(self) -> bytes:

@@ -77,7 +77,7 @@ class _Arguments:
         self.items, buf = _items(buf, params)
         self.changed_since: int | None = None
         if match := _CHANGED.match(buf):
-            self.changed_since = int(match[1])
+            self.changed_since = mod_sequence(match[1], buf)
             buf = buf[match.end() :]
         _, self.rest = EndLine.parse(buf, params)
 
@@ -109,6 +109,14 @@ class UidFetch(UidFetchCommand):
         command = cls(params.tag, arguments.wanted, ())
         command.items, command.changed_since = arguments.items, arguments.changed_since
         return command, arguments.rest
+
+
+def mod_sequence(digits: bytes, buf: memoryview) -> int:
+    """The number that `buf` begins with. Raises NotParseable where it has more than 63 bits (RFC 7162 7)."""
+    number = int(digits)
+    if number >> 63:
+        raise NotParseable(buf)
+    return number
 
 
 def plain(kind: Kind) -> Item:

@@ -181,43 +181,51 @@ class Fetching:
             yield group
 
     async def _batch(self, group: list[Message]) -> Batch:
-        octets = sum(min(_row(one).size, PARTIAL_FROM if not self._plan.whole else 1 << 62) for one in group)
-        wanted = octets * self._plan.copies if self._plan.octets else 0
+        try:
+            return await self._opened_batch(group)
+        except KeyBroken:  # A roll has begun or ended since.
+            return await self._opened_batch(await self._rows(group), fresh=True)
+
+    async def _opened_batch(self, group: list[Message], *, fresh: bool = False) -> Batch:
+        """Open what the plan needs of each message, and take out those that are damaged."""
+        if self._plan.head:
+            # First, since they say how long the parts are that are asked for.
+            await self._heads(await self._keyed.key(fresh=fresh), group)
+        wanted = sum(self._wanted(one) for one in group) if self._plan.octets else 0
         if self._plan.copies > FEW and wanted > MOST:
             raise Refusal("That asks for too many parts of a large message at once; please ask for fewer", "LIMIT")
         taken = await self._memory.take(wanted)
         try:
-            try:
-                await self._open(await self._key(), group)
-            except KeyBroken:  # A roll has begun or ended since.
-                group = await self._rows(group)
-                await self._open(await self._key(fresh=True), group)
+            if self._plan.octets:
+                # Asked for now: whoever waited for memory may have waited long.
+                await self._read(await self._keyed.key(fresh=fresh), group)
             whole = await self._written(group)
         except BaseException:
             self._memory.give(taken)
             raise
         return Batch(whole, taken)
 
-    async def _key(self, *, fresh: bool = False) -> MailboxKey | None:
-        """None where nothing of the messages is opened."""
-        return await self._keyed.key(fresh=fresh) if self._plan.head or self._plan.octets else None
+    def _is_read_whole(self, message: Message) -> bool:
+        return self._plan.whole or _row(message).size <= PARTIAL_FROM
 
-    async def _open(self, key: MailboxKey | None, group: list[Message]) -> None:
-        """Open what the plan needs of each message, and take out those that are damaged."""
-        if key is None:
-            return
-        if self._plan.head:
-            await self._heads(key, group)
-        if self._plan.octets:
-            small = [one for one in group if self._plan.whole or _row(one).size <= PARTIAL_FROM]
-            found = await self._desk.contents.read_many(key, [_row(one) for one in small])
-            for message, octets in zip(small, found, strict=True):
-                if isinstance(octets, Damaged):
-                    self._damaged(group, message, octets)
-                else:
-                    message.octets = octets
-            for message in [one for one in group if one.octets is None]:
-                await self._parts(key, group, message)
+    def _wanted(self, message: Message) -> int:
+        """Octets of memory for one message: all of it and its copies, or its parts and the response with them."""
+        if self._is_read_whole(message):
+            return _row(message).size * self._plan.copies
+        needs = [message.need(item.section) for item in self._plan.items if item.section is not None]
+        return 2 * sum(need.end - need.start for need in needs if need is not None)
+
+    async def _read(self, key: MailboxKey, group: list[Message]) -> None:
+        """The octets of each message, all or some of them."""
+        small = [one for one in group if self._is_read_whole(one)]
+        found = await self._desk.contents.read_many(key, [_row(one) for one in small])
+        for message, octets in zip(small, found, strict=True):
+            if isinstance(octets, Damaged):
+                self._damaged(group, message, octets)
+            else:
+                message.octets = octets
+        for message in [one for one in group if one.octets is None]:
+            await self._parts(key, group, message)
 
     async def _heads(self, key: MailboxKey, group: list[Message]) -> None:
         found = await self._desk.contents.heads(key, [_row(one) for one in group])

@@ -180,7 +180,7 @@ class MessageCommands(SelectCommands):
         code = _copy_uid(copied)
         if code is None:
             return done(cmd.tag, b"Nothing to move"), None
-        told = [b"* OK [%b] Moved\r\n" % code, *await self.changes(), *opened.expunges()]
+        told = [b"* OK [%b] Moved\r\n" % code, *await self.changes(), *await self.expunges()]
         return done(cmd.tag, b"Moved", None, *told), None
 
     async def _aim(self, cmd: CopyCommand | MoveCommand) -> tuple[Opened, list[int], Folder]:

@@ -55,9 +55,9 @@ class Opened:
         return sum(one.itemsize * len(one) for one in (self.uids, self.flags, self.modseqs, self._gone))
 
     @property
-    def has_gone(self) -> bool:
-        """Whether something was expunged that the client was not told of."""
-        return bool(self._gone)
+    def gone(self) -> int:
+        """How many messages were expunged that the client was not told of."""
+        return len(self._gone)
 
     def place(self, uid: int) -> int | None:
         """Where the message of that UID stands, counted from 0."""

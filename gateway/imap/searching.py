@@ -100,7 +100,7 @@ class Searching:
         return found
 
     async def _judged(self, key: Key, some: dict[int, Known], *, with_body: bool, fresh: bool) -> list[int]:
-        mailbox_key = await self._keyed.key(fresh=fresh)
+        await self._keyed.key(fresh=fresh)
         rows = await self._desk.store.fetch(self._opened.folder.id, list(some), head=not with_body)
         found: list[int] = []
         group: list[tuple[Known, ContentRow]] = []
@@ -109,29 +109,31 @@ class Searching:
             for entry, row in rows:
                 size = min(row.size, MAX_MESSAGE)
                 if group and octets + size > OCTETS:
-                    found += await self._group(key, mailbox_key, group, octets, with_body=with_body)
+                    found += await self._group(key, group, with_body=with_body)
                     group, octets = [], 0
                 group.append((some[entry.uid], row))
                 octets += size
             if group:
-                found += await self._group(key, mailbox_key, group, octets, with_body=with_body)
+                found += await self._group(key, group, with_body=with_body)
         except KeyBroken:
             if fresh:
                 raise
             return await self._judged(key, some, with_body=with_body, fresh=True)  # A roll has begun or ended since.
         return found
 
-    async def _group(
-        self, key: Key, mailbox_key: MailboxKey, group: list[tuple[Known, ContentRow]], octets: int, *, with_body: bool
-    ) -> list[int]:
+    async def _group(self, key: Key, group: list[tuple[Known, ContentRow]], *, with_body: bool) -> list[int]:
         """Open some messages and judge them."""
+        rows = [row for _, row in group]
+        tops = [MAX_MESSAGE] * len(rows)
         if not with_body:
-            octets = sum(min(row.size, CHUNK) for _, row in group)
+            tops = await self._tops(await self._keyed.key(), rows)
+        octets = sum(min(row.size, max(top, CHUNK)) for row, top in zip(rows, tops, strict=True))
         if octets > self._left:
             raise Refusal("That search would have to read too much; please narrow it by date, size or flag", "LIMIT")
         self._left -= octets
         async with self._memory.held(octets * COPIES):
-            texts = await self._texts(mailbox_key, [row for _, row in group], with_body=with_body)
+            # Asked for now: whoever waited for memory may have waited long.
+            texts = await self._texts(await self._keyed.key(), rows, tops, with_body=with_body)
             self.damaged += sum(1 for text in texts if text is None)
 
             def judged() -> list[int]:
@@ -143,29 +145,31 @@ class Searching:
 
             return await asyncio.get_running_loop().run_in_executor(self._desk.executor, judged)
 
-    async def _texts(self, key: MailboxKey, rows: list[ContentRow], *, with_body: bool) -> list[bytes | None]:
+    async def _texts(
+        self, key: MailboxKey, rows: list[ContentRow], tops: list[int], *, with_body: bool
+    ) -> list[bytes | None]:
         """The octets of each message that are searched: all, or its header section. None where it is damaged."""
         contents = self._desk.contents
         small = [row for row in rows if row.size <= (OCTETS if with_body else CHUNK)]
         found = dict(zip((row.id for row in small), await contents.read_many(key, small), strict=True))
         texts: list[bytes | None] = []
-        tops = await self._tops(key, rows) if not with_body else [MAX_MESSAGE] * len(rows)
         for row, top in zip(rows, tops, strict=True):
             octets = found.get(row.id)
             if octets is None:
                 try:
-                    octets = await contents.read(key, row, 0, min(top, MAX_MESSAGE))
+                    octets = await contents.read(key, row, 0, top)
                 except Damaged as error:
                     octets = error
             texts.append(None if isinstance(octets, Damaged) else octets[:top])
         return texts
 
     async def _tops(self, key: MailboxKey, rows: list[ContentRow]) -> list[int]:
-        """How many octets the header section of each has, where that is kept beside it."""
+        """How many octets the header section of each has, where that is kept beside it; MAX_MESSAGE at most."""
         found: list[int] = []
         for octets in await self._desk.contents.heads(key, rows):
             try:
-                found.append(CHUNK if octets is None or isinstance(octets, Damaged) else Head.from_octets(octets).top)
+                top = CHUNK if octets is None or isinstance(octets, Damaged) else Head.from_octets(octets).top
             except BadHead:
-                found.append(CHUNK)
+                top = CHUNK
+            found.append(min(top, MAX_MESSAGE))
         return found

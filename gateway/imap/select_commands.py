@@ -119,8 +119,13 @@ class SelectCommands(Conversation):
         is_due = isinstance(cmd, _LOOKS) or self.desk.clock.monotonic() - opened.looked >= LOOK
         told = await self.changes(by_uid=getattr(cmd, "uid", False)) if is_due else []
         if not isinstance(cmd, _NUMBERED) or cmd.uid:  # RFC 3501 7.4.1
-            told += opened.expunges()
+            told += await self.expunges()
         return told
+
+    async def expunges(self) -> list[bytes]:
+        """Tell what is gone from the open folder; none where it was closed."""
+        opened = self.opened
+        return [] if opened is None else await self.desk.aside(opened.gone, opened.expunges)
 
     async def changes(self, *, by_uid: bool = False) -> list[bytes]:
         """Ask the store what has happened in the open folder, and enter it; expunges are not told yet."""

@@ -17,9 +17,9 @@ from gateway.imap.desk import Desk
 from gateway.imap.hub import Hub
 from gateway.imap.memory import Memory
 from gateway.imap.terms import ImapTerms
+from gateway.imap.threshold import Threshold
 from gateway.world.sockets import Socket
 
-HANDSHAKE: Final = 20.0  # Seconds for the TLS handshake.
 TICK: Final = 1.0  # Seconds between two looks at deadlines and at the folders that somebody watches.
 READ_AHEAD: Final = 64 * 1024  # Octets that may wait unread, twice: what is longer than a line is a literal.
 WRITE_AHEAD: Final = 1 << 20  # Octets that may wait to be sent before the next are made.
@@ -29,7 +29,7 @@ SHARE: Final = MEMORY // 4  # Of each half, for one account: half of it.
 
 
 class Visit(asyncio.StreamReaderProtocol):
-    """One connection from its first octet to its end."""
+    """One connection from the end of its TLS handshake to its own."""
 
     def __init__(self, server: ImapServer, loop: asyncio.AbstractEventLoop) -> None:
         self._inflow = asyncio.StreamReader(limit=READ_AHEAD, loop=loop)
@@ -57,7 +57,7 @@ class ImapServer:
         self._hub = Hub(desk)
         large = Memory(MEMORY // 2, share=SHARE)
         self._memory = Memory(MEMORY // 2, share=SHARE, large=large, large_from=LARGE)
-        self._server: asyncio.Server | None = None
+        self._threshold: Threshold | None = None
         self._watching: asyncio.Task[None] | None = None
         self._open: dict[Connection, asyncio.Task[None]] = {}
         self._clients: Counter[str] = Counter()
@@ -70,14 +70,12 @@ class ImapServer:
     async def open(self, door: Socket) -> None:
         """Serve on it from now on. Raises OSError."""
         loop = asyncio.get_running_loop()
-        first = self._context
-
-        def chosen(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
-            connection.context = self._context
-
-        first.sni_callback = chosen  # Called for clients that name none, too.
-        self._server = await loop.create_server(
-            lambda: Visit(self, loop), sock=door, ssl=first, ssl_handshake_timeout=HANDSHAKE
+        self._threshold = Threshold(
+            self._desk,
+            door,
+            visit=lambda: Visit(self, loop),
+            context=lambda: self._context,
+            terms=lambda: self._terms,
         )
         self._watching = loop.create_task(self.watch())
 
@@ -143,8 +141,8 @@ class ImapServer:
     async def close(self, seconds: float) -> None:
         """Take no more connections, let each finish the command under way, at most so long; then hang up."""
         self._stopping = True
-        if self._server is not None:
-            self._server.close()
+        if self._threshold is not None:
+            self._threshold.close()
         for connection in list(self._open):
             connection.stop()
         try:

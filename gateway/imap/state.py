@@ -152,7 +152,7 @@ class State(MessageCommands, AppendCommands, FolderCommands, ConnectionState):
         except LogInEnded:
             raise self._ended() from None
         told = [] if self.opened is None else await self.changes()
-        return told if self.opened is None else [*told, *self.opened.expunges()]
+        return [*told, *await self.expunges()]
 
     async def do_cleanup(self) -> None:
         self.wire.release()

@@ -26,6 +26,7 @@ LONGEST: Final = PAUSES[-1]  # Where nobody says otherwise.
 DEADLINE: Final = 5.0  # Seconds for a use of a key.
 LONG: Final = 60.0  # Seconds for what makes or changes keys: a token may think long about 4,096 bits of RSA.
 HANDS: Final = 4  # Threads that wait for a vault that is not local.
+IDLE: Final = 60.0  # Seconds without work after which such a thread ends: longer than vaults are looked after ([keys]).
 
 
 class Measure(Protocol):
@@ -252,7 +253,9 @@ class Guarded:
 
 
 class _Hands:
-    """Threads that do what may hang, so that whoever asked can stop waiting. They end with the process."""
+    """Threads that do what may hang, so that whoever asked can stop waiting. One that is idle ends, so that none is
+    left of a vault that nobody uses any more; what hangs ends with the process.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -270,17 +273,30 @@ class _Hands:
                 self._count += 1
                 # Not joined at the end: a call into a vault that hangs must not hold up a stop.
                 threading.Thread(target=self._run, name=f"vault-{self._name}-{self._count}", daemon=True).start()
-        self._works.put((future, work))
+            self._works.put((future, work))
         try:
             return future.result(seconds)
         finally:
             future.cancel()  # Where nobody has begun it yet, nobody will.
 
     def _run(self) -> None:
-        while True:
-            _settle(*self._works.get())
+        while self._work():
+            pass
+
+    def _work(self) -> bool:
+        """Wait for work and do it; False where there was none for so long that this thread ends."""
+        try:
+            future, work = self._works.get(timeout=IDLE)
+        except queue.Empty:
             with self._lock:
-                self._asked -= 1
+                if not self._works.empty():  # Somebody has asked just now, and counts on this thread.
+                    return True
+                self._count -= 1
+                return False
+        _settle(future, work)
+        with self._lock:
+            self._asked -= 1
+        return True
 
 
 def _settle(future: Future[Any], work: Callable[[], Any]) -> None:

@@ -132,6 +132,10 @@ class KeySealer:
     def __repr__(self) -> str:
         return f"KeySealer({', '.join(sorted(self._heads))})"
 
+    def check(self, purpose: str) -> None:
+        """Return where there is a key for what has that purpose. Raises as `seal`, and takes a tenth of its time."""
+        self._head(purpose)
+
     def seal(self, purpose: str, record: str, plain: bytes) -> bytes:
         """Octets that only `open` with the same purpose and record can read. Raises Denied for an unknown purpose."""
         epoch = self._epochs.get(purpose) or self._new_epoch(purpose)

@@ -35,6 +35,22 @@ class Mail:
     opened: Opened | None = None
     terms: Terms = PLAIN
 
+    def as_copy(self, envelope: Envelope, message: Message, terms: Terms) -> Mail:
+        """The same mail for that envelope, with those octets, under those terms."""
+        return Mail(  # `replace` takes three times that, for each message.
+            id=self.id,
+            received=self.received,
+            envelope=envelope,
+            message=message,
+            client=self.client,
+            connector=self.connector,
+            preface=self.preface,
+            authentication=self.authentication,
+            signed=self.signed,
+            opened=self.opened,
+            terms=terms,
+        )
+
     def topped(self, octets: bytes, authentication: Authentication | None = None) -> Mail:
         """The same mail with whole header fields, each with its CR LF, in front of all that it has; with what was found
         out about it, where that is given.
@@ -58,4 +74,19 @@ class Mail:
             signed=self.signed,
             opened=self.opened,
             terms=self.terms,
+        )
+
+    def protected(self, message: Message, envelope: Envelope, terms: Terms) -> Mail:
+        """The same mail with protected octets, in which nothing was opened."""
+        return Mail(  # As above.
+            id=self.id,
+            received=self.received,
+            envelope=envelope,
+            message=message,
+            client=self.client,
+            connector=self.connector,
+            preface=self.preface,
+            authentication=self.authentication,
+            signed=self.signed,
+            terms=terms,
         )

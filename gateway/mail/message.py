@@ -184,8 +184,7 @@ class Message:
 
     def fields(self) -> Iterator[tuple[bytes, bytes]]:
         """Name and raw value (folding kept) of each header field, in order; lines that are no field are passed over."""
-        for match in _FIELD.finditer(self.header_section()):
-            yield match[1], match[2]
+        return iter(_FIELD.findall(self.header_section()))
 
     def first(self, name: bytes) -> bytes | None:
         """The raw value of the first field of that name, whatever its case, unfolded and stripped."""

@@ -83,5 +83,16 @@ class Terms:
         """Whether it stays here for now: until it can be protected, or is released."""
         return self.wanted is not None or self.quarantine is not None
 
+    def having(self, protection: Protection) -> Terms:
+        """Those of the same copy once its octets have what was wanted."""
+        return Terms(  # `replace` takes three times that.
+            require_tls=self.require_tls,
+            connector=self.connector,
+            protection=protection,
+            quarantine=self.quarantine,
+            sign=self.sign,
+            remove_rights=self.remove_rights,
+        )
+
 
 PLAIN = Terms()

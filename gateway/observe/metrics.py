@@ -82,6 +82,7 @@ TABLE: Final = (
     Declared("vault_calls_total", Kind.COUNTER, "What vaults were asked.", ("vault", "operation", "outcome")),
     Declared("vault_call_seconds", Kind.HISTOGRAM, "One call of a vault.", ("vault", "operation"), _QUICK),
     Declared("vault_away", Kind.GREATEST, "1 while a vault does not answer or says no.", ("vault",)),
+    Declared("mail_refused", Kind.GREATEST, "1 while all new mail is answered 4xx: keys, disk or database."),
     Declared("keys_closed", Kind.GREATEST, "1 while the keys of a purpose are not at hand.", ("purpose",)),
     Declared("worker_restarts_total", Kind.COUNTER, "Workers that ended by themselves and were started again."),
     Declared("build_info", Kind.GREATEST, "Always 1; the version is a label.", ("version",)),

@@ -65,13 +65,6 @@ class MessageView:
         """The files that the text does not show in their place."""
         return tuple([file for file in self.files if not file.is_in_text])
 
-    @property
-    def height(self) -> str:
-        """How much room its text will want: without script nobody can tell before it is drawn."""
-        lines = sum(1 + len(line) // 90 for line in self.text[:20_000].splitlines() if line.strip())
-        lines += 7 * sum(file.is_in_text for file in self.files)
-        return "short" if lines < 5 else "medium" if lines < 11 else "long" if lines < 18 else "tall"
-
     def file(self, number: int) -> ShownFile | None:
         """The one with that number, as it stands in a path."""
         return self.files[number - 1] if 0 < number <= len(self.files) else None

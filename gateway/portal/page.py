@@ -20,7 +20,8 @@ class Page(StrEnum):
     ASK = "ask"  # token, is_dropped: one button that POSTs to /m/{token}/code
     # token, reference, ends; error: None, wrong_code, code_ended, slowed; tries_left; until. Field `code`.
     CODE = "code"
-    # token, view (message_view.MessageView), rights, session (principal, ends), images, plain (bools), opened
+    # token, view (message_view.MessageView), rights, session (principal, ends), images, plain (bools), opened; room:
+    # what the frame wants (measure.Measure), None for as much as it may have
     READ = "read"
     # token, number, file: one attachment in the page; kind: picture, text, pdf; text; pdf: its pages where it may not
     # be saved (pdf_pages.PdfPart), None where they can't be drawn

@@ -9,17 +9,29 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from subprocess import DEVNULL, PIPE
 from typing import Final
 
 from gateway.portal.pdf_drawing import MAX_FILE, MAX_PICTURE, UNREADABLE
+from gateway.world import confinement
 from gateway.world.clock import Clock
 
 AT_ONCE: Final = 2  # Processes that draw.
 PATIENCE: Final = 30.0  # Seconds for a page, waiting for one's turn with it.
 PAGES: Final = 10  # Shown on one page of ours.
 BLOCK: Final = 256 * 1024  # Octets that are written to the process at once.
+
+
+def lacking() -> str | None:
+    """Why no PDF can be drawn on this machine, in words for its administrator; None: nothing is known against it."""
+    # Not imported: what reads strangers' files has no place in a process of ours.
+    if any(find_spec(name) is None for name in ("pypdfium2", "pypdfium2_raw")):
+        return "pypdfium2 is not installed"
+    missing = confinement.lacking()
+    return None if missing is None else f"no process can be confined here ({missing})"
 
 
 class NotDrawn(Exception):
@@ -78,11 +90,10 @@ class PdfDrawer:
         answer = await self._ask({"first": first, "pages": PAGES}, file, size)
         try:
             found = json.loads(answer)
-            pages = tuple(PdfPage(**one) for one in found["pages"])
-            part = PdfPart(int(found["count"]), pages)
-        except (ValueError, TypeError, KeyError) as error:  # Who draws what strangers made is not believed either.
-            raise NotDrawn from error
-        if not pages:
+            part = PdfPart(_number(found["count"]), tuple(map(_page, found["pages"])))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise NotDrawn from error  # Who draws what strangers made is not believed either.
+        if not part.pages:
             raise NotDrawn
         return part
 
@@ -125,6 +136,9 @@ class PdfDrawer:
                 process.kill()
                 await process.wait()
             await asyncio.gather(fed, return_exceptions=True)
+            await _shut(process)
+        if not fed.cancelled() and (fault := fed.exception()) is not None:
+            raise DrawerFailed("the file can't be read") from fault  # The rest of it may have been drawn as if whole.
         if status == UNREADABLE or status < 0:  # Below zero: a signal ended it, such as its own limit of time.
             raise NotDrawn
         if status != 0:
@@ -146,6 +160,29 @@ async def _feed(process: asyncio.subprocess.Process, question: bytes, file: Iter
         pass  # It has ended; its status says why.
     finally:
         pipe.close()
+
+
+async def _shut(process: asyncio.subprocess.Process) -> None:
+    """Wait until the pipe into a process that has ended is closed. One that ended before it had read all leaves a
+    broken pipe, which asyncio would tell in the log as an error that nobody has looked at.
+    """
+    if process.stdin is not None:
+        with suppress(ConnectionError):  # Its status says why.
+            await process.stdin.wait_closed()
+
+
+def _page(told: Mapping[str, object]) -> PdfPage:
+    """Raises TypeError, KeyError, ValueError."""
+    text = told["text"]
+    if not isinstance(text, str):
+        raise TypeError("a text is one")
+    return PdfPage(_number(told["number"]), _number(told["width"]), _number(told["height"]), text)
+
+
+def _number(told: object) -> int:
+    if type(told) is not int or told < 0:
+        raise ValueError("a number that is none")
+    return told
 
 
 async def _answer(process: asyncio.subprocess.Process) -> bytes:

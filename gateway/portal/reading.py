@@ -14,6 +14,7 @@ from gateway.portal import security
 from gateway.portal.file_kind import FileKind
 from gateway.portal.file_name import disposition
 from gateway.portal.html_view import body_document, frame_policy
+from gateway.portal.measure import measure
 from gateway.portal.message_view import MessageView, attached_message, file_text, message_view
 from gateway.portal.page import Page
 from gateway.portal.pdf_pages import DrawerFailed, NotDrawn, PdfPart
@@ -38,6 +39,9 @@ class ReadingPages:
     async def read(self, request: Request) -> Response:
         """The page around the message: who wrote to whom, the frame, the files that it may offer."""
         session, opened, view = await self._opened(request, Right.VIEW)
+        images = request.query_params.get("images") == "1"
+        plain = request.query_params.get("text") == "1"
+        room = None if plain else await self._site.apart(lambda: measure(view, images=images))
         return self._site.page(
             request,
             Page.READ,
@@ -45,8 +49,9 @@ class ReadingPages:
             view=view,
             rights=opened.rights,
             session=session,
-            images=request.query_params.get("images") == "1",
-            plain=request.query_params.get("text") == "1",
+            images=images,
+            plain=plain,
+            room=room,
             opened=opened,
         )
 

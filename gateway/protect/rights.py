@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
@@ -258,7 +258,7 @@ def _subject(message: Message) -> str:
 def _copies(copy: Mail, readers: Sequence[_Reader], made: _Made) -> list[Mail]:
     """A mail for each; where there are several they have the shared octets in common, as one object."""
     shared, tail = Held(made.wrapper.shared), Held(made.wrapper.tail)
-    terms = replace(copy.terms, protection=Protection.RIGHTS, wanted=None, reason=None)
+    terms = copy.terms.having(Protection.RIGHTS)
     found = []
     for reader, head in zip(readers, made.heads, strict=True):
         content: Content
@@ -268,6 +268,5 @@ def _copies(copy: Mail, readers: Sequence[_Reader], made: _Made) -> list[Mail]:
             content = Joined((Held(head), shared, tail))
         message = Message(head[:MAX_HEAD], content)
         body = Body.SEVEN_BIT if head.isascii() else Body.EIGHT_BIT_MIME
-        envelope = replace(copy.envelope, recipients=reader.recipients, body=body)
-        found.append(replace(copy, message=message, envelope=envelope, terms=terms, opened=None))
+        found.append(copy.protected(message, copy.envelope.around(reader.recipients, body), terms))
     return found

@@ -51,8 +51,7 @@ def sealed(mail: Mail, octets: bytes, recipients: tuple[Recipient, ...]) -> Mail
     message = Message(octets[:MAX_HEAD], Held(octets))
     # Not sure of the header section, which stays outside, nor of a foreign signature that was signed once more.
     body = Body.SEVEN_BIT if octets.isascii() else Body.EIGHT_BIT_MIME
-    envelope = replace(mail.envelope, recipients=recipients, body=body)
-    return replace(mail, message=message, envelope=envelope, terms=given(mail), opened=None)
+    return mail.protected(message, mail.envelope.around(recipients, body), given(mail))
 
 
 def as_it_is(mail: Mail, recipients: tuple[Recipient, ...]) -> Mail:
@@ -62,4 +61,4 @@ def as_it_is(mail: Mail, recipients: tuple[Recipient, ...]) -> Mail:
 
 def given(mail: Mail) -> Terms:
     """Its terms, with the protection that was wanted."""
-    return replace(mail.terms, protection=Protection.SMIME, wanted=None, reason=None)
+    return mail.terms.having(Protection.SMIME)

@@ -124,7 +124,7 @@ class Smime:
 
     def sign(self, octets: bytes, identity: Identity) -> bytes:
         """See `Means`."""
-        signer = replace(self._signer(identity), key=MemoryKey(identity.key))
+        signer = self._signer(identity).with_key(MemoryKey(identity.key))
         return sign(octets, [signer], self._clock.now(), opaque=self._terms().sign_opaque)
 
     def is_encrypted(self, octets: bytes) -> bool:

@@ -174,7 +174,8 @@ class Protecting:
             ours = copy.terms.sign if made.again else self._is_ours(copy)
             identity = await self._identity(copy, wanted, ours=ours)
             lack = identity if isinstance(identity, Lack) else None
-            named = visible(copy.message)
+            signs_alone = wanted.smime is Smime.SIGN and lack is None  # Everybody gets the same, named or not.
+            named = frozenset[str]() if signs_alone else visible(copy.message)
             judged = judge(wanted, recipients, named, self._means.recipient, lack)
             octets = b""
             if judged.groups:
@@ -186,7 +187,7 @@ class Protecting:
         except Exception as error:  # noqa: BLE001 - whatever failed, it waits: a fault of ours bounces nothing
             self._fail(copy, error)
             judged, octets = Judged(waiting=tuple(Missed(one, SEALING_FAILED) for one in recipients)), b""
-            named = frozenset()
+            named = frozenset[str]()
         waiting = list(judged.waiting)
         for group in judged.groups:
             if made.size and made.size + len(octets) > MOST:
@@ -252,10 +253,10 @@ class Protecting:
 
     async def _finished(self, plan: Plan, made: _Made, notices: Sequence[Mail]) -> Plan:
         facts = self._counted(made)
-        done = replace(
-            plan,
+        done = Plan(  # `replace` takes three times that.
             copies=tuple(made.copies),
             notices=(*plan.notices, *notices),
+            decided=plan.decided,
             told=(*plan.told, *_traced(made.told)),
             left=(*plan.left, *made.left),
             logged={**(plan.logged or {}), **facts},

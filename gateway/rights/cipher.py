@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 
 BLOCK: Final = 16
 SEGMENT: Final = 4096
+_ZEROS: Final = bytes(BLOCK)
+_FROM_ZEROS: Final = CBC(_ZEROS)
 _SEGMENT_WORDS: Final = SEGMENT // 8
 _AT_ONCE: Final = 256 * SEGMENT  # Octets in a copy while they are decrypted.
 KEY_SIZES: Final = frozenset({16, 24, 32})
@@ -35,26 +37,42 @@ class Cipher(IntEnum):
 
 def encrypt(cipher: Cipher, key: bytes, plain: bytes) -> bytes:
     """The ciphertext, a multiple of 16. Takes 5 ms for each MiB, in memory twice what it returns."""
-    if cipher is Cipher.CBC4K_PADDED:
-        fill = BLOCK - len(plain) % BLOCK
-        filled = plain + bytes([fill]) * fill
-    else:
-        filled = plain + bytes(-len(plain) % BLOCK) if len(plain) % BLOCK else plain
+    (made,) = encrypt_all(cipher, key, plain)
+    return made
+
+
+def encrypt_all(cipher: Cipher, key: bytes, *plains: bytes) -> list[bytes]:
+    """The ciphertext of each, as `encrypt` has it. To begin is what takes longest where they are short."""
     if cipher is Cipher.ECB:
-        run = AesCipher(AES(key), ECB()).encryptor()  # noqa: S305 - old readers know no other
-        return run.update(filled) + run.finalize()
-    ends = _ends(cipher, len(plain), len(filled))
+        return [_encrypted_ecb(key, _filled(cipher, plain)) for plain in plains]
     # One run over all segments. Its block in front of each is made so that it comes out as that segment's IV, and the
     # segment is chained to it; a run for each segment, and one for the IVs, would take longer than the cipher itself.
-    out = bytearray(len(filled) + 2 * BLOCK)
-    view, into = memoryview(filled), memoryview(out)
-    run = AesCipher(AES(key), CBC(bytes(BLOCK))).encryptor()
-    at, before = 0, bytes(BLOCK)
-    for number, end in enumerate(ends):
-        run.update(_xor(number.to_bytes(BLOCK, "little"), before))
-        run.update_into(view[at:end], into[at:])
-        at, before = end, bytes(into[end - BLOCK : end])
-    return bytes(into[: len(filled)])
+    run = AesCipher(AES(key), _FROM_ZEROS).encryptor()
+    before = _ZEROS
+    made = []
+    for plain in plains:
+        filled = _filled(cipher, plain)
+        out = bytearray(len(filled) + 2 * BLOCK)
+        view, into = memoryview(filled), memoryview(out)
+        at = 0
+        for number, end in enumerate(_ends(cipher, len(plain), len(filled))):
+            run.update(_xor(number.to_bytes(BLOCK, "little"), before) if number else before)
+            run.update_into(view[at:end], into[at:])
+            at, before = end, bytes(into[end - BLOCK : end])
+        made.append(bytes(into[: len(filled)]))
+    return made
+
+
+def _filled(cipher: Cipher, plain: bytes) -> bytes:
+    if cipher is Cipher.CBC4K_PADDED:
+        fill = BLOCK - len(plain) % BLOCK
+        return plain + bytes([fill]) * fill
+    return plain + bytes(-len(plain) % BLOCK) if len(plain) % BLOCK else plain
+
+
+def _encrypted_ecb(key: bytes, filled: bytes) -> bytes:
+    run = AesCipher(AES(key), ECB()).encryptor()  # noqa: S305 - old readers know no other
+    return run.update(filled) + run.finalize()
 
 
 def decrypt(cipher: Cipher, key: bytes, octets: bytes | memoryview, length: int) -> bytes:

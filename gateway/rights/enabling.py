@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hmac import compare_digest
 from struct import Struct
 from struct import error as BadStruct
@@ -50,7 +51,7 @@ def seal_key(key: ContentKey, public: RSAPublicKey, mode: Mode, principal: str, 
     """The enabling bits. `principal`: the text of the element that they are bound to, themselves taken out."""
     session = ContentKey(Cipher.CBC4K, chance.octets(32 if mode is Mode.MODE_2 else 16))
     first = public.encrypt(_header(session) + session.octets, mode.oaep)
-    digest = _digest(mode, principal)
+    digest = _own_digest(mode, principal)
     framed = _header(key) + key.octets
     inside = _HEADER.pack(b"EB", 1, len(framed), len(digest)) + framed + digest
     return first + encrypt(session.cipher, session.octets, inside)
@@ -97,6 +98,12 @@ def _framed(octets: bytes) -> tuple[ContentKey, bytes]:
     if size != _KEY_HEADER.size + len(key) or bits != len(key) * 8 or block != BLOCK or len(key) not in KEY_SIZES:
         raise BadBits("a key header that says another key")
     return ContentKey(Cipher(mode), key), octets[size:]
+
+
+@lru_cache(maxsize=16)
+def _own_digest(mode: Mode, principal: str) -> bytes:
+    """Of principals that we write, which are the same for every message; those that are read may be anybody's."""
+    return _digest(mode, principal)
 
 
 def _digest(mode: Mode, principal: str) -> bytes:

@@ -13,7 +13,7 @@ from struct import pack
 from typing import Final
 from uuid import UUID
 
-from gateway.rights.cipher import Cipher, encrypt
+from gateway.rights.cipher import Cipher, encrypt_all
 from gateway.rights.container.container import write_rpmsg
 from gateway.rights.container.inner import Inner, write_inner
 from gateway.rights.enabling import ContentKey, seal_key
@@ -62,7 +62,7 @@ class Forms:
         kept = self._kept.get((version.guid, url))
         if kept is None:
             body = write_certificate_body(version, url, issued)
-            kept = written(body, write_signature(body, tenant.sign(version, signed_octets(body))))
+            kept = _signed(body, tenant, version)
             if len(self._kept) >= self.MOST:
                 self._kept = {}
             self._kept[version.guid, url] = kept
@@ -83,8 +83,6 @@ def seal(original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: F
     # One content key for one message, always: the IVs depend on it and on nothing else that would change.
     key = ContentKey(Cipher.CBC4K, chance.octets(KEY_OCTETS))
     original_sha256 = sha256(original).hexdigest()
-    content = _content(original, job, key)
-    content_sha256 = sha256(content).hexdigest()
     forms = forms or Forms()
     form, rights_form = forms.texts(version, job.url, job.template)
     rights_data = rights_form.text(
@@ -95,18 +93,25 @@ def seal(original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: F
         expires=job.expires,
         original_sha256=original_sha256,
     )
+    content, encrypted_rights = _encrypted(original, job, key, rights_data)
+    content_sha256 = sha256(content).hexdigest()
     body = form.body(
         issued=job.issued,
         owner=job.owner,
         work=work,
         bits=seal_key(key, version.public_key, version.mode, form.principal, chance),
-        rights_data=encrypt(key.cipher, key.octets, rights_data.encode("utf-16-le")),
+        rights_data=encrypted_rights,
         content_sha256=content_sha256,
     )
-    first = written(body, write_signature(body, tenant.sign(version, signed_octets(body))))
+    first = _signed(body, tenant, version)
     second = forms.certificate(tenant, version, job.url, job.issued)
     licence = f"{PROLOGUE}{first}{second}".encode()
     return SealedMessage(write_rpmsg(licence, content), work, content_sha256, original_sha256)
+
+
+def _signed(body: str, tenant: TenantKeys, version: TenantVersion) -> str:
+    octets = signed_octets(body)
+    return written(body, write_signature(octets, tenant.sign(version, octets)))
 
 
 def shares(readers: Sequence[str], template: Template) -> Iterator[tuple[str, ...]]:
@@ -126,8 +131,11 @@ def shares(readers: Sequence[str], template: Template) -> Iterator[tuple[str, ..
         yield tuple(group)
 
 
-def _content(original: bytes, job: Job, key: ContentKey) -> bytes:
-    """The stream \\x09DRMContent ([MS-OFFCRYPTO] 2.2.10): the length of the inner file, and its ciphertext."""
+def _encrypted(original: bytes, job: Job, key: ContentKey, rights_data: str) -> tuple[bytes, bytes]:
+    """The stream \\x09DRMContent ([MS-OFFCRYPTO] 2.2.10): the length of the inner file, and its ciphertext. And the
+    rights data.
+    """
     text, html = job.body
     inner = write_inner(Inner(text, html, (), original))
-    return pack("<Q", len(inner)) + encrypt(key.cipher, key.octets, inner)
+    content, rights = encrypt_all(key.cipher, key.octets, inner, rights_data.encode("utf-16-le"))
+    return pack("<Q", len(inner)) + content, rights

@@ -5,8 +5,9 @@ It has versions: the current one seals, and all of them open. Where it lies (a v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cache
 from hashlib import sha256
 from typing import Final, Protocol
 from uuid import UUID
@@ -42,14 +43,19 @@ class Mode(IntEnum):
     @property
     def oaep(self) -> padding.OAEP:
         """How a key is sealed (RFC 8017 7.1). The text names no padding; this one is ours (no label)."""
-        # SHA-1 is harmless in OAEP, which asks for no collision resistance.
-        kind = SHA256 if self is Mode.MODE_2 else SHA1
-        return padding.OAEP(padding.MGF1(kind()), kind(), None)
+        return _oaep(self)
 
     @property
     def digest(self) -> str:
         """The name of its hash, as hashlib has it."""
         return "sha256" if self is Mode.MODE_2 else "sha1"
+
+
+@cache
+def _oaep(mode: Mode) -> padding.OAEP:
+    # SHA-1 is harmless in OAEP, which asks for no collision resistance.
+    kind = SHA256 if mode is Mode.MODE_2 else SHA1
+    return padding.OAEP(padding.MGF1(kind()), kind(), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,11 @@ class TenantVersion:
     guid: UUID
     mode: Mode
     number: int
+    modulus: int = field(init=False, repr=False)  # By which a licence's key is known again.
 
-    @property
-    def modulus(self) -> int:
-        """By which a licence's key is known again."""
-        return self.public_key.public_numbers().n
+    def __post_init__(self) -> None:
+        # Asked for several times for each message, and each time OpenSSL would write the numbers out.
+        object.__setattr__(self, "modulus", self.public_key.public_numbers().n)
 
 
 class TenantKeys(Protocol):

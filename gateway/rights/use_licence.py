@@ -110,7 +110,8 @@ def write_use_licence(
 
     def signed(version: TenantVersion, issuer: str) -> str:
         body = tag("BODY", issued + issuer + granted, type_="LICENSE", version="3.0")
-        signature = write_signature(body, tenant.sign(version, signed_octets(body)))
+        octets = signed_octets(body)
+        signature = write_signature(octets, tenant.sign(version, octets))
         return PROLOGUE + written(body, signature, purpose="Content-License")
 
     if unlocked.version.mode is Mode.MODE_2:

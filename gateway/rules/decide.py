@@ -229,7 +229,7 @@ def _copy(mail: Mail, work: Work, message: Message, eight_bit: bool = False) -> 
         ret=envelope.ret,
         envid=envelope.envid,
     )
-    return replace(mail, envelope=own, message=message, terms=terms)
+    return mail.as_copy(own, message, terms)
 
 
 def _read(octets: bytes | Exception | None, mail: Mail) -> Reading:

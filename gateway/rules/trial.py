@@ -68,7 +68,8 @@ class Asked:
                 self._none(sight)
         else:
             hits = self._judged(sight, recipient)
-        return tuple(Finding(self.kind.name, hit.found, hit.where) for hit in hits)
+        name = self.kind.name
+        return tuple([Finding(name, hit.found, hit.where) for hit in hits])
 
     def _judged(self, sight: Sight, recipient: Address | None) -> Hits:
         if recipient is not None and self.kind.recipient is not None:
@@ -124,12 +125,11 @@ class Trial:
 
     def because(self, sight: Sight, recipient: Address) -> tuple[Finding, ...]:
         """Why it holds for a recipient of whom `outcome` says that it does."""
-        return tuple(
-            finding
-            for one in self.written
-            if not one.excepts
-            for finding in one.findings(sight, recipient if one.each else None)
-        )
+        because: tuple[Finding, ...] = ()
+        for one in self.written:
+            if not one.excepts:
+                because += one.findings(sight, recipient if one.each else None)
+        return because
 
     def explained(self, sight: Sight, recipient: Address) -> Verdict:
         """All that can be said of it for one recipient: what holds of conditions and exceptions, and what follows."""

@@ -81,4 +81,10 @@ class Rights(Section):
     notify_officer: str | None = Field(
         None, description="Address that is told by mail whenever a super user opens a message."
     )
-    log_days: int = Field(400, ge=1, le=36500, description="Days after which lines of the licence log are removed.")
+    log_days: int = Field(
+        400,
+        ge=1,
+        le=36500,
+        description="Days after which lines of the licence log are removed, and what is kept of a message after its "
+        "expiry: who got it, its links, whether it was revoked. One that never expires is kept.",
+    )

@@ -442,7 +442,7 @@ class Dns(Section):
 class Metrics(Section):
     """Prometheus."""
 
-    listen: str = Field(description="HOST:PORT of /metrics and /health.")
+    listen: str = Field(description="HOST:PORT of /metrics, /health and /live.")
 
 
 class Log(Section):

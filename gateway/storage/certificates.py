@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
 from gateway.storage.accounts import Transactions
+from gateway.storage.announcing import announce
 from gateway.storage.inserting import insert_into
 from gateway.storage.sealer import SealBroken, Sealer
 from gateway.storage.tables import certificate_names, certificates
@@ -128,6 +129,7 @@ class CertificateStore:
                     connection.execute(certificates.update().where(_is(token)).values(**self._values(token, after)))
                     self._name(connection, token, after)
                 done.append((after, True))
+            announce(connection, PURPOSE)
             return done
 
         return await self._shared.call(write)
@@ -142,6 +144,7 @@ class CertificateStore:
                 named = certificate_names.c
                 connection.execute(delete(certificate_names).where(_mine(named.organisation, named.certificate, token)))
                 count += connection.execute(delete(certificates).where(_is(token))).rowcount
+            announce(connection, PURPOSE)
             return count
 
         return await self._shared.call(write)

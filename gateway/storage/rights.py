@@ -17,7 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
 
 from gateway.mail.message import Content, Held
 from gateway.mail.plan import Left
@@ -42,7 +42,8 @@ from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import Chance
 
 PURPOSE: Final = "portal"
-MOST_SWEPT: Final = 500  # Copies destroyed in one transaction.
+MOST_SWEPT: Final = 500  # Copies destroyed, or messages forgotten, in one transaction.
+MOST_LINKS: Final = 5_000  # Links looked through in one transaction.
 _TOKEN: Final = "rights message id"  # noqa: S105 - what blind tokens of these names are made for
 _NONE: Final = "none"
 _ROW: Final = "row"
@@ -206,7 +207,8 @@ class RightsStore:
                 revoked = {folded(reader): now} | dict(before.revoked_readers)
                 after = replace(before, revoked_readers=MappingProxyType(revoked))
             if after != before:
-                connection.execute(update(rights_messages).where(_is(work)).values(sealed=self._sealed(after)))
+                sealed = self._sealed(after, str(work))
+                connection.execute(update(rights_messages).where(_is(work)).values(sealed=sealed))
             return after
 
         return await self._shared.call(write)
@@ -232,6 +234,51 @@ class RightsStore:
             if len(gone) < MOST_SWEPT:
                 return count
 
+    async def forget(self, before: float) -> int:
+        """Forget messages that had expired before that time (seconds since 1970), some hundred at most; how many.
+
+        Their own licences say that they have expired, whatever is known here, so that no file of theirs opens for a
+        reader. Those that never expire stay for ever: nothing but their row tells that one was revoked. So do those
+        whose copy still has its key. Their links stay behind, for `forget_links`.
+        """
+        row = rights_messages.c
+
+        def write(connection: Connection) -> int:
+            old = select(row.work).where(
+                row.organisation == ORGANISATION, row.expires < int(before * 1000), row.key.is_(None)
+            )
+            query = old.order_by(row.expires).limit(MOST_SWEPT).with_for_update(skip_locked=True)
+            works = connection.execute(query).scalars().all()
+            if works:
+                mine = (row.organisation == ORGANISATION, row.work.in_(works))
+                connection.execute(delete(rights_messages).where(*mine))
+            return len(works)
+
+        return await self._shared.call(write)
+
+    async def forget_links(self, after: bytes | None = None) -> bytes | None:
+        """Remove the links of messages that were forgotten, of some thousand behind `after`; where to go on, None: that
+        was the last. No index leads from a message to its links, and all of them are looked through.
+        """
+        link = rights_links.c
+
+        def write(connection: Connection) -> bytes | None:
+            some = select(link.link).where(link.organisation == ORGANISATION).order_by(link.link).limit(MOST_LINKS)
+            found = connection.execute(some if after is None else some.where(link.link > after)).scalars().all()
+            if not found:
+                return None
+            last = bytes(found[-1])
+            message = select(rights_messages.c.work).where(
+                rights_messages.c.organisation == link.organisation, rights_messages.c.work == link.work
+            )
+            within = [link.organisation == ORGANISATION, link.link <= last]
+            if after is not None:
+                within.append(link.link > after)
+            connection.execute(delete(rights_links).where(*within, ~message.exists()))
+            return last if len(found) == MOST_LINKS else None
+
+        return await self._shared.call(write)
+
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     async def _forget_blob(self, name: str | None) -> None:
@@ -252,15 +299,16 @@ class RightsStore:
 
     async def _row(self, message: KeptRights, copy: bytes | None) -> RightsRow:
         """Its rows, and the copy where that belongs."""
+        work = str(message.work)  # Written out once: it takes some microseconds.
         stored, sealed_key, sealed_copy = _NONE, None, None
         if copy is not None:
             secret = self._chance.octets(KEY_OCTETS)
             key = CopyKey(message.work, secret)
-            sealed_key = self._sealer.seal(PURPOSE, _key_record(message.work), MARK + secret)
+            sealed_key = self._sealer.seal(PURPOSE, _key_record(work), MARK + secret)
             if is_small(len(copy)):
                 stored, sealed_copy = _ROW, seal_small(key, copy)
             else:
-                stored = f"{message.work}.{self._chance.octets(6).hex()}"
+                stored = f"{work}.{self._chance.octets(6).hex()}"
                 await write_blob(stored, copy, key, self._blobs, self._executor)
         kept = KeptMessage(
             work=message.work,
@@ -275,7 +323,7 @@ class RightsStore:
             shows_subject=message.shows_subject,
         )
         return RightsRow(
-            work=str(message.work),
+            work=work,
             message=self._token(message.message_id.strip()),
             queue=message.queue_id,
             created=int(message.created * 1000),
@@ -283,13 +331,13 @@ class RightsStore:
             expires=None if message.expires is None else int(message.expires * 1000),
             size=0 if copy is None else len(copy),
             stored=stored,
-            sealed=self._sealed(kept),
+            sealed=self._sealed(kept, work),
             key=sealed_key,
             copy=sealed_copy,
             links=tuple(sha256(link).digest() for _, link in message.readers),
         )
 
-    def _sealed(self, one: KeptMessage) -> bytes:
+    def _sealed(self, one: KeptMessage, work: str) -> bytes:
         plain = orjson.dumps(
             {
                 "message_id": one.message_id,
@@ -304,7 +352,7 @@ class RightsStore:
                 "revoked_readers": dict(one.revoked_readers),
             }
         )
-        return self._sealer.seal(PURPOSE, _record(one.work), MARK + plain)
+        return self._sealer.seal(PURPOSE, _record(work), MARK + plain)
 
     def _opened(self, row: Row[Any]) -> KeptMessage:
         work = UUID(row.work)
@@ -354,11 +402,11 @@ def _overwriting(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql("PRAGMA secure_delete=OFF")
 
 
-def _record(work: UUID) -> str:
+def _record(work: UUID | str) -> str:
     return f"rights {work}"
 
 
-def _key_record(work: UUID) -> str:
+def _key_record(work: UUID | str) -> str:
     return f"rights {work}/key"
 
 

@@ -36,6 +36,9 @@ class Sealer(Protocol):
     Every call raises KeysClosed while the purpose's keys are not at hand.
     """
 
+    def check(self, purpose: str) -> None:
+        """Return where what has that purpose can be sealed now."""
+
     def seal(self, purpose: str, record: str, plain: bytes) -> bytes:
         """Octets that only `open` with the same purpose and record can read."""
 

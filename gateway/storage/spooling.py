@@ -44,13 +44,14 @@ class Hands:
 
     `sending` gives the ids that are on the wire, from any thread; `give_back` returns what of `ids` only waits in
     memory, and answers with those that are on the wire; `look` looks for what is due; `wake` also asks destinations
-    again that were not reached.
+    again that were not reached; `changed` hears that certificates were brought in or removed, True: maybe a while ago.
     """
 
     sending: Callable[[], Collection[str]]
     give_back: Callable[[Iterable[str] | None], Awaitable[Collection[str]]]
     look: Callable[[], None]
     wake: Callable[[], None]
+    changed: Callable[[bool], None] = lambda late: None
 
 
 class Spooling(Protocol):

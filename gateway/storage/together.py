@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection
 
 from gateway.storage.accounts import Transactions
+from gateway.storage.writer import StorageBroken, StorageFull
 
 T = TypeVar("T")
 W = TypeVar("W")  # What is asked for.
@@ -20,8 +21,9 @@ MOST: Final = 64  # Works in one transaction: none waits long for the others.
 class Gathering(Generic[W, R]):
     """Works of one process, of one kind: those of one moment are handed to one function, in one transaction.
 
-    Where it fails for several, each is done alone, and fails alone. So it may run twice for a work, the first time
-    undone.
+    Where it fails for several, each is done alone, and fails alone; so it may run twice for a work, the first time
+    undone. Where storage says the same of two in a row, it is no work's own fault, and the others are told so, untried:
+    each would wait for the same database to answer.
     """
 
     def __init__(self, shared: Transactions, run: Callable[[Connection, Sequence[W]], Sequence[R]]) -> None:
@@ -50,8 +52,18 @@ class Gathering(Generic[W, R]):
             works, futures = [one[0] for one in some], [one[1] for one in some]
             if len(some) > 1 and await self._is_done(works, futures):
                 continue
-            for work, future in zip(works, futures, strict=True):
-                await self._alone(work, future)
+            await self._each(works, futures)
+
+    async def _each(self, works: list[W], futures: list[asyncio.Future[R]]) -> None:
+        before: Exception | None = None
+        for place, (work, future) in enumerate(zip(works, futures, strict=True)):
+            fault = await self._alone(work, future)
+            if isinstance(fault, StorageFull | StorageBroken) and repr(fault) == repr(before):
+                for other in futures[place + 1 :]:
+                    if not other.done():
+                        other.set_exception(type(fault)(*fault.args))
+                return
+            before = fault
 
     async def _is_done(self, works: list[W], futures: list[asyncio.Future[R]]) -> bool:
         try:
@@ -63,15 +75,17 @@ class Gathering(Generic[W, R]):
                 future.set_result(result)
         return True
 
-    async def _alone(self, work: W, future: asyncio.Future[R]) -> None:
+    async def _alone(self, work: W, future: asyncio.Future[R]) -> Exception | None:
+        """What it failed for, which whoever asked has heard."""
         try:
             [result] = await self._shared.call(lambda connection: self._run(connection, [work]))
         except Exception as error:  # noqa: BLE001 - whoever asked hears of it
             if not future.done():
                 future.set_exception(error)
-            return
+            return error
         if not future.done():
             future.set_result(result)
+        return None
 
 
 class Together(Gathering[Callable[[Connection], Any], Any]):

@@ -13,6 +13,7 @@ import platform
 import resource
 import signal
 import struct
+import sys
 from typing import Final
 
 # read, write, close, fstat, lseek, munmap, brk, rt_sigaction, rt_sigprocmask, rt_sigreturn, mremap, madvise,
@@ -37,11 +38,25 @@ _LOAD, _EQUAL, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x45, 0x06  # Classic BPF: ld abs
 _ALLOW, _EPERM, _KILL = 0x7FFF0000, 0x00050001, 0x80000000
 _NUMBER, _ARCHITECTURE, _THIRD = 0, 4, 32  # Places in struct seccomp_data; of the third argument its lower half.
 _PROT_EXEC: Final = 4
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 1, 4, 38, 22, 2
+_PR_GET_SECCOMP: Final = 21
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}  # seccomp(2)
+_SET_FILTER, _EACH_THREAD = 1, 1
 
 
 class NotConfined(OSError):
     """This system can't do it; what strangers made is not to be looked at here."""
+
+
+def lacking() -> str | None:
+    """What this machine lacks for `confine`, in words for its administrator; None: nothing that can be known before."""
+    if platform.machine() not in _CALLS:
+        return f"no list of system calls for {platform.machine()}"
+    if sys.platform != "linux":
+        return "no Linux"
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) < 0:  # seccomp(2): EINVAL without it.
+        return "a kernel without seccomp"
+    return None
 
 
 def confine(*, memory: int, seconds: int, output: int) -> None:
@@ -72,11 +87,14 @@ def confine(*, memory: int, seconds: int, output: int) -> None:
     _control(libc, _PR_SET_NO_NEW_PRIVS, 1)
     octets = ctypes.create_string_buffer(_program(*calls))
     program = struct.pack("HxxxxxxP", (len(octets) - 1) // 8, ctypes.addressof(octets))
-    _control(libc, _PR_SET_SECCOMP, _FILTER, ctypes.create_string_buffer(program))
+    # Not by prctl(2), which binds the thread that calls it alone: a library may have started others.
+    given = (_SECCOMP[platform.machine()], _SET_FILTER, _EACH_THREAD)
+    if libc.syscall(*map(ctypes.c_long, given), ctypes.create_string_buffer(program)) != 0:
+        raise NotConfined(ctypes.get_errno(), "the system refused to confine each thread of a process")
 
 
-def _control(libc: ctypes.CDLL, what: int, *arguments: object) -> None:
-    given = [ctypes.c_ulong(one) if isinstance(one, int) else one for one in (*arguments, 0, 0, 0, 0)[:4]]
+def _control(libc: ctypes.CDLL, what: int, *arguments: int) -> None:
+    given = map(ctypes.c_ulong, (*arguments, 0, 0, 0, 0)[:4])
     if libc.prctl(what, *given) != 0:
         raise NotConfined(ctypes.get_errno(), "the system refused to confine a process")
 

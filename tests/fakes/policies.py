@@ -14,7 +14,7 @@ from gateway.mailboxes.policies.life import PolicyLife
 from gateway.mailboxes.policies.mailbox_keys import MailboxKeys
 from gateway.mailboxes.policies.policy_keys import PolicyKeys
 from gateway.storage.mailboxes.faults import PolicyThere
-from gateway.storage.mailboxes.model import ContentRow, Mailbox, MailboxState, PolicyRow, WrappedKey
+from gateway.storage.mailboxes.model import ContentRow, Mailbox, MailboxState, PolicyRow, PolicyState, WrappedKey
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.vault import FakeVault
@@ -80,7 +80,8 @@ class FakeRows:
         self.rival()
         if self.rows[before.id].edition != before.edition:
             return None
-        self.rows[before.id] = replace(after, edition=before.edition + 1, is_default=before.is_default)
+        is_default = self.rows[before.id].is_default and after.state is not PolicyState.PURGED
+        self.rows[before.id] = replace(after, edition=before.edition + 1, is_default=is_default)
         self.writes.append("policy")
         return self.rows[before.id]
 
@@ -92,6 +93,10 @@ class FakeRows:
     async def all_mailboxes(self, *, policy: int | None = None) -> list[Mailbox]:
         self._ask()
         return [one for one in self.boxes.values() if policy is None or one.policy == policy]
+
+    async def rolling(self) -> list[Mailbox]:
+        self._ask()
+        return [one for one in self.boxes.values() if one.next_key is not None and one.state is MailboxState.READY]
 
     async def get(self, id_: int) -> Mailbox | None:
         self._ask()

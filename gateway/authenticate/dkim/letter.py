@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.authenticate.dkim import findings
-from gateway.authenticate.dkim.canonical import covered_at, fields, placed, signed_octets
+from gateway.authenticate.dkim.canonical import covered_at, read_fields, signed_octets
 from gateway.authenticate.dkim.findings import Finding
 from gateway.authenticate.dkim.record import KeyRecord
 from gateway.authenticate.dkim.signature import MAX_SIGNATURES, Signature, Unreadable, read_signature, terms_of
@@ -38,12 +38,14 @@ class Letter:
     __slots__ = ("_places", "_repeated", "is_whole", "octets", "signatures", "skipped", "terms")
 
     def __init__(self, section: bytes) -> None:
-        found, self.is_whole = fields(section)
+        self._places, self.is_whole = read_fields(section)
         self.octets = len(section)
-        self._places = placed(found)
         signatures = self._places.get(FIELD, [])
         self.skipped = max(0, len(signatures) - MAX_SIGNATURES)
-        self.signatures = tuple([read_signature(raw) for raw in signatures[:MAX_SIGNATURES]])
+        if len(signatures) == 1:  # As nearly always; and likewise below.
+            self.signatures: tuple[Signature | Unreadable, ...] = (read_signature(signatures[0]),)
+        else:
+            self.signatures = tuple([read_signature(raw) for raw in signatures[:MAX_SIGNATURES]])
         self.terms = terms_of(self.signatures)
         self._repeated = [
             (name, len(those)) for name, those in self._places.items() if len(those) > 1 and name in SINGULAR

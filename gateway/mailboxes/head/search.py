@@ -13,7 +13,7 @@ from datetime import date
 from typing import Final
 
 from gateway.mail.reading import Reading, read
-from gateway.mail.reading.header import unfolded
+from gateway.mail.reading.header import ReadField, unfolded
 from gateway.mailboxes.head.sent import sent_on
 
 MAX_NEEDLE: Final = 1000  # Letters of what is looked for; RFC 3501 has no limit, and nobody types more.
@@ -49,27 +49,25 @@ class Needle:
             raise TooLong(f"what is searched for has {len(text)} letters; at most {MAX_NEEDLE} are looked for")
         return cls(folded(text))
 
-    def is_in(self, text: str) -> bool:
-        return self.text in folded(text)
-
 
 class Searched:
     """One message while it is searched. `octets`: all of it, or for keys of the header alone its beginning, as far as
     the header section goes. Each view is made when it is first asked for, and once.
     """
 
-    __slots__ = ("_body", "_reading")
+    __slots__ = ("_body", "_fields", "_reading")
 
     def __init__(self, octets: bytes) -> None:
         self._reading: Reading = read(octets, text_limit=MAX_TEXT)
         self._body: list[str] | None = None
+        self._fields: dict[int, tuple[str, ...]] = {}  # Texts of fields as they are compared, by the field's id().
 
     def header(self, name: str, needle: Needle) -> bool:
         """HEADER name needle, and SUBJECT, FROM, TO, CC, BCC: whether such a field has it. An empty needle is in every
         field (RFC 3501 6.4.4).
         """
         name = name.lower()
-        return any(needle.is_in(text) for field in self._reading.named(name) for text in field.texts)
+        return any(needle.text in text for field in self._reading.named(name) for text in self._folded(field))
 
     def body(self, needle: Needle) -> bool:
         """BODY: whether a text of the body has it, those of attached messages too."""
@@ -79,7 +77,15 @@ class Searched:
 
     def text(self, needle: Needle) -> bool:
         """TEXT: whether a field of the header section or a text of the body has it."""
-        return any(needle.is_in(text) for field in self._reading.fields for text in field.texts) or self.body(needle)
+        return any(needle.text in text for field in self._reading.fields for text in self._folded(field)) or self.body(
+            needle
+        )
+
+    def _folded(self, field: ReadField) -> tuple[str, ...]:
+        known = self._fields.get(id(field))  # The reading keeps its fields, so that no other gets the same.
+        if known is None:
+            known = self._fields[id(field)] = tuple(map(folded, field.texts))
+        return known
 
     def sent(self) -> date | None:
         """The day that its Date names; None where it names none, and then no SENT key fits."""

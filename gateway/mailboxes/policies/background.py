@@ -46,6 +46,8 @@ class PolicyWatch:
         self._tell = tell
         self._executor = executor
         self._looked = float("-inf")
+        self._seen: dict[str, float] = {}  # By policy: when its roots were looked at (seconds since 1970).
+        self._ended: list[str] = []  # Policies that are destroyed.
         self._roots: dict[str, dict[str, str]] = {}  # By policy: which of its keys are not as they should be, and why.
         self._purging: dict[str, str] = {}  # By policy: when it is destroyed.
         self._stuck: dict[str, str] = {}  # Ends that are due and do not come, and why.
@@ -66,9 +68,12 @@ class PolicyWatch:
         try:
             rows = await self._store.policies()
             await self._look(rows)
-            for row in rows:
-                if is_due(row, self._clock.now()):
-                    await self._end(row)
+            due = [row for row in rows if is_due(row, self._clock.now())]
+            # What is no more due was taken back, or another gateway has ended it.
+            self._stuck = {name: why for name, why in self._stuck.items() if name in {row.name for row in due}}
+            for row in due:
+                await self._end(row)
+            self._ended = [row.name for row in rows if row.state is PolicyState.PURGED]
             self._purging = {
                 row.name: rfc3339(row.purge["until"]) for row in rows if row.state is PolicyState.PURGING and row.purge
             }
@@ -83,8 +88,16 @@ class PolicyWatch:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """As JSON: roots that do not answer as they should, ends that wait, ends that are stuck."""
-        return {"roots": self._roots, "purging": self._purging, "stuck": self._stuck}
+        """As JSON, by the policy's name: `roots` that do not answer as they should, and when they were `looked` at;
+        ends that wait (`purging`), that are `stuck`, that have come (`ended`).
+        """
+        return {
+            "roots": self._roots,
+            "looked": self._seen,
+            "purging": self._purging,
+            "stuck": self._stuck,
+            "ended": self._ended,
+        }
 
     async def _end(self, row: PolicyRow) -> None:
         try:
@@ -103,12 +116,14 @@ class PolicyWatch:
         self._looked = self._clock.monotonic()
         loop = asyncio.get_running_loop()
         ready = [row for row in rows if row.state is PolicyState.READY]
+        began = self._clock.now()
         found = await loop.run_in_executor(self._executor, lambda: {row.name: self._faults(row) for row in ready})
         found = {name: faults for name, faults in found.items() if faults}
         for name, faults in found.items():
             if self._roots.get(name) != faults:
                 self._tell("warning", "policy_root_fails", policy=name, reason="; ".join(faults.values()))
         self._roots = found
+        self._seen = {row.name: began for row in ready}
 
     def _faults(self, row: PolicyRow) -> dict[str, str]:
         faults: dict[str, str] = {}

@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gateway.mailboxes.faults import KeyBroken, MailboxClosed, PolicyAway
+from gateway.mailboxes.faults import KeyBroken, MailboxClosed, PolicyAway, PolicyRefused
 from gateway.mailboxes.policies.policy import KEY_OCTETS, MARK
 from gateway.mailboxes.policies.policy_keys import PolicyKeys
 from gateway.mailboxes.policies.store import KeyStore
@@ -96,10 +96,17 @@ class MailboxKeys:
         """Wrap the mailbox's key under another policy: one row, whatever the mail. The mailbox as it is then.
 
         A mailbox that lay under none, or with `roll`, gets a new key too, under which its contents are wrapped in the
-        background (`Roller`). Raises KeyChanged where somebody else was first.
+        background (`Roller`). Raises KeyChanged where somebody else was first, PolicyRefused where it gets a new key
+        and the roll to the one before is not done.
         """
         key = await self.key(mailbox)
         wants_roll = roll or (mailbox.policy is None and policy is not None)
+        if wants_roll and mailbox.next_key is not None:
+            # Its next key was made before: what the other policy's owners destroy later would still open it.
+            raise PolicyRefused(
+                f"{mailbox.address} is being given a new key at this moment, and this would need one of its own; right "
+                f"would be to wait until that is done, which gateway mailbox show {mailbox.address} tells"
+            )
         if mailbox.next_key is not None and key.older is not None:
             # Both keys move; the roll goes on as it was.
             current = await self._wrapped(mailbox.id, key.older.version, policy, key.older.secret)

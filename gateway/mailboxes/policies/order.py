@@ -116,6 +116,11 @@ def read_order(octets: bytes, custodian: bytes) -> Order:
     return _told(said)
 
 
+def is_by_name(octets: bytes) -> bool:
+    """Whether an order that `read_order` has taken leaves out the policy's id: then it fits another gateway's too."""
+    return "policy_id" not in orjson.loads(octets)["order"]
+
+
 def fingerprint(pem: bytes) -> str:
     """SHA-256 of a public key (SubjectPublicKeyInfo, RFC 5280 4.1), in hex. Raises PolicyRefused for what is none."""
     return sha256(_public(pem).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()

@@ -12,8 +12,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.keys.vault import KeyFault, Vault
-from gateway.mailboxes.faults import KeyBroken, MailboxClosed, PolicyAway
+from gateway.keys.vault import Denied, KeyFault, Unavailable, Vault
+from gateway.mailboxes.faults import KeyBroken, MailboxClosed, PolicyAway, PolicyPurged
 from gateway.mailboxes.policies.opening import Opened, open_policy
 from gateway.mailboxes.policies.policy import PolicyKey, copy_of, root_name
 from gateway.mailboxes.policies.store import PolicyStore
@@ -52,6 +52,8 @@ class Trouble:
     reason: str
     since: float
     kinds: frozenset[CopyKind]  # Which copies did not give the key when they were last asked.
+    last: float  # When it was met last (seconds since 1970).
+    shows: bool  # Whether looking at the vaults shows it too: that a copy is damaged is seen by opening it alone.
 
 
 ONE_ROOT: Final = "one_root"
@@ -118,6 +120,8 @@ class PolicyKeys:
     def forget(self) -> None:
         """Ask everything anew from now on: a person has changed a key or a policy."""
         self._epoch += 1
+        # Which root is asked first is chance, so that the other one is well again could stay unknown for ever.
+        self._troubles = {name: one for name, one in self._troubles.items() if one.what != ONE_ROOT}
         self._held.clear()
         self._closed.clear()
         self._asking.clear()  # Whoever waits for one still gets its answer; nobody new does.
@@ -138,7 +142,13 @@ class PolicyKeys:
         the availability key was used last (seconds since 1970).
         """
         troubles = {
-            name: {"what": trouble.what, "reason": trouble.reason, "since": trouble.since}
+            name: {
+                "what": trouble.what,
+                "reason": trouble.reason,
+                "since": trouble.since,
+                "last": trouble.last,
+                "shows": trouble.shows,
+            }
             for name, trouble in sorted(self._troubles.items())
         }
         return {"troubles": troubles, "availability": dict(self._used)}
@@ -212,9 +222,9 @@ class PolicyKeys:
             # Every use, not the first alone: each is the service reading without its customer's roots.
             self._tell("error", "availability_key_used", policy=row.name, key=copy and root_name(copy), reason=reason)
             self._used[row.name] = self._clock.now()
-            self._note(row.name, AVAILABILITY, reason, frozenset(opened.faults))
+            self._note(row.name, AVAILABILITY, reason, opened.faults)
         elif opened.faults:
-            self._note(row.name, ONE_ROOT, _reasons(opened.faults), frozenset(opened.faults))
+            self._note(row.name, ONE_ROOT, _reasons(opened.faults), opened.faults)
         else:
             self._fine(row.name, opened.by)
 
@@ -225,14 +235,18 @@ class PolicyKeys:
         self._held.pop(policy, None)
         self.shut.add(policy)
         self._closed[policy] = _Closed(type(fault), fault.text, fault.policy, self._clock.monotonic())
-        self._note(fault.policy or str(policy), CLOSED, fault.text, frozenset(CopyKind))
+        if isinstance(fault, PolicyPurged):  # As its custodian ordered: nobody has to see to it.
+            self._troubles.pop(fault.policy or str(policy), None)
+            return
+        self._note(fault.policy or str(policy), CLOSED, fault.text, dict.fromkeys(CopyKind))
 
-    def _note(self, name: str, what: str, reason: str, kinds: frozenset[CopyKind]) -> None:
+    def _note(self, name: str, what: str, reason: str, faults: Mapping[CopyKind, KeyFault | None]) -> None:
         """Keep a trouble, and tell it where it is of another kind than before."""
         before = self._troubles.get(name)
         is_new = before is None or before.what != what
         since = self._clock.now() if is_new or before is None else before.since
-        self._troubles[name] = Trouble(what, reason, since, kinds)
+        shows = all(isinstance(fault, Denied | Unavailable) for fault in faults.values())
+        self._troubles[name] = Trouble(what, reason, since, frozenset(faults), self._clock.now(), shows)
         if is_new and what != AVAILABILITY:  # Its uses are told one by one.
             event = "policy_closed" if what == CLOSED else "policy_root_fails"
             self._tell("error" if what == CLOSED else "warning", event, policy=name, reason=reason)

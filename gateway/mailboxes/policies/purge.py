@@ -132,8 +132,6 @@ class PolicyPurge:
         certificate = await loop.run_in_executor(self._executor, lambda: certify(what, self._vaults))
         purge |= {"certificate": certificate.told(), "destroyed": what.destroyed}
         after = await self._changed(row, state=PolicyState.PURGED, copies=(), purge=purge)
-        if row.is_default:
-            await self._store.set_default_policy(None)
         await self._settle()
         self._tell("error", "policy_purged", policy=row.name, mailboxes=len(mailboxes))
         return after

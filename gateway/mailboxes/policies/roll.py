@@ -18,7 +18,7 @@ from gateway.mailboxes.faults import MailboxClosed
 from gateway.mailboxes.policies.mailbox_keys import MailboxKey, MailboxKeys
 from gateway.mailboxes.policies.store import KeyStore
 from gateway.storage.mailboxes.faults import KeyChanged
-from gateway.storage.mailboxes.model import ContentRow, Mailbox, MailboxState
+from gateway.storage.mailboxes.model import ContentRow, Mailbox
 from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
@@ -71,8 +71,8 @@ class Roller:
     async def work(self) -> int:
         """Go on with every roll that was begun; how many contents were wrapped anew. Raises nothing of theirs."""
         done = 0
-        for mailbox in await self._store.all_mailboxes():
-            if mailbox.next_key is None or mailbox.state is not MailboxState.READY or self._is_held_up(mailbox):
+        for mailbox in await self._store.rolling():
+            if self._is_held_up(mailbox):
                 continue
             try:
                 progress = await self.roll(mailbox)

@@ -26,7 +26,8 @@ class PolicyStore(Protocol):
     async def replace_policy(self, before: PolicyRow, after: PolicyRow) -> PolicyRow | None:
         """Put `after` in the place of `before`, one row; as it is kept. None where it has changed since it was read.
 
-        Its being the default stays. What no longer stands in it is overwritten where the engine can.
+        Its being the default stays, but for one that is purged now. What no longer stands in it is overwritten where
+        the engine can.
         """
 
     async def set_default_policy(self, id_: int | None) -> bool:
@@ -44,6 +45,9 @@ class KeyStore(PolicyStore, Protocol):
 
     async def assign(self, before: Mailbox, key: WrappedKey, next_key: WrappedKey | None = None) -> bool:
         """Put these wrapped keys in the place of those of `before`: one row. False where they are others by now."""
+
+    async def rolling(self) -> list[Mailbox]:
+        """Those that have a next key."""
 
     async def contents_left(self, mailbox: int, version: int) -> int:
         """How many contents of the mailbox lie under an older key than `version`."""

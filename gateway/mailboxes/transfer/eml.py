@@ -1,6 +1,6 @@
 """Folders of .eml files, a message each: those that `gateway mailbox export` writes, and any others.
 
-    FOLDER/folder.json        version, the folder's real name and UIDVALIDITY, keywords by UID
+    FOLDER/folder.json        version, mailbox, the folder's real name and UIDVALIDITY, keywords by UID
     FOLDER/0000000012,FS.eml  the message of UID 12; flags by Maildir's letters; the file's date is the message's
 
 Only a name like the second one tells flags; any other file that ends with .eml is a message without.
@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import orjson
 
-from gateway.mailboxes.transfer.files import read_message
+from gateway.mailboxes.transfer.files import read_file, read_message
 from gateway.mailboxes.transfer.found import Finding
 from gateway.mailboxes.transfer.maildir import FLAGS
 from gateway.storage.mailboxes.model import KEYWORD_OCTETS, MOST_KEYWORDS, NAME_OCTETS, SEPARATOR
@@ -29,6 +29,7 @@ _ABOUT_OCTETS: Final = 64 << 20
 _NAME: Final = re.compile(r"([0-9]{1,10})(?:,([A-Z]*))?\.eml")
 _COMPONENT: Final = 180  # Letters of a folder's name on the disk; a longer one ends with a hash.
 _DEPTH: Final = 20
+_MAILDIR: Final = ("cur", "new", "tmp")  # Whatever folder has these in it would be taken for a Maildir.
 
 
 def file_name(uid: int, flags: int) -> str:
@@ -51,6 +52,8 @@ def folder_path(name: str) -> Path:
 def _component(part: str) -> str:
     # A comma stands in files' names alone, a dot in front is hidden, and `.` and `..` lead elsewhere.
     safe = quote(part, safe=" @+=()&").replace(".", "%2E") or "%"
+    if safe.lower() in _MAILDIR:
+        safe = f"%{ord(safe[0]):02X}{safe[1:]}"
     if len(safe) <= _COMPONENT:
         return safe
     return f"{safe[: _COMPONENT - 20]}~{sha256(part.encode()).hexdigest()[:16]}"
@@ -58,11 +61,18 @@ def _component(part: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What folder.json says. `uid_validity`: of which folder the UIDs are (RFC 3501 2.3.1.1); None: it does not say."""
+    """What folder.json says. `uid_validity`: of which folder the UIDs are (RFC 3501 2.3.1.1), `mailbox`: of which
+    mailbox, by its id, since two that were made in one second have the same; None: it does not say.
+    """
 
     name: str | None = None
     keywords: dict[int, tuple[str, ...]] = field(default_factory=dict)
     uid_validity: int | None = None
+    mailbox: int | None = None
+
+    def is_other(self, about: About) -> bool:
+        """Whether UIDs mean other messages here than there."""
+        return self.uid_validity not in (None, about.uid_validity) or self.mailbox not in (None, about.mailbox)
 
     @property
     def octets(self) -> bytes:
@@ -70,6 +80,7 @@ class About:
             {
                 "version": VERSION,
                 "name": self.name,
+                "mailbox": self.mailbox,
                 "uid_validity": self.uid_validity,
                 "keywords": {str(uid): list(words) for uid, words in self.keywords.items()},
             },
@@ -80,9 +91,8 @@ class About:
     def read(cls, folder: Path) -> About:
         """That of the folder; without such a file, or with one of another form, nothing is known. Blocks."""
         try:
-            with (folder / ABOUT).open("rb") as file:
-                octets = file.read(_ABOUT_OCTETS + 1)
-            if len(octets) > _ABOUT_OCTETS:
+            octets = read_file(folder / ABOUT, _ABOUT_OCTETS)
+            if octets is None:
                 return cls()
             facts: Any = orjson.loads(octets)
             if facts["version"] != VERSION or not isinstance(facts["name"], str):
@@ -90,8 +100,10 @@ class About:
             if not 0 < len(facts["name"].encode()) <= NAME_OCTETS:
                 return cls()
             words = {int(uid): _words(words) for uid, words in facts["keywords"].items()}
-            validity = facts.get("uid_validity")
-            return cls(facts["name"], words, validity if isinstance(validity, int) else None)
+            validity, mailbox = (
+                one if isinstance(one, int) else None for one in (facts.get("uid_validity"), facts.get("mailbox"))
+            )
+            return cls(facts["name"], words, validity, mailbox)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 

@@ -18,7 +18,7 @@ from gateway.mailboxes.policies.mailbox_keys import MailboxKey
 from gateway.mailboxes.transfer.eml import ABOUT, About, file_name, folder_path, uid_of
 from gateway.mailboxes.transfer.room import Room
 from gateway.mailboxes.transfer.verifying import MOST_TOLD, Fault
-from gateway.mailboxes.transfer.walking import Walked, walk
+from gateway.mailboxes.transfer.walking import OCTETS, Walked, walk
 from gateway.storage.content import sync_folder, write_whole
 from gateway.storage.mailboxes.model import KEYWORD, Entries, Folder, Mailbox
 
@@ -30,7 +30,9 @@ _BATCH: Final = 100  # Messages that are written together.
 
 @dataclass(slots=True)
 class Exported:
-    """How far it is: of `total` messages `written` are new, `present` were there, `damaged` do not open."""
+    """How far it is: of `total` messages `written` are new, `present` were there, `damaged` do not open; the rest was
+    removed meanwhile.
+    """
 
     total: int = 0
     written: int = 0
@@ -83,26 +85,26 @@ class Exporter:
         progress.present += len(flags) - len(left)
         batch: list[Walked] = []
         async for one in walk(self._room, mailbox, folder, left):
-            fault = one.octets if isinstance(one.octets, Damaged) else None
-            if one.octets is None:
-                fault = await self._room.with_key(mailbox.id, lambda key, one=one: self._long(key, one, path))  # type: ignore[misc]
-            elif fault is None:
+            octets: bytes | int | Damaged | None = one.octets
+            if octets is None:
+                octets = await self._room.with_key(mailbox.id, lambda key, one=one: self._long(key, one, path))  # type: ignore[misc]
+            else:
                 batch.append(one)
-            if fault is not None:
+            if isinstance(octets, Damaged):
                 progress.damaged += 1
                 if len(progress.faults) < MOST_TOLD:
-                    progress.faults.append(Fault(folder.name, one.entry.uid, fault.damage, str(fault)))
-            else:
+                    progress.faults.append(Fault(folder.name, one.entry.uid, octets.damage, str(octets)))
+            elif octets is not None:
                 progress.written += 1
                 progress.octets += one.row.size
-            if len(batch) >= _BATCH:
+            if len(batch) >= _BATCH or sum(one.row.size for one in batch) >= OCTETS:
                 await self._run(_write, path, batch)
                 batch = []
                 on_progress(progress)
         await self._run(_write, path, batch)
 
-    async def _long(self, key: MailboxKey, one: Walked, path: Path) -> Damaged | None:
-        """A message that is written in pieces; what is wrong with it, or None."""
+    async def _long(self, key: MailboxKey, one: Walked, path: Path) -> Damaged | int | None:
+        """A message that is written in pieces; its size, or what is wrong with it. None: it was removed meanwhile."""
         for entry, row in await self._room.store.fetch(one.folder.id, [one.entry.uid], head=False):
             name = file_name(entry.uid, entry.flags)
             draft = path / f"{name}{DRAFT}"
@@ -116,6 +118,7 @@ class Exporter:
                 return fault
             finally:
                 os.close(descriptor)
+            return row.size
         return None
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
@@ -128,14 +131,16 @@ def _about(folder: Folder, entries: Entries) -> About:
         for uid, flags in zip(entries.uids, entries.flags, strict=True)
         if flags >> KEYWORD
     }
-    return About(folder.name, words, folder.uid_validity)
+    return About(folder.name, words, folder.uid_validity, folder.mailbox)
 
 
 def _prepare(path: Path, about: About, flags: dict[int, int]) -> list[int]:
     """The folder as it should be, and the UIDs that are not there yet."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Not `parents=True`: those that are missing would get the mode that everybody's folders have.
+    for missing in reversed([one for one in (path, *path.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
     before = About.read(path)
-    if before.uid_validity not in (None, about.uid_validity):  # A UID means another message there.
+    if before.is_other(about):
         raise ExportRefused(
             f"{path} holds the messages of another folder {before.name!r}, which was there before this one, or in "
             "another mailbox; nothing was written there. Right would be an empty folder"

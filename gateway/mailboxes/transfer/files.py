@@ -5,8 +5,22 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 from gateway.mailboxes.transfer.found import MAX_MESSAGE, Found, Skipped, with_crlf
+
+# A pipe would keep whoever opens it waiting for a writer.
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def read_file(path: Path, most: int) -> bytes | None:
+    """The octets of a file; None where it is no regular one, or longer than `most`. Blocks; raises OSError."""
+    descriptor = os.open(path, _FLAGS)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        octets = file.read(most + 1)
+    return octets if len(octets) <= most else None
 
 
 def read_message(
@@ -14,7 +28,7 @@ def read_message(
 ) -> Found | Skipped:
     """The message in the file; its date is that of the file's last writing. Blocks; raises OSError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, _FLAGS)
     except OSError as error:
         return Skipped(place, error.strerror or "it can't be opened")
     with os.fdopen(descriptor, "rb") as file:

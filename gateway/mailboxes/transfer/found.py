@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 MAX_MESSAGE: Final = 256 << 20  # Octets of one message; a longer one is passed over, and said so.
-
-_BARE: Final = re.compile(rb"(?<!\r)\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +43,4 @@ def with_crlf(octets: bytes) -> bytes:
     """Lines end with CR LF, as RFC 5322 2.1 and IMAP have them; files of Unix have LF. Every other octet stays."""
     if octets.count(b"\n") == octets.count(b"\r\n"):
         return octets
-    return _BARE.sub(b"\r\n", octets)
+    return octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

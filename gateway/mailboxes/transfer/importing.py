@@ -115,7 +115,10 @@ class Importer:
                     await self._add(mailbox, name, some, again, progress)
                 on_progress(progress)
         finally:
-            await loop.run_in_executor(executor, source.close)
+            with suppress(
+                ValueError
+            ):  # Who is cancelled while a thread reads on: it closes its file when that is done.
+                await loop.run_in_executor(executor, source.close)
         progress.octets = progress.total
         on_progress(progress)
         return progress

@@ -26,7 +26,8 @@ _DATE: Final = re.compile(
     rb" (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +(" + b"|".join(_MONTHS) + rb") +([0-9]{1,2}) +([0-9]{1,2}):([0-9]{2})"
     rb"(?::([0-9]{2}))?(?: +[A-Za-z]{1,5})?(?: +[+-][0-9]{4})? +([0-9]{4})(?![0-9])(?: +([+-])([0-9]{2})([0-9]{2}))?"
 )
-_STATUS: Final = re.compile(rb"^(?:X-)?Status:[ \t]*([A-Za-z]{0,16})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+# No two stars beside each other where there are no letters: a line of blanks would take time by its square.
+_STATUS: Final = re.compile(rb"^(?:X-)?Status:[ \t]*(?:([A-Za-z]{1,16})[ \t]*)?\r?$", re.IGNORECASE | re.MULTILINE)
 _MOZILLA: Final = re.compile(rb"^X-Mozilla-Status:[ \t]*([0-9A-Fa-f]{4})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _LETTERS: Final = {ord("R"): SEEN, ord("A"): ANSWERED, ord("F"): FLAGGED, ord("T"): DRAFT, ord("D"): DELETED}
 _BITS: Final = {1: SEEN, 2: ANSWERED, 4: FLAGGED}
@@ -60,33 +61,35 @@ def read_mbox(path: Path, form: Form = Form.MBOXRD, *, told: Callable[[int], Non
 def _messages(file: BinaryIO, first: bytes, name: str, form: Form, told: Callable[[int], None]) -> Finding:
     date = _date(first)
     number, size, read = 1, 0, len(first)
-    lines: list[bytes] = []
+    octets = bytearray()  # Not a list of lines: each would take some forty octets more.
     is_start, is_blank = True, False  # Of a line; and whether the line before it was empty.
     for piece in iter(partial(file.readline, PIECE), b""):
         read += len(piece)
         if is_start and is_blank and piece.startswith(b"From ") and _DATE.search(piece):
             told(read)
-            yield _message(lines, size, f"{name}: message {number}", date, form)
+            yield _message(octets, size, f"{name}: message {number}", date, form, ends_blank=is_blank)
             date = _date(piece)
-            number, size, lines, is_blank = number + 1, 0, [], False
+            number, size, octets, is_blank = number + 1, 0, bytearray(), False
             continue
         size += len(piece)
         if size > MAX_MESSAGE:
-            lines.clear()
+            octets.clear()
         else:
-            lines.append(piece)
+            octets += piece
         is_blank = is_start and piece in (b"\n", b"\r\n")
         is_start = piece.endswith(b"\n")
     told(read)
-    yield _message(lines, size, f"{name}: message {number}", date, form)
+    yield _message(octets, size, f"{name}: message {number}", date, form, ends_blank=is_blank)
 
 
-def _message(lines: list[bytes], size: int, place: str, date: float | None, form: Form) -> Found | Skipped:
+def _message(
+    whole: bytearray, size: int, place: str, date: float | None, form: Form, *, ends_blank: bool
+) -> Found | Skipped:
     if size > MAX_MESSAGE:
         return Skipped(place, f"it has {size} octets, and {MAX_MESSAGE} are taken at most")
-    if lines and lines[-1] in (b"\n", b"\r\n"):
-        lines.pop()  # It belongs to the line that follows.
-    octets = _QUOTED[form].sub(rb"\1", b"".join(lines))
+    if ends_blank:  # It belongs to the line that follows.
+        del whole[-2 if whole.endswith(b"\r\n") else -1 :]
+    octets = _QUOTED[form].sub(rb"\1", whole)
     if not octets:
         return Skipped(place, "it is empty")
     flags = _flags(octets)

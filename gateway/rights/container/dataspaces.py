@@ -23,23 +23,30 @@ _VERSIONS: Final = struct.pack("<6H", 1, 0, 1, 0, 1, 0)  # Who reads, updates, w
 _TRANSFORM_TYPE: Final = 1
 _STREAM: Final = 0  # Of a reference in the map (2.1.6.2).
 
+# All but the licence is the same in every file.
+_REFERENCE: Final = struct.pack("<II", 1, _STREAM) + lp4_text(CONTENT) + lp4_text(_SPACE)
+_VERSION: Final = lp4_text("Microsoft.Container.DataSpaces") + _VERSIONS
+_MAP: Final = struct.pack("<III", 8, 1, len(_REFERENCE) + 4) + _REFERENCE
+_INFO: Final = struct.pack("<II", 8, 1) + lp4_text(_TRANSFORM)
+_ID: Final = lp4_text(_TRANSFORM_ID)
+# IRMDSTransformInfo (2.2.6) in front of the licence: the transform's header, an empty extensibility header.
+_PRIMARY_HEAD: Final = b"".join((
+    struct.pack("<II", 8 + len(_ID), _TRANSFORM_TYPE),
+    _ID,
+    lp4_text(_TRANSFORM_NAME),
+    _VERSIONS,
+    struct.pack("<I", 4),
+))  # fmt: skip
+
 
 def write_data_spaces(licence: bytes) -> Tree:
     """The storage \\x06DataSpaces with `licence`, the text of the publishing licence in UTF-8."""
-    reference = struct.pack("<II", 1, _STREAM) + lp4_text(CONTENT) + lp4_text(_SPACE)
     return {
-        "Version": lp4_text("Microsoft.Container.DataSpaces") + _VERSIONS,
-        "DataSpaceMap": struct.pack("<III", 8, 1, len(reference) + 4) + reference,
-        "DataSpaceInfo": {_SPACE: struct.pack("<II", 8, 1) + lp4_text(_TRANSFORM)},
-        "TransformInfo": {_TRANSFORM: {_PRIMARY: _write_primary(licence)}},
+        "Version": _VERSION,
+        "DataSpaceMap": _MAP,
+        "DataSpaceInfo": {_SPACE: _INFO},
+        "TransformInfo": {_TRANSFORM: {_PRIMARY: _PRIMARY_HEAD + lp4(licence)}},
     }
-
-
-def _write_primary(licence: bytes) -> bytes:
-    """IRMDSTransformInfo (2.2.6): the transform's header, an empty extensibility header, the licence."""
-    id_ = lp4_text(_TRANSFORM_ID)
-    head = struct.pack("<II", 8 + len(id_), _TRANSFORM_TYPE) + id_ + lp4_text(_TRANSFORM_NAME) + _VERSIONS
-    return head + struct.pack("<I", 4) + lp4(licence)
 
 
 def read_licence(file: CompoundFile) -> bytes:

@@ -29,43 +29,47 @@ def write_envelope(head: Iterable[bytes | memoryview], rest: Iterable[bytes | me
     understands. Behind a stored block nothing is deflated again, because what it could refer to would not be what we
     think.
     """
-    blocks = _blocks([*head], [*rest])
+    shrinks = b"".join(head)
+    # The head's last block is filled up with what is behind it.
+    filler, stored = _cut([memoryview(piece) for piece in rest], -len(shrinks) % limits.BLOCK)
+    shrinks = b"".join((shrinks, *filler))
     deflate = isal_zlib.compressobj(_LEVEL)  # The same format as zlib's, in a sixth of the time.
     pieces: list[bytes | memoryview] = [PREFIX]
-    for plain, shrinks in blocks:
-        size = sum(map(len, plain))
-        if shrinks:
-            # Flushed, never finished: what is there stands at an octet's boundary, and the next block goes on from it.
-            deflated = b"".join(map(deflate.compress, plain)) + deflate.flush(isal_zlib.Z_SYNC_FLUSH)
-            pieces += (_BLOCK.pack(_MARK, size, len(deflated)), deflated)
-        else:
-            pieces.append(_BLOCK.pack(_MARK, size, _STORED.size + size) + _STORED.pack(0, size, size ^ 0xFFFF))
-            pieces += plain
+    for at in range(0, len(shrinks), limits.BLOCK):
+        plain = shrinks[at : at + limits.BLOCK]
+        # Flushed, never finished: what is there stands at an octet's boundary, and the next block goes on from it.
+        deflated = deflate.compress(plain) + deflate.flush(isal_zlib.Z_SYNC_FLUSH)
+        pieces += (_BLOCK.pack(_MARK, len(plain), len(deflated)), deflated)
+    pieces += _stored(stored)
     return b"".join(pieces)
 
 
-def _blocks(
-    head: list[bytes | memoryview], rest: list[bytes | memoryview]
-) -> Iterator[tuple[list[bytes | memoryview], bool]]:
-    """The octets in blocks, each as pieces that are not copied, and whether it has any of the head."""
-    block: list[bytes | memoryview] = []
-    room = limits.BLOCK
-    shrinks = False
-    for pieces, is_head in ((head, True), (rest, False)):
-        for piece in pieces:
-            view = memoryview(piece)
-            at = 0
-            while at < len(view):
-                part = view[at : at + room]
-                at += len(part)
-                room -= len(part)
-                block.append(part)
-                shrinks = shrinks or is_head
-                if not room:
-                    yield block, shrinks
-                    block, room, shrinks = [], limits.BLOCK, False
-    if block:
-        yield block, shrinks
+def _cut(pieces: list[memoryview], count: int) -> tuple[list[memoryview], list[memoryview]]:
+    """The first `count` octets, as far as there are so many, and the others."""
+    first: list[memoryview] = []
+    for number, piece in enumerate(pieces):
+        first.append(piece[:count])
+        count -= len(first[-1])
+        if not count:
+            return first, [piece[len(first[-1]) :], *pieces[number + 1 :]]
+    return first, []
+
+
+def _stored(pieces: list[memoryview]) -> Iterator[bytes | memoryview]:
+    """The octets in stored blocks, as pieces that are not copied."""
+    left = sum(map(len, pieces))
+    room = 0  # In the block that was begun.
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            if not room:
+                room = min(left, limits.BLOCK)
+                left -= room
+                yield _BLOCK.pack(_MARK, room, _STORED.size + room) + _STORED.pack(0, room, room ^ 0xFFFF)
+            part = piece[at : at + room]
+            at += len(part)
+            room -= len(part)
+            yield part
 
 
 def is_envelope(octets: bytes | memoryview) -> bool:

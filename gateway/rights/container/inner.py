@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from gateway.rights.container import limits
@@ -64,15 +65,15 @@ def write_inner(inner: Inner) -> bytes:
     Raises ValueError for attachments that are not by value, for more than 1,000, and for a first one that would be
     taken for the original.
     """
-    attachments = [(one.name, one.content_id, one.octets) for one in inner.attachments]
-    if inner.original is not None:
-        attachments.insert(0, (ORIGINAL, None, inner.original))
-    elif attachments and attachments[0][0] == ORIGINAL:
+    if inner.original is None and inner.attachments and inner.attachments[0].name == ORIGINAL:
         raise ValueError("the first attachment has the name that only the original message has")
-    if len(attachments) > limits.ATTACHMENTS:
-        raise ValueError("more attachments than readers take")
     if any(one.method != BY_VALUE for one in inner.attachments):
         raise ValueError("an attached object that was not opened can't be written")
+    attachments = [(_describe(one.name, one.content_id), one.octets) for one in inner.attachments]
+    if inner.original is not None:
+        attachments.insert(0, (_original_description(), inner.original))
+    if len(attachments) > limits.ATTACHMENTS:
+        raise ValueError("more attachments than readers take")
 
     tree: dict[str, Octets | Tree] = {}
     if inner.text is not None:
@@ -85,13 +86,19 @@ def write_inner(inner: Inner) -> bytes:
         tree[_BODY] = inner.html.encode("utf-8", "replace")
     if attachments:
         storages: dict[str, Octets | Tree] = {
-            f"MailAttachment {number}": {_DESCRIPTION: _describe(name, content_id), _CONTENTS: octets}
-            for number, (name, content_id, octets) in enumerate(attachments)
+            f"MailAttachment {number}": {_DESCRIPTION: description, _CONTENTS: octets}
+            for number, (description, octets) in enumerate(attachments)
         }
         names = "".join(f"{name}|" for name in storages)
         storages[_LIST_INFO] = struct.pack("<I", len(attachments)) + wide(names)
         tree[_LIST] = storages
     return write_compound(tree).join()
+
+
+@cache
+def _original_description() -> bytes:
+    """The same in every file of ours."""
+    return _describe(ORIGINAL, None)
 
 
 def _describe(name: str, content_id: str | None) -> bytes:

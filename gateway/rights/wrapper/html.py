@@ -8,11 +8,14 @@ stay readable. Everything that comes from people is escaped.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from typing import Final
 
+from gateway.rights.branding import Branding
 from gateway.rights.wrapper.letter import Letter
 
+_GAP: Final = "\0"  # Where something of one letter's is put between: HTML has no such character.
 LOGO: Final = "logo"  # Its Content-ID, without the part behind the `@`.
 _FONT: Final = "font-family:'Segoe UI',Helvetica,Arial,sans-serif"
 _STYLE: Final = """\
@@ -29,46 +32,70 @@ def html(letter: Letter, explained: Sequence[str], logo: str | None) -> str:
     """The whole document, with LF. `explained`: the letter's, which take long to make; `logo`: the Content-ID of the
     part with the logo, None: there is none.
     """
-    words, branding = letter.branding.wording, letter.branding
+    front, bar, introduction, button, how, others, back = _frame(letter.branding)
+    link = escape(letter.link)
+    first, *rest = map(escape, explained)
+    return "".join((
+        front,
+        _name(letter.branding, logo),
+        bar,
+        _who(letter),
+        introduction,
+        link,
+        button,
+        first,
+        how,
+        f'<a href="{link}" class="link" dir="ltr" style="color:#0b57a4;word-break:break-all">{link}</a>',
+        others,
+        *[_paragraph(one, quiet=True) for one in rest],
+        back,
+    ))  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _frame(branding: Branding) -> tuple[str, ...]:
+    """What stands between all that is of one letter alone: the same for every message."""
+    words = branding.wording
     direction = "rtl" if words.is_rtl else "ltr"
     side = "right" if words.is_rtl else "left"
-    link = escape(letter.link)
+    look = {"color": branding.color, "ink": branding.ink, "font": _FONT, "side": side}
+    introduction = _lines(branding.introduction_text or words.introduction)
+    button = _own(branding.read_button_text or words.button)
     parts = [
-        _FRONT.format(language=words.language, direction=direction, title=escape(branding.name), style=_STYLE),
-        _BAR.format(color=branding.color, ink=branding.ink, font=_FONT, side=side, name=_name(letter, logo)),
+        _FRONT.format(language=words.language, direction=direction, title=_own(branding.name), style=_STYLE),
+        _BAR.format(**look, name=_GAP),
         _CARD.format(side=side, font=_FONT),
-        _paragraph(f"{_who(letter)} {_lines(letter.introduction)}", size=18),
-        _BUTTON.format(
-            color=branding.color, ink=branding.ink, font=_FONT, link=link, text=escape(letter.button), side=side
-        ),
+        _paragraph(f"{_GAP} {introduction}", size=18),
+        _BUTTON.format(**look, link=_GAP, text=button),
     ]
     if branding.email_text is not None:
         parts.append(_paragraph(_lines(branding.email_text), own=True))
-    first, *others = explained
-    parts.append(_paragraph(escape(first)))
-    shown = f'<a href="{link}" class="link" dir="ltr" style="color:#0b57a4;word-break:break-all">{link}</a>'
-    parts.append(_paragraph(f"{escape(words.link)}<br>{shown}", quiet=True))
-    parts += [_paragraph(escape(one), quiet=True) for one in others]
+    parts += [_paragraph(_GAP), _paragraph(f"{escape(words.link)}<br>{_GAP}", quiet=True), _GAP]
     ends = []
     if branding.disclaimer_text is not None:
         ends.append(_paragraph(_lines(branding.disclaimer_text), quiet=True, own=True))
     if branding.privacy_statement_url is not None:
-        address = escape(branding.privacy_statement_url)
+        address = _own(branding.privacy_statement_url)
         anchor = f'<a href="{address}" class="link" style="color:#0b57a4">{escape(words.privacy)}</a>'
         ends.append(_paragraph(anchor, quiet=True))
     if ends:
         parts += [_LINE, *ends]
-    return "".join([*parts, _BACK])
+    return tuple("".join([*parts, _BACK]).split(_GAP))
 
 
-def _name(letter: Letter, logo: str | None) -> str:
+def _own(text: str) -> str:
+    """A text of the administrator's, escaped."""
+    return escape(text.replace(_GAP, ""))
+
+
+def _name(branding: Branding, logo: str | None) -> str:
     """The logo, or the name of the organisation in its place."""
-    picture = letter.branding.logo
+    picture = branding.logo
     if logo is None or picture is None:
-        return escape(letter.branding.name)
+        return _own(branding.name)
     return (
         f'<img src="cid:{escape(logo)}" width="{picture.width}" height="{picture.height}" '
-        f'alt="{escape(letter.branding.name)}" style="display:block;border:0">'
+        f'alt="{_own(branding.name)}" style="display:block;border:0">'
     )
 
 
@@ -81,7 +108,7 @@ def _who(letter: Letter) -> str:
 
 
 def _lines(text: str) -> str:
-    return "<br>".join(escape(line) for line in text.splitlines())
+    return "<br>".join(_own(line) for line in text.splitlines())
 
 
 def _paragraph(inside: str, *, size: int = 15, quiet: bool = False, own: bool = False) -> str:

@@ -54,7 +54,7 @@ class Letter:
         if words.is_rtl:
             values = {name: f"{_ISOLATE}{value}{_END}" for name, value in values.items()}
         values["until"] = "" if self.expires is None else words.date(self.expires)
-        return tuple(sentence.format(**values) for sentence in sentences)
+        return tuple([sentence.format_map(values) if "{" in sentence else sentence for sentence in sentences])
 
     @property
     def explained(self) -> tuple[str, ...]:

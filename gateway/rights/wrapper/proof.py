@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from binascii import Error as NoBase64
 from collections.abc import Sequence
 from typing import Final
+
+from pybase64 import b64decode
 
 from gateway.rights.wrapper.outside import SEVERAL, SINGLE, head_of
 from gateway.rights.wrapper.wrapped import CLASS, rpmsg_head
 
 LARGEST_HEAD: Final = 512 * 1024  # Octets in front of message.rpmsg: header section, what is said, twice, a logo.
 _OURS: Final = frozenset((b"mime-version", b"content-class", b"content-type"))
-_BOUNDARY = re.compile(rb'multipart/mixed; boundary="=_m([0-9a-f]{16,64})"')
+_KNOWN: Final = SINGLE | SEVERAL | _OURS
+_CLASS: Final = b" " + CLASS.encode()
+_BOUNDARY = re.compile(rb' multipart/mixed; boundary="=_m([0-9a-f]{16,64})"')
 _TYPE = re.compile(rb"\r\nContent-Type: ([a-z]+/[a-z-]+)(?:;[^\r\n]*)?\r\n")
 # [MS-OXORMMS] 2.2.4.5: how the file begins; of the last octet two bits alone are told by its letter.
 _BEGINS: Final = b64encode(bytes.fromhex("76e80460c411e386"))[:10]
-_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_LINES: Final = 1024 * (76 + 2)  # Octets of so many whole lines of base64 (RFC 2045 6.8), which decode by themselves.
 _SAID: Final = [b"multipart/alternative", b"text/plain", b"text/html"]
 
 
@@ -36,14 +41,16 @@ class Proof:
         if not pieces:
             return False
         first = head_of(pieces[0])
-        names = [name.lower() for name, _ in first.fields()]
-        if not set(names) <= SINGLE | SEVERAL | _OURS or any(names.count(one) != 1 for one in _OURS):
+        fields = [(name.lower(), value) for name, value in first.fields()]
+        names = [name for name, _ in fields]
+        if not _KNOWN.issuperset(names) or any(names.count(one) != 1 for one in _OURS):
             return False
         # Lines that are no field would be passed over above, and read by somebody.
-        if sum(len(name) + len(value) + 3 for name, value in first.fields()) != len(first.header_section()):
+        if sum([len(name) + len(value) + 3 for name, value in fields]) != len(first.header_section()):
             return False
-        found = _BOUNDARY.fullmatch(first.first(b"Content-Type") or b"")
-        if found is None or first.first(b"Content-Class") != CLASS.encode():
+        ours = dict(fields)
+        found = _BOUNDARY.fullmatch(ours[b"content-type"])
+        if found is None or ours[b"content-class"] != _CLASS:
             return False
         mark = found[1]
         if len(pieces) == 1:
@@ -73,8 +80,19 @@ def _before(octets: bytes, mark: bytes, *, tail: bool) -> bytes | None:
     end = _end(mark) if tail else b""
     if at < 0 or not octets.endswith(end):
         return None
-    rest = octets[at + len(front) : len(octets) - len(end)]
-    return octets[:at] if rest.startswith(_BEGINS) and not rest.translate(None, _BASE64) else None
+    start = at + len(front)
+    is_all = octets.startswith(_BEGINS, start) and _is_base64(octets, start, len(octets) - len(end))
+    return octets[:at] if is_all else None
+
+
+def _is_base64(octets: bytes, start: int, end: int) -> bool:
+    """Whether all of it is lines of base64 as we write them."""
+    try:
+        for at in range(start, end, _LINES):
+            b64decode(octets[at : min(at + _LINES, end)].replace(b"\r\n", b""), validate=True)
+    except NoBase64:
+        return False
+    return True
 
 
 def _is_said(said: bytes, mark: bytes) -> bool:

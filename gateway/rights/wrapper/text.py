@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
+from gateway.rights.branding import Branding
 from gateway.rights.wrapper.letter import Letter
 
 WIDTH: Final = 76  # Letters of a line, as far as there are blanks; the link stands on a line of its own, whole.
@@ -12,18 +14,28 @@ WIDTH: Final = 76  # Letters of a line, as far as there are blanks; the link sta
 
 def text(letter: Letter, explained: Sequence[str]) -> str:
     """Lines with LF. `explained`: the letter's, which take long to make."""
-    branding, words = letter.branding, letter.branding.wording
+    branding = letter.branding
     who = letter.sender.text or branding.name
+    own, ends = _own(branding)
     lines = [branding.name, "", *_filled(f"{who} {letter.introduction}"), "", f"{letter.button}:", letter.link, ""]
-    if branding.email_text is not None:
-        lines += [*_filled(branding.email_text), ""]
+    lines += own
     for paragraph in explained:
         lines += [*_filled(paragraph), ""]
-    if branding.disclaimer_text is not None:
-        lines += ["-" * 20, *_filled(branding.disclaimer_text), ""]
-    if branding.privacy_statement_url is not None:
-        lines += [f"{words.privacy}: {branding.privacy_statement_url}", ""]
+    lines += ends
     return "\n".join(lines)
+
+
+@lru_cache(maxsize=16)
+def _own(branding: Branding) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lines of the administrator's texts, below the button and at the end: the same for every message."""
+    own, ends = [], []
+    if branding.email_text is not None:
+        own += [*_filled(branding.email_text), ""]
+    if branding.disclaimer_text is not None:
+        ends += ["-" * 20, *_filled(branding.disclaimer_text), ""]
+    if branding.privacy_statement_url is not None:
+        ends += [f"{branding.wording.privacy}: {branding.privacy_statement_url}", ""]
+    return tuple(own), tuple(ends)
 
 
 def _filled(paragraphs: str) -> list[str]:

@@ -58,17 +58,24 @@ class Wrapper:
     def head(self, fields: bytes, letter: Letter) -> bytes:
         """What stands in front of the shared octets: `fields` (header fields with their CR LF), and what is said."""
         mark = self.mark
-        parts = [fields, b"MIME-Version: 1.0\r\n", f"Content-Class: {CLASS}\r\n".encode()]
-        parts.append(f'Content-Type: multipart/mixed; boundary="{_mixed(mark)}"\r\n\r\n--{_mixed(mark)}\r\n'.encode())
+        mixed, related, edge = _mixed(mark), _related(mark), _alternative(mark)
+        begins = (
+            f"MIME-Version: 1.0\r\nContent-Class: {CLASS}\r\n"
+            f'Content-Type: multipart/mixed; boundary="{mixed}"\r\n\r\n--{mixed}\r\n'
+        )
         if self.logo is not None:
-            kind = f'multipart/related; type="multipart/alternative"; boundary="{_related(mark)}"'
-            parts.append(f"Content-Type: {kind}\r\n\r\n--{_related(mark)}\r\n".encode())
-        edge = _alternative(mark)
-        parts.append(f'Content-Type: multipart/alternative; boundary="{edge}"\r\n\r\n--{edge}\r\n'.encode())
+            kind = f'multipart/related; type="multipart/alternative"; boundary="{related}"'
+            begins += f"Content-Type: {kind}\r\n\r\n--{related}\r\n"
+        begins += f'Content-Type: multipart/alternative; boundary="{edge}"\r\n\r\n--{edge}\r\n'
         explained = letter.explained
-        parts += [_part("plain", text(letter, explained)), f"\r\n--{edge}\r\n".encode()]
-        parts += [_part("html", html(letter, explained, self.logo)), f"\r\n--{edge}--\r\n".encode()]
-        return b"".join(parts)
+        return b"".join((
+            fields,
+            begins.encode(),
+            _part("plain", text(letter, explained)),
+            f"\r\n--{edge}\r\n".encode(),
+            _part("html", html(letter, explained, self.logo)),
+            f"\r\n--{edge}--\r\n".encode(),
+        ))  # fmt: skip
 
     @property
     def tail(self) -> bytes:

@@ -13,6 +13,7 @@ from typing import Final
 # XML 1.0 2.2: all but these can be written. Half of a pair of UTF-16 is no character.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 GAP: Final = "\0"  # Where a value is put into text that was written before: no XML holds it.
+_PLAIN = re.compile(r"[ -!#-%(-;=?-~]*")  # As it stands: most of what is written is ASCII without signs of XML.
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
 
 
@@ -63,6 +64,8 @@ def is_writable(text: str) -> bool:
 
 def escaped(text: str) -> str:
     """`text` as it stands between tags and in attributes. Raises ValueError for what XML can't hold."""
+    if _PLAIN.fullmatch(text):
+        return text
     if not is_writable(text):
         raise ValueError("a character that XML 1.0 does not have")
     return text.translate(_ESCAPES)

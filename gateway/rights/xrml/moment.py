@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from gateway.rights.xrml.element import BadLicence
 
@@ -14,7 +15,13 @@ def write_moment(at: float) -> str:
     """`at`, seconds since 1970, rounded down. Raises ValueError for a year that has not four digits."""
     if not 0 <= at < 253_402_300_800:  # The year 10000.
         raise ValueError("a time that a licence can't hold")
-    return datetime.fromtimestamp(int(at), UTC).isoformat()[:16]  # A tenth of the time of `%Y-%m-%dT%H:%M`.
+    return _written(int(at) // 60)
+
+
+@lru_cache(maxsize=64)
+def _written(minute: int) -> str:
+    """Written out once, and not twice for each message of that minute."""
+    return datetime.fromtimestamp(minute * 60, UTC).isoformat()[:16]  # A tenth of the time of `%Y-%m-%dT%H:%M`.
 
 
 def read_moment(text: str) -> float:

@@ -62,10 +62,10 @@ def who(address: str) -> str:
 class RightsForm:
     """The rights data of one template: what they have in common is written once."""
 
-    __slots__ = ("_pieces", "_rights")
+    __slots__ = ("_granted", "_pieces")
 
     def __init__(self, template: Template) -> None:
-        self._rights = [right for right in Right if right in template.rights]
+        self._granted = _around(right for right in Right if right in template.rights)
         body = tag(
             "BODY",
             tag("ISSUEDTIME", GAP)
@@ -95,8 +95,8 @@ class RightsForm:
         """The root's text: OWNER for the owner, the template's rights for each reader. Raises ValueError for an address
         that XML can't hold.
         """
-        granted = _granted([Right.OWNER], owner) if owner else ""
-        granted += "".join(_granted(self._rights, reader) for reader in readers)
+        granted = _condition(owner).join(_OWNED) if owner else ""
+        granted += "".join([_condition(reader).join(self._granted) for reader in readers])
         end = "" if expires is None else _until(issued, expires)
         return filled(self._pieces, write_moment(issued), write_guid(work), end, granted, original_sha256)
 
@@ -107,11 +107,20 @@ def write_template(template: Template) -> str:
     return tag("OBJECT", named)
 
 
-def _granted(rights: Iterable[Right], address: str) -> str:
-    """[MS-RMPR] 2.2.9.8.5.3 form 1: an element for each right, which a hundred readers make many."""
+def _around(rights: Iterable[Right]) -> list[str]:
+    """[MS-RMPR] 2.2.9.8.5.3 form 1, an element for each right, which a hundred readers make many: what stands between
+    their conditions, which are all alike.
+    """
+    return "".join(f'<RIGHT name="{right.value}">{GAP}</RIGHT>' for right in rights).split(GAP)
+
+
+_OWNED: Final = _around([Right.OWNER])
+
+
+def _condition(address: str) -> str:
+    """That it is this principal."""
     named = f'<OBJECT><ID type="Unspecified"/><NAME>{escaped(address)}</NAME></OBJECT>'
-    condition = f"<CONDITIONLIST><ACCESS><PRINCIPAL>{named}</PRINCIPAL></ACCESS></CONDITIONLIST>"
-    return "".join(f'<RIGHT name="{right.value}">{condition}</RIGHT>' for right in rights)
+    return f"<CONDITIONLIST><ACCESS><PRINCIPAL>{named}</PRINCIPAL></ACCESS></CONDITIONLIST>"
 
 
 def _until(issued: float, expires: float) -> str:

@@ -30,9 +30,11 @@ def signed_octets(body: str) -> bytes:
     return body.encode("utf-16-le")
 
 
-def write_signature(body: str, value: bytes) -> str:
-    """The element for a signature of SHA-256, `value` in network order as every RSA library has it."""
-    digest = write_base64(sha256(signed_octets(body)).digest())
+def write_signature(octets: bytes, value: bytes) -> str:
+    """The element for a signature of SHA-256 over `octets` (see `signed_octets`), `value` in network order as every RSA
+    library has it.
+    """
+    digest = write_base64(sha256(octets).digest())
     coding = '<PARAMETER name="codingtype"><VALUE encoding="string">surface-coding</VALUE></PARAMETER>'
     hashed = f'<ALGORITHM>SHA256</ALGORITHM>{coding}<VALUE encoding="base64" size="256">{digest}</VALUE>'
     signed = f'<VALUE encoding="base64" size="{len(value) * 8}">{write_base64(value)}</VALUE>'

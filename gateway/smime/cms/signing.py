@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, cast
+from functools import lru_cache
+from typing import Any, Final, Protocol, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.smime.cms import attributes, der
-from gateway.smime.cms.algorithms import DATA, SIGNED_DATA
+from gateway.smime.cms.algorithms import DATA, SIGNED_DATA, Digest
 from gateway.smime.cms.findings import Unusable
 from gateway.smime.cms.identifiers import Named
 from gateway.smime.cms.schemes import Scheme, scheme_for, signs_by_pss_alone
@@ -31,14 +32,14 @@ class SigningKey(Protocol):
 class MemoryKey:
     """A private key in this process' memory."""
 
-    __slots__ = ("_private",)
+    __slots__ = ("_private", "_sign")
 
     def __init__(self, private: object) -> None:
         """Raises Unusable for a key that does not sign."""
-        kinds = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
-        if not isinstance(private, kinds):
+        if (sign := _signs(type(private))) is None:  # type: ignore[arg-type]  # Classes are hashable, whatever mypy says.
             raise Unusable("a key of this kind signs no mail")
         self._private = private
+        self._sign = sign
 
     def __repr__(self) -> str:
         return "MemoryKey()"
@@ -47,13 +48,34 @@ class MemoryKey:
         raise TypeError("private keys are not pickled: they must not leave the process")
 
     def sign(self, data: bytes, scheme: Scheme) -> bytes:
-        match self._private:
-            case rsa.RSAPrivateKey():
-                return self._private.sign(data, scheme.padding, scheme.digest.make())
-            case ec.EllipticCurvePrivateKey():
-                return self._private.sign(data, ec.ECDSA(scheme.digest.make()))
-            case _:
-                return self._private.sign(data)
+        return self._sign(self._private, data, scheme)
+
+
+def _signs_rsa(private: rsa.RSAPrivateKey, data: bytes, scheme: Scheme) -> bytes:
+    return private.sign(data, scheme.padding, scheme.digest.make())
+
+
+def _signs_ecdsa(private: ec.EllipticCurvePrivateKey, data: bytes, scheme: Scheme) -> bytes:
+    return private.sign(data, _ecdsa(scheme.digest))
+
+
+def _signs_alone(private: ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey, data: bytes, scheme: Scheme) -> bytes:
+    return private.sign(data)
+
+
+@lru_cache(maxsize=16)
+def _ecdsa(digest: Digest) -> ec.ECDSA:
+    return ec.ECDSA(digest.make())
+
+
+@lru_cache(maxsize=64)  # To ask this of abstract classes takes a twelfth of a signature by P-256.
+def _signs(kind: type) -> Callable[[Any, bytes, Scheme], bytes] | None:
+    """How a private key of that class signs; None for one that does not."""
+    if issubclass(kind, rsa.RSAPrivateKey):
+        return _signs_rsa
+    if issubclass(kind, ec.EllipticCurvePrivateKey):
+        return _signs_ecdsa
+    return _signs_alone if issubclass(kind, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +129,12 @@ class Signer:
             told=tuple(told),
         )
 
+    def with_key(self, key: SigningKey) -> Signer:
+        """The same, who signs with that key."""
+        return Signer(  # `replace` takes three times that, for each message.
+            self.scheme, key, self.certificates, self.identifier, self.version, self.told
+        )
+
     @property
     def micalg(self) -> str:
         """For the parameter of multipart/signed (RFC 8551 3.5.3.2)."""
@@ -114,22 +142,44 @@ class Signer:
 
     def info(self, digest: bytes, now: float | None) -> bytes:
         """The signer info over content of that digest, in DER. What the key's place raises."""
-        told = [
-            attributes.CONTENT_IS_DATA,
-            attributes.attribute(attributes.MESSAGE_DIGEST, der.octet_string(digest)),
-            *self.told,
-        ]
-        if now is not None:
-            told.append(attributes.signing_time(now))
-        signed = der.set_of(*told)
-        return der.sequence(
-            der.integer(self.version),
-            self.identifier,
-            self.scheme.digest.identifier,
-            b"\xa0" + signed[1:],  # RFC 5652 5.4: signed as a SET, sent as [0]
+        before, behind = _told(self.told, len(digest), None if now is None else int(now))
+        signed = before + digest + behind
+        signature = der.octet_string(self.key.sign(signed, self.scheme))
+        # RFC 5652 5.4: signed as a SET, sent as [0]
+        return der.element(
+            der.SEQUENCE,
+            _named(self.version, self.identifier, self.scheme.digest.identifier),
+            b"\xa0",
+            signed[1:],
             self.scheme.identifier,
-            der.octet_string(self.key.sign(signed, self.scheme)),
+            signature,
         )
+
+
+@lru_cache(maxsize=64)  # Of one second there are hundreds.
+def _told(told: tuple[bytes, ...], length: int, now: int | None) -> tuple[bytes, bytes]:
+    """The SET of attributes in DER, up to the content's digest of `length` octets, and from there on. Where the digest
+    stands does not hang on what it is: the attributes differ in octets before that.
+    """
+    placeholder = attributes.attribute(attributes.MESSAGE_DIGEST, der.octet_string(bytes(length)))
+    made = [attributes.CONTENT_IS_DATA, placeholder, *told]
+    if now is not None:
+        made.append(attributes.signing_time(now))
+    signed = der.set_of(*made)
+    at = signed.index(placeholder) + len(placeholder)
+    return signed[: at - length], signed[at:]
+
+
+@lru_cache(maxsize=64)
+def _named(version: int, identifier: bytes, digest: bytes) -> bytes:
+    """What a signer info begins with."""
+    return der.integer(version) + identifier + digest
+
+
+@lru_cache(maxsize=64)
+def _set_of(*parts: bytes) -> bytes:
+    """`der.set_of` of what is the same in each signature: certificates, digests."""
+    return der.set_of(*parts)
 
 
 def _signing_key(key: object) -> SigningKey:
@@ -158,13 +208,9 @@ def sign(
     found = {oid: digest.of(blocks) for oid, digest in digests.items()}
     infos = der.set_of(*[one.info(found[one.scheme.digest.oid], now) for one in signers])
     certificates = dict.fromkeys(octets for one in signers for octets in one.certificates)
-    before = b"".join(
-        (
-            der.integer(max(one.version for one in signers)),
-            der.set_of(*[digest.identifier for digest in digests.values()]),
-        )
-    )
-    behind = b"\xa0" + der.set_of(*certificates)[1:] + infos
+    before = der.integer(max([one.version for one in signers]))
+    before += _set_of(*[digest.identifier for digest in digests.values()])
+    behind = b"\xa0" + _set_of(*certificates)[1:] + infos
     if detached:
         return _whole(before + der.sequence(der.oid(DATA)), (), 0, behind)
     length = sum(map(len, blocks))

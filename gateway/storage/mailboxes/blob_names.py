@@ -83,9 +83,14 @@ class BlobNames(Ground):
         went = _EVER if gone is None else int(gone * 1000)
 
         def write(driver: Driver) -> list[str]:
-            driver.do("UPDATE mailbox_blobs SET state=? WHERE state=? AND since<?", GARBAGE, INTENDED, until)
             statement = "SELECT name FROM mailbox_blobs WHERE state=? AND since<? LIMIT ?"
-            return [bytes(name).hex() for (name,) in driver.rows(statement, GARBAGE, went, limit)]
+            rows = driver.rows(statement, GARBAGE, went, limit)
+            # Behind the rest, and once for all of it: it looks at every row, and a large mailbox leaves a million.
+            if len(rows) < limit and driver.do(
+                "UPDATE mailbox_blobs SET state=? WHERE state=? AND since<?", GARBAGE, INTENDED, until
+            ):
+                rows = driver.rows(statement, GARBAGE, went, limit)
+            return [bytes(name).hex() for (name,) in rows]
 
         return await self._write(write)
 

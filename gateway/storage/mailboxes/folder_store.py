@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from gateway.storage.mailboxes.driver import Driver, chunks
@@ -71,7 +72,8 @@ class FolderStore(Sweep):
 
         def write(driver: Driver) -> Folder:
             validity = self._next_validity(driver, mailbox)
-            folder = self._folder_named(driver, mailbox, name)
+            # Locked, as each that is moved: who sets a keyword in it or deletes it has not the mailbox.
+            folder = self._folder_named(driver, mailbox, name, lock=True)
             if folder is None:
                 raise NoFolder("there is no such folder (any more)")
             if self._folder_named(driver, mailbox, to) is not None:
@@ -84,12 +86,15 @@ class FolderStore(Sweep):
             if folder.name != INBOX:
                 for one in self._folders_of(driver, mailbox):
                     if one.name.startswith(below):
-                        moved.append((one, checked(f"{to}{SEPARATOR}{one.name.removeprefix(below)}")))
+                        with suppress(NoFolder):  # It was deleted just now.
+                            now = self._folder(driver, one.id, lock=True)
+                            moved.append((now, checked(f"{to}{SEPARATOR}{now.name.removeprefix(below)}")))
             for one, target in moved:
                 if one is not folder and self._folder_named(driver, mailbox, target) is not None:
                     raise FolderThere(f"the mailbox has a folder {target!r} already")
                 self._put_facts(driver, one, FolderFacts(target, one.special_use, one.subscribed, one.keywords))
             if folder.name == INBOX:
+                self._check_room_for_folder(driver, mailbox)
                 self._insert_folder(driver, self.new_id(), mailbox, FolderFacts(INBOX, None, True), validity)
             return replace(folder, name=to)
 
@@ -140,12 +145,15 @@ class FolderStore(Sweep):
 
     def _make(self, driver: Driver, mailbox: int, facts: FolderFacts, validity: int) -> Folder:
         self._make_above(driver, mailbox, facts.name, validity)
-        count = driver.number("SELECT count(*) FROM mailbox_folders WHERE mailbox=? AND token IS NOT NULL", mailbox)
-        if count >= MOST_FOLDERS:
-            raise FolderRefused(f"a mailbox has {MOST_FOLDERS} folders at most")
+        self._check_room_for_folder(driver, mailbox)
         id_ = self.new_id()
         self._insert_folder(driver, id_, mailbox, facts, validity)
         return self._folder(driver, id_)
+
+    def _check_room_for_folder(self, driver: Driver, mailbox: int) -> None:
+        count = driver.number("SELECT count(*) FROM mailbox_folders WHERE mailbox=? AND token IS NOT NULL", mailbox)
+        if count >= MOST_FOLDERS:
+            raise FolderRefused(f"a mailbox has {MOST_FOLDERS} folders at most")
 
     def _make_above(self, driver: Driver, mailbox: int, name: str, validity: int) -> None:
         parts = name.split(SEPARATOR)[:-1]

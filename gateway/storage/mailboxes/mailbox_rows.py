@@ -33,6 +33,7 @@ _BY_ACCOUNT: Final = (
 )
 _EVERY: Final = f"SELECT {_COLUMNS} {_THERE} AND organisation=? ORDER BY created, id"
 _UNDER: Final = f"SELECT {_COLUMNS} {_THERE} AND organisation=? AND (policy=? OR next_policy=?) ORDER BY created, id"
+_ROLLING: Final = f"SELECT {_COLUMNS} FROM mailboxes WHERE organisation=? AND state=? AND next_key_version IS NOT NULL"  # noqa: S608
 _GIVEN: Final = "SELECT max(uid_validity) FROM mailboxes WHERE state<>?"
 
 
@@ -123,6 +124,15 @@ class MailboxRows(Sweep):
 
         return await self._read(read)
 
+    async def rolling(self) -> list[Mailbox]:
+        """Those whose contents are being wrapped under their next key. No other row is opened: it is asked often."""
+
+        def read(driver: Driver) -> list[Mailbox]:
+            rows = driver.rows(_ROLLING, ORGANISATION, MailboxState.READY.value)
+            return sorted(map(self._opened_mailbox, rows), key=lambda one: (one.created, one.id))
+
+        return await self._read(read)
+
     # -- names --------------------------------------------------------------------------------------------------------
 
     async def names(self, mailbox: int) -> list[MailboxName]:
@@ -151,13 +161,32 @@ class MailboxRows(Sweep):
         """
         kind = NameKind.CATCH_ALL if address.startswith("*@") else NameKind.ALIAS
 
-        def write(driver: Driver) -> None:
-            self._ready(driver, mailbox)
-            if driver.number("SELECT count(*) FROM mailbox_names WHERE mailbox=?", mailbox) > MOST_NAMES:
-                raise AddressTaken(f"the mailbox has {MOST_NAMES} aliases already, and no more than that are kept")
-            self._add_name(driver, MailboxName(address, kind, mailbox))
+        await self._write(lambda driver: self._give_name(driver, MailboxName(address, kind, mailbox)))
 
-        await self._write(write)
+    async def hand_over(self, catch_all: str, mailbox: int | None) -> bool:
+        """Make that mailbox the one that takes `catch_all`, `*@` and a domain, in place of whichever had it, or with
+        None nobody: one commit, so that at no moment nobody has it. Whether somebody had it.
+
+        Raises NoMailbox, AddressTaken; then all is as it was.
+        """
+        token = self._token("name", catch_all)
+
+        def write(driver: Driver) -> bool:
+            if mailbox is not None:
+                self._ready(driver, mailbox)  # First, as whoever removes it: so that neither waits for the other.
+            had = driver.row(
+                "SELECT mailbox, sealed FROM mailbox_names WHERE organisation=? AND token=? FOR UPDATE",
+                *(ORGANISATION, token),
+            )
+            if had is not None:
+                if self._name(token, *had).name != catch_all:  # Tokens have 64 bits alone.
+                    raise AddressTaken(f"{catch_all} can't be kept beside what is there; right would be another")
+                driver.do("DELETE FROM mailbox_names WHERE organisation=? AND token=?", ORGANISATION, token)
+            if mailbox is not None:
+                self._give_name(driver, MailboxName(catch_all, NameKind.CATCH_ALL, mailbox))
+            return had is not None
+
+        return await self._write(write)
 
     async def remove_alias(self, mailbox: int, address: str) -> bool:
         """Take an alias or a catch-all away; False where the mailbox has none of that name. Its address stays."""
@@ -282,6 +311,12 @@ class MailboxRows(Sweep):
             created=created / 1000,
             state=MailboxState(state),
         )
+
+    def _give_name(self, driver: Driver, name: MailboxName) -> None:
+        self._ready(driver, name.mailbox)
+        if driver.number("SELECT count(*) FROM mailbox_names WHERE mailbox=?", name.mailbox) > MOST_NAMES:
+            raise AddressTaken(f"the mailbox has {MOST_NAMES} aliases already, and no more than that are kept")
+        self._add_name(driver, name)
 
     def _add_name(self, driver: Driver, name: MailboxName) -> None:
         token = self._token("name", name.name)

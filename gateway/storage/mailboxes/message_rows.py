@@ -61,13 +61,14 @@ class MessageRows(FolderRows):
 
     def _refer(self, driver: Driver, contents: Sequence[bytes], by: int) -> None:
         """So many messages more have each of these contents, or less; one that is named twice has it twice."""
-        left = sorted(contents)  # In one order, so that two transactions never wait for each other.
-        while left:
-            once = list(dict.fromkeys(left))
-            for chunk in chunks(once):
-                driver.do("UPDATE mailbox_contents SET refs=refs+? WHERE id IN (??)", by, chunk)
-            repeated = Counter(left) - Counter(once)
-            left = sorted(repeated.elements())
+        by_times: dict[int, list[bytes]] = {}
+        for content, times in Counter(contents).items():
+            by_times.setdefault(times, []).append(content)
+        # One statement for all that are named as often: a folder may hold the same content a hundred thousand times.
+        # Whoever comes here has the mailbox locked, and no other one has these contents.
+        for times, some in by_times.items():
+            for chunk in chunks(sorted(some)):
+                driver.do("UPDATE mailbox_contents SET refs=refs+? WHERE id IN (??)", times * by, chunk)
 
     def _discard(self, driver: Driver, names: Iterable[bytes]) -> None:
         """Blobs of these names are nobody's from now on."""

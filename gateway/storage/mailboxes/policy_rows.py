@@ -19,6 +19,10 @@ _EVERY: Final = f"SELECT {_COLUMNS} FROM mailbox_policies WHERE organisation=?" 
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM mailbox_policies WHERE id=?"  # noqa: S608
 _BY_TOKEN: Final = f"{_EVERY} AND token=?"
 _DEFAULT: Final = f"{_EVERY} AND is_default=1"
+_REPLACED: Final = (
+    "UPDATE mailbox_policies SET edition=?, sealed=?, is_default=CASE WHEN ? THEN 0 ELSE is_default END"
+    " WHERE id=? AND edition=? RETURNING is_default"
+)
 
 
 class PolicyRows(Ground):
@@ -83,20 +87,19 @@ class PolicyRows(Ground):
     async def replace_policy(self, before: PolicyRow, after: PolicyRow) -> PolicyRow | None:
         """Put `after` in the place of `before`, one row; as it is kept. None where it has changed since it was read.
 
-        Id, name and being the default stay. What no longer stands in it is overwritten where the engine can; of one
-        that is purged now, in the engine's log too.
+        Id, name and being the default stay; one that is purged now is the default no longer. What no longer stands in
+        it is overwritten where the engine can; of one that is purged now, in the engine's log too.
         """
         if (after.id, after.name) != (before.id, before.name):
             raise ValueError("a policy keeps its id and its name")
-        kept = replace(after, edition=before.edition + 1, is_default=before.is_default)
+        edition = before.edition + 1
+        is_purged = after.state is PolicyState.PURGED
 
         def write(driver: Driver) -> PolicyRow | None:
             with driver.overwriting():
-                done = driver.do(
-                    "UPDATE mailbox_policies SET edition=?, sealed=? WHERE id=? AND edition=?",
-                    *(kept.edition, self._sealed_policy(kept), before.id, before.edition),
-                )
-            return kept if done else None
+                row = driver.row(_REPLACED, edition, self._sealed_policy(after), is_purged, before.id, before.edition)
+            # Another may have become the default since the row was read, which is no edition of it.
+            return None if row is None else replace(after, edition=edition, is_default=bool(row[0]))
 
         done = await self._alone(write)
         if done is not None and done.state is PolicyState.PURGED:
@@ -121,6 +124,8 @@ class PolicyRows(Ground):
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def _put_default(self, driver: Driver, id_: int | None) -> bool:
+        # All of them, in one order: of two who name a default at one moment the second sees what the first has named.
+        driver.rows("SELECT id FROM mailbox_policies WHERE organisation=? ORDER BY id FOR UPDATE", ORGANISATION)
         if id_ is not None and driver.row("SELECT 1 FROM mailbox_policies WHERE id=?", id_) is None:
             return False
         driver.do("UPDATE mailbox_policies SET is_default=0 WHERE organisation=? AND is_default=1", ORGANISATION)

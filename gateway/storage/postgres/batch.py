@@ -82,6 +82,7 @@ SHOTS: Final = (
     Statement("accept", _ACCEPT, (*oids(_MESSAGE), _TEXT, *oids(_DELIVERY))),
     Statement("alone", _GONE_ALONE, oids(_ALONE)),
     Statement("trace", trace_rows.PUT, oids(trace_rows.COLUMNS)),
+    Statement("rights", rights_rows.PUT, oids(rights_rows.COLUMNS)),
     Statement("notify", _NOTIFY, (_TEXT, _TEXT)),
 )
 
@@ -134,13 +135,8 @@ class Batch:
         return self._execute(query, arguments)
 
     def add(self, records: Sequence[Prepared]) -> None:
-        """Store these, of whatever kind. Raises Asks where one is none of the trace."""
-        others = [read_row(one.sealed) for one in records if one.kind == RIGHTS]
-        if others:
-            if self.is_volley:
-                raise Asks
-            self._asks = True
-            self._kept += others
+        """Store these, of whatever kind. Raises SealBroken for one that can't be read."""
+        self._kept += [read_row(one.sealed) for one in records if one.kind == RIGHTS]
         self.records.extend(one for one in records if one.kind == TRACE)
 
     def end_alone(self, id_: str, epoch: int, record: Prepared | None) -> None:
@@ -187,6 +183,8 @@ class Batch:
             shots.append(Shot("alone", tuple(one.octets() for one in columns(_ALONE, ends))))
         if self.records:
             shots.append(Shot("trace", tuple(one.octets() for one in trace_rows.arrays(self.records))))
+        if self._kept:
+            shots.append(Shot("rights", tuple(one.octets() for one in rights_rows.arrays(self._kept))))
         shots += [Shot("notify", (CHANNEL.encode(), notice.encode())) for notice in sorted(self.notices)]
         return shots
 
@@ -222,8 +220,7 @@ class Batch:
     def send_last(self) -> None:
         """Send what works have added since."""
         trace_rows.put(self._db, self.records)
-        for query, values in rights_rows.statements(self._kept):
-            self._execute(query, values)
+        rights_rows.put(self._db, self._kept)
         for node in self.handed:
             self.notices.add(f"answer {node}")
         for notice in sorted(self.notices):

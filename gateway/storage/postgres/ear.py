@@ -2,7 +2,8 @@
 
 `look NODE`: something is to be had. `wake NODE`: an administrator wants everything tried again. `recall NODE`: that
 node is asked for something. `answer NODE` (or `all`): something was handed to that node, or refused. NODE is in the
-first two whoever says it, in the others whom it is for.
+first two whoever says it, in the others whom it is for. `changed certificates`: there are others than there were.
+`missed`, by the node's own thread: it was deaf for a while.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ class Ear:
                 self.hands.wake()
             elif verb == "look":
                 self.hands.look()
+            elif verb in ("changed", "missed"):
+                self.hands.changed(verb == "missed")
 
     async def _give_up(self) -> None:
         """Hand over what others ask for and only waits here."""

@@ -201,6 +201,7 @@ class Node:
             self._away = False
             self._tell("info", "node_back", node=self.id)
             self._hear("look", "")  # What was said meanwhile was not heard.
+            self._hear("missed", "")
         return db
 
     def _beat(self, db: Connection, began: float) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,14 +20,14 @@ from gateway.settings.load import loaded
 from gateway.world.clock import SystemClock
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.hop import Hop
-from tests.scenarios.peers.ports import until
+from tests.scenarios.peers.ports import free_port, until
 from tests.scenarios.peers.raw import Raw
 from tests.scenarios.peers.stream import Stream, marks
 
 
 @pytest.fixture
 def gateway(make_gateway: Callable[..., Gateway], hop: Hop) -> Iterator[Gateway]:
-    made = make_gateway(HOP=hop.port)
+    made = make_gateway(HOP=hop.port, METRICS=free_port())
     yield made
     made.stop()
 
@@ -107,6 +109,28 @@ def test_a_disabled_key_stops_everything_at_once_and_loses_nothing(gateway: Gate
     for secret in secrets(gateway):
         assert not shows(log.encode(), secret)
     assert gateway.stop() == 0
+
+
+def health(gateway: Gateway) -> int:
+    """The status with which a load balancer is answered; 0 where nobody listens yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{gateway.values['METRICS']}/health", timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except urllib.error.URLError:
+        return 0
+
+
+def test_a_load_balancer_hears_that_no_mail_is_taken_and_that_it_is_again(gateway: Gateway) -> None:
+    gateway.start()
+    until(lambda: health(gateway) == 200, "the health address to say yes")
+    assert gateway.run("key", "disable", "main/default", "--yes").returncode == 0
+    until(lambda: health(gateway) == 503, "the health address to say no", 30)
+    assert mail_from(gateway).startswith("451")
+    assert gateway.run("key", "enable", "main/default").returncode == 0
+    until(lambda: health(gateway) == 200, "the health address to say yes", 30)
+    assert mail_from(gateway).startswith("250")
 
 
 def test_a_stop_while_the_keys_are_closed_loses_nothing(gateway: Gateway, hop: Hop) -> None:

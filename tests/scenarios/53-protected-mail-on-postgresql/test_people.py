@@ -60,12 +60,12 @@ def test_a_certificate_that_one_is_given_counts_at_the_other(offices: Offices, p
     got = until(lambda: came(first, "[smime] at once"), "it to arrive")[0]
     assert WORD.encode() in otto.opens(got.octets)
 
-    def taken() -> bool:  # Within half a minute the other gateway has looked by itself.
+    def taken() -> bool:  # The other gateway hears of it, and reads it a moment later.
         said = swaks(second.gateway.port, "--to", OTTO, "--header", "Subject: [smime] soon", "--body", WORD)
         assert said.code == 0 or said.last.startswith("451"), said.text
         return said.code == 0
 
-    until(taken, "the other to know of the certificate", 60)
+    until(taken, "the other to know of the certificate", 20)
     got = until(lambda: came(first, "[smime] soon"), "it to arrive")[0]
     assert WORD.encode() in otto.opens(got.octets)
 

@@ -314,6 +314,72 @@ async def test_other_processes_see_a_change_when_they_look(house: House, tmp_pat
     watching.cancel()
 
 
+async def known(house: House) -> bool:
+    """Whether otto's certificate is used, once there was time to read it: that is a thread's."""
+    for _ in range(200):
+        if house.certificates.recipient(OTTO).certificate is not None:
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+class Late:
+    """What is done after a process has learnt of a certificate late; it fails where it is told to."""
+
+    def __init__(self, house: House) -> None:
+        self.done = 0
+        self.fault: Exception | None = None
+        house.certificates.learnt_late = self
+
+    async def __call__(self) -> None:
+        self.done += 1
+        if self.fault is not None:
+            raise self.fault
+
+
+async def test_a_word_of_another_process_is_heeded_before_the_next_look_is_due(house: House, tmp_path: Path) -> None:
+    other = House(tmp_path, house.shared)
+    late = Late(other)
+    await other.certificates.look()
+    watching = asyncio.create_task(other.certificates.watch())
+    await settle()
+    await house.bring(house.made("otto@partner.example").file.read_bytes())
+    other.certificates.changed(late=False)
+    assert await known(other)
+    await settle()
+    assert late.done == 0  # Whoever brought it in has what waits tried.
+    watching.cancel()
+
+
+@pytest.mark.parametrize("is_deaf", [True, False])
+async def test_who_learns_late_has_tried_what_waits(house: House, tmp_path: Path, is_deaf: bool) -> None:
+    """It may have tried that without the certificate, since it did not know of it, and put it off for hours."""
+    other = House(tmp_path, house.shared)
+    late = Late(other)
+    await other.certificates.look()
+    watching = asyncio.create_task(other.certificates.watch())
+    while not other.clock.sleepers:
+        await settle()
+    await house.bring(house.made("otto@partner.example").file.read_bytes())
+    late.fault = StorageBroken("the database is away")
+    if is_deaf:
+        await other.clock.advance(LOOK)
+    else:
+        other.certificates.changed(late=True)
+    assert await known(other)
+    while not other.told:
+        await settle()
+    assert late.done == 1 and other.told[-1]["event"] == "waiting_mail_not_tried"
+    late.fault = None
+    await house.ask("remove", name="otto@partner.example")
+    while not other.clock.sleepers:
+        await settle()
+    await other.clock.advance(LOOK)  # What is gone makes nothing worth a try.
+    await settle()
+    assert late.done == 1 and not watching.done()
+    watching.cancel()
+
+
 async def test_what_was_read_goes_on_while_the_database_is_away(house: House) -> None:
     await house.bring(house.made("otto@partner.example").file.read_bytes())
     house.shared.away = StorageBroken("the database is away")

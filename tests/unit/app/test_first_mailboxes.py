@@ -13,7 +13,7 @@ from gateway.app import console, first_mailboxes
 from gateway.app import init as maker
 from gateway.app.backup import BackupFault, backup
 from gateway.app.check import check
-from gateway.app.console import Console
+from gateway.app.console import Console, ConsoleFault
 from gateway.app.file_vaults import open_file_vault
 from gateway.app.init import Made, Refusal, WrongUse
 from gateway.app.keyring import vaults
@@ -104,6 +104,36 @@ def test_a_place_that_is_none_or_taken_is_wrong_use(tmp_path: Path, imap: str) -
 def path(done: Made, tmp_path: Path) -> Path:
     """The settings of a copy that the test may spoil."""
     return Path(shutil.copytree(done.folder, tmp_path / "var")) / "gateway.toml"
+
+
+def defaults(path: Path) -> list[tuple[str, str, str]]:
+    """What `check` says of the default policy."""
+    return [(one.severity, one.found, one.right) for one in check(path) if one.key == "mailboxes.default_policy"]
+
+
+def test_a_database_in_place_of_inits_own_lacks_the_policy_until_it_is_made_there(
+    path: Path, empty_postgres: str
+) -> None:
+    path.write_text(path.read_text().replace('url = "sqlite:data"', f'url = "{empty_postgres}"'))
+    assert "gateway policy create default --root root-a/mail --root root-b/mail" in path.read_text()
+    asking = Console.open(path)
+    for _ in range(2):  # While it is empty, and after it was migrated and has keys.
+        ((severity, found, right),) = defaults(path)
+        assert severity == "warning" and '"default", and no such policy' in found
+        assert "gateway policy create default --root VAULT/KEY" in right
+        with pytest.raises(ConsoleFault, match=r"there are: none\. gateway policy create default --root VAULT/KEY"):
+            asking.ask("mailbox.create", address="ida@corp.example")
+    custodian = (path.parent / "certs/custodian.pub.pem").read_text()
+    roots = ["root-a/mail", "root-b/mail"]
+    asking.ask("policy.create", name="default", roots=roots, default=True, custodian=custodian)
+    assert defaults(path) == []
+    assert asking.ask("mailbox.create", address="ida@corp.example")["policy"] == "default"
+
+
+def test_a_default_policy_that_is_none_is_told(path: Path) -> None:
+    assert defaults(path) == []
+    path.write_text(path.read_text().replace('default_policy = "default"', 'default_policy = "house"'))
+    assert [one[0] for one in defaults(path)] == ["warning"]
 
 
 def told(path: Path, *, ask: bool = True) -> list[tuple[str, str, str]]:

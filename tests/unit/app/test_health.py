@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.app.health import DEADLINE, MAX_HEAD, Health
+from gateway.app.health import DEADLINE, MAX_HEAD, Health, judged
 from tests.fakes.clock import FakeClock
 
 
@@ -18,6 +18,7 @@ class Place:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.well = True
+        self.ready = 2
         self.health = Health(metrics=self._metrics, healthy=self._healthy, clock=self.clock)
         self.port = 0
 
@@ -25,7 +26,7 @@ class Place:
         return b"gateway_build_info 1\n"
 
     async def _healthy(self) -> tuple[bool, dict[str, object]]:
-        return self.well, {"workers": 2, "ready": 2 if self.well else 1}
+        return self.well, {"workers": 2, "ready": self.ready}
 
     async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -72,10 +73,28 @@ async def test_health_says_200_or_503(place: Place) -> None:
     status, _, body = await place.ask(get(b"/health"))
     assert status.startswith(b"HTTP/1.1 200")
     assert json.loads(body) == {"workers": 2, "ready": 2}
-    place.well = False
+    place.well, place.ready = False, 1
     status, _, body = await place.ask(get(b"/health"))
     assert status.startswith(b"HTTP/1.1 503")
     assert json.loads(body)["ready"] == 1
+
+
+async def test_a_gateway_that_takes_no_mail_for_now_lives_and_is_not_restarted_for_it(place: Place) -> None:
+    place.well = False
+    assert (await place.ask(get(b"/health")))[0].startswith(b"HTTP/1.1 503")
+    assert (await place.ask(get(b"/live")))[0].startswith(b"HTTP/1.1 200")
+    place.ready = 1
+    assert (await place.ask(get(b"/live")))[0].startswith(b"HTTP/1.1 503")
+
+
+def test_a_gateway_that_refuses_all_mail_is_not_well() -> None:
+    """A load balancer that went on sending would have each of its messages answered 451."""
+    taking, refusing = ({"mail_refused": [[[], value]]} for value in (0.0, 1.0))
+    assert judged(2, 2, [taking, taking]) == (True, {"workers": 2, "ready": 2, "refusing": 0})
+    assert judged(2, 2, []) == (True, {"workers": 2, "ready": 2, "refusing": 0})  # Nobody has said anything yet.
+    assert judged(2, 1, [taking]) == (False, {"workers": 2, "ready": 1, "refusing": 0})
+    assert judged(2, 2, [taking, refusing]) == (False, {"workers": 2, "ready": 2, "refusing": 1})
+    assert judged(1, 1, [{}])[0], "an older worker says nothing of it"
 
 
 async def test_head_has_the_length_and_no_body(place: Place) -> None:

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from gateway.app.mail_gate import MailGate
-from gateway.mail.reply import KEYS_CLOSED, Refused
+from gateway.mail.reply import INTERNAL, KEYS_CLOSED, Refused
+from gateway.storage.writer import StorageBroken, StorageFull
 from tests.fakes.desk import FakeDesk
 
 
@@ -39,6 +40,7 @@ async def test_what_is_closed_takes_nothing_and_delivers_nothing() -> None:
     before = desk.check_room
     gate.turn(False)
     gate.turn(False)
+    assert not gate.takes
     with pytest.raises(Refused) as refused:
         desk.check_room(0)
     assert refused.value.reply is KEYS_CLOSED
@@ -51,4 +53,17 @@ async def test_what_is_closed_takes_nothing_and_delivers_nothing() -> None:
     await waiting
     assert desk.check_room == before
     desk.check_room(0)
+    assert gate.takes
     assert runner.told == ["pause", "resume"]
+
+
+@pytest.mark.parametrize("fault", [StorageFull("full"), StorageBroken("away"), Refused(INTERNAL)])
+async def test_an_open_gate_takes_nothing_while_there_is_no_room(fault: Exception) -> None:
+    desk = FakeDesk().desk
+
+    def refuse(size: int) -> None:
+        raise fault
+
+    desk.check_room = refuse
+    gate = MailGate(desk, Runner())  # type: ignore[arg-type]
+    assert gate.is_open and not gate.takes

@@ -274,6 +274,19 @@ async def test_a_database_that_fails_lets_all_wait(house: House) -> None:
     assert {one.reply for one in results} == {"451 4.3.0 Mailboxes can't be written now"}
 
 
+async def test_a_policy_that_closes_while_the_message_is_read_from_afar_takes_it_no_more(house: House) -> None:
+    """How long it takes has no end, and a key may be used only for as long as it is given out."""
+
+    class Closing(Long):
+        async def blocks(self) -> AsyncGenerator[bytes, None]:
+            house.boxes.raises[IDA.id] = PolicyDenied("the policy is denied", policy="house", mailbox=IDA.address)
+            yield self.octets
+
+    (result,) = await house.deliver("ida@corp.example", content=Closing(OCTETS))
+    assert (result.verdict, result.enhanced) == (Verdict.LATER, "4.2.1")
+    assert house.boxes.messages == {}
+
+
 async def test_what_policies_are_called_is_asked_once_for_many_messages(house: House) -> None:
     await asyncio.gather(*(house.deliver("ida@corp.example", id_=f"Q{number}.1") for number in range(20)))
     house.boxes.rows = []  # As where its row is not there yet.

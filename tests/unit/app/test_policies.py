@@ -107,8 +107,9 @@ class House:
         id_ = self.store.new_id()
         await self.store.create(id_, address, address, await self.mailbox_keys.new(id_, row.id))
 
-    def order(self, name: str = "house") -> str:
-        return make_order(PURGE, name, PRIVATE, now=self.clock.now(), chance=FakeChance(str(self.clock.now()))).decode()
+    def order(self, name: str = "house", policy_id: int | None = None) -> str:
+        now = self.clock.now()
+        return make_order(PURGE, name, PRIVATE, policy_id=policy_id, now=now, chance=FakeChance(str(now))).decode()
 
     def cells(self) -> dict[tuple[str, int], tuple[object, ...]]:
         """Every row of every table."""
@@ -258,6 +259,7 @@ async def test_no_copy_of_a_destroyed_policys_key_is_left_in_the_files(house: Ho
     facts = await house.ask("consequences", name="house")
     assert facts["addresses"] == ["ida@corp.example"] and facts["messages"] == 0
     gone = await house.ask("purge", name="house", order=house.order(), grace=0, reason="leaving")
+    assert f"does not name the policy's id ({gone['id']})" in str(gone["warnings"])
     assert gone["state"] == "purged" and gone["purge"]["reason"] == "leaving" and gone["roots"] == []
     for path in house.places.data.iterdir():
         octets = path.read_bytes() if path.is_file() else b""
@@ -274,7 +276,10 @@ async def test_a_purge_is_taken_back_by_a_command_of_its_own(house: House) -> No
     await house.ask("create", **NEW, custodian=PUBLIC.decode())
     for name in "ab":
         house.vaults[name].disable("mail")
-    assert (await house.ask("purge", name="house", order=house.order(), grace=3))["state"] == "purging"
+    row = await house.store.policy_named("house")
+    assert row is not None
+    purging = await house.ask("purge", name="house", order=house.order(policy_id=row.id), grace=3)
+    assert (purging["state"], purging["warnings"]) == ("purging", [])
     assert (await house.ask("cancel", name="house"))["state"] == "ready"
     for name in "ab":
         house.vaults[name].enable("mail")
@@ -334,15 +339,50 @@ async def test_a_database_that_is_away_is_told(house: House, monkeypatch: pytest
         await house.ask("list")
 
 
+NOTHING: dict[str, Any] = {"roots": {}, "looked": {}, "purging": {}, "stuck": {}, "ended": []}
+
+
+def trouble(what: str, reason: str, *, last: float = 1000.0, shows: bool = True) -> dict[str, Any]:
+    return {"what": what, "reason": reason, "since": 1000.0, "last": last, "shows": shows}
+
+
+@pytest.mark.parametrize(
+    ("met", "looked", "is_told"),
+    [
+        (trouble("one_root", "b/mail is disabled", last=1500.0), 0.0, True),
+        (trouble("one_root", "b/mail is disabled", last=1500.0), 1400.0, True),
+        (trouble("one_root", "b/mail is disabled", last=1500.0), 1600.0, False),
+        (trouble("one_root", "the copy under b/mail is damaged", last=1500.0, shows=False), 1600.0, True),
+    ],
+)
+def test_a_root_that_is_well_again_is_no_warning_whoever_met_it_before(
+    met: dict[str, Any], looked: float, is_told: bool
+) -> None:
+    """A process that nobody uses asks no root again, and what it met last would be told for ever."""
+    states = [
+        {"mailboxes": {"policies": {"troubles": {"house": met}, "availability": {}}, "watch": None}},
+        {"mailboxes": {"policies": None, "watch": {**NOTHING, "looked": {"house": looked}}}},
+    ]
+    assert [one["code"] for one in policy_warnings(states, 2000.0)] == (["policy_root"] if is_told else [])
+
+
+def test_a_policy_that_is_destroyed_is_no_warning() -> None:
+    troubles = {"house": trouble("closed", "both roots say no"), "home": trouble("one_root", "a/mail is disabled")}
+    watch = {**NOTHING, "roots": {"house": {"a/mail": "a/mail is disabled"}}, "ended": ["house", "home"]}
+    states = [{"mailboxes": {"policies": {"troubles": troubles, "availability": {}}, "watch": watch}}]
+    assert policy_warnings(states, 2000.0) == []
+
+
 def test_the_status_tells_what_is_not_as_it_should_be_each_thing_once() -> None:
     keys = {
         "troubles": {
-            "shut": {"what": "closed", "reason": "both roots say no", "since": 1000.0},
-            "half": {"what": "one_root", "reason": "b/mail is disabled", "since": 1000.0},
+            "shut": trouble("closed", "both roots say no"),
+            "half": trouble("one_root", "b/mail is disabled"),
         },
         "availability": {"lone": 5000.0},
     }
     watch = {
+        **NOTHING,
         "roots": {"half": {"b/mail": "b/mail is disabled"}},
         "purging": {"going": "2026-12-01T00:00:00Z", "late": "2026-11-01T00:00:00Z"},
         "stuck": {"late": "a/mail still opens it"},
@@ -350,7 +390,7 @@ def test_the_status_tells_what_is_not_as_it_should_be_each_thing_once() -> None:
     quiet: dict[str, Any] = {"troubles": {}, "availability": {}}
     workers: list[dict[str, Any]] = [
         {"mailboxes": {"policies": keys, "watch": watch}},
-        {"mailboxes": {"policies": keys, "watch": {"roots": {}, "purging": {}, "stuck": {}}}},
+        {"mailboxes": {"policies": keys, "watch": NOTHING}},
         {},
     ]
     codes = [(one["code"], one["text"].split()[4:8]) for one in policy_warnings(workers, 6000.0)]

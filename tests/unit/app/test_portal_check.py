@@ -11,6 +11,8 @@ from gateway.app.check import check
 from gateway.app.face import PORTAL
 from gateway.app.face_certificate import face_context, face_files
 from gateway.app.portal_terms import portal_address, portal_terms
+from gateway.app.status import Status
+from gateway.observe.metrics import Metrics
 from gateway.settings.load import loaded
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -37,6 +39,27 @@ def told(settings: Path, *changes: tuple[str, str], more: str = "") -> list[str]
 
 
 URL = 'url = "https://127.0.0.1:8443"'
+
+
+def test_a_machine_that_can_draw_no_pdf_is_told_of(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    (found,) = told(settings)
+    assert found.startswith("portal: no way to draw PDF: no process can be confined here (no list of system calls for")
+    (fault,) = [one for one in check(settings, NOW, ask=False) if one.key == "portal"]
+    assert fault.severity == "warning" and "aarch64" in fault.right, "the gateway serves all the same"
+    monkeypatch.setattr("gateway.portal.pdf_pages.find_spec", lambda name: None)
+    (found,) = told(settings)
+    assert "pypdfium2 is not installed" in found
+    status = Status(NOW, Metrics())
+    status.settings(loaded(settings), check(settings, NOW, ask=False))
+    assert [one for one in status.told([])["warnings"] if "draw PDF" in one["text"]]
+
+
+def test_without_a_portal_nobody_need_draw(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    file = settings.with_name("changed.toml")
+    file.write_text(settings.read_text().partition("[portal]")[0])
+    assert [one for one in check(file, NOW, ask=False) if "PDF" in one.found] == []
 
 
 def test_what_init_writes_is_right(settings: Path) -> None:

@@ -152,3 +152,15 @@ async def test_what_waits_is_asked_for_again_without_an_exception(house: House) 
     plan = await house.protection.again(Plan(copies=(letter("x@else.example", otherwise=Otherwise.DEFER),)))
     assert plan.copies[0].terms.reason == "no-certificate"
     assert plan.copies[0].message.head == LETTER
+
+
+def test_terms_of_wrapping_are_made_once_and_anew_for_other_settings(house: House) -> None:
+    assert house.protection._wrap_terms() is None
+    house.policy = replace(house.policy, portal="https://portal.corp.example")
+    first = house.protection._wrap_terms()
+    assert first is not None and first.url == "https://portal.corp.example"
+    assert first.hostnames[0] == "gw.corp.example"
+    assert house.protection._wrap_terms() is first
+    house.policy = replace(house.policy, portal="https://elsewhere.corp.example")
+    after = house.protection._wrap_terms()
+    assert after is not None and after.url == "https://elsewhere.corp.example"

@@ -202,6 +202,39 @@ async def test_copies_are_destroyed_within_a_minute_of_their_end(house: House) -
     assert house.office.fault is None
 
 
+async def test_messages_are_forgotten_so_many_days_after_their_end(house: House) -> None:
+    ends, later, forever = (UUID(int=number, version=4) for number in (1, 2, 3))
+    day, now = 86_400.0, house.clock.now()
+    await kept(house, ends, expires=now + 60, octets=b"x")
+    await kept(house, later, expires=now + 2 * day, octets=b"y")
+    await kept(house, forever, expires=None, octets=b"z")
+    watching = asyncio.create_task(house.office.watch())
+
+    async def left(*works: UUID) -> bool:
+        return [await house.office.store.get(one) is not None for one in works] == [False] * len(works)
+
+    async def turn(seconds: float) -> None:
+        while not house.clock.sleepers:
+            await asyncio.sleep(0.01)
+        await house.clock.advance(seconds)
+
+    try:
+        await turn(house.office.terms.log_days * day)
+        assert await house.office.store.get(ends) is not None, "the day is not over"
+        for _ in range(5):  # It is looked at once an hour, in batches.
+            await turn(3600.0)
+        while not await left(ends):
+            await turn(3600.0)
+        assert await house.office.store.get(later) is not None
+        await turn(3 * day)
+        while not await left(ends, later):
+            await turn(3600.0)
+    finally:
+        watching.cancel()
+    assert await house.office.store.get(forever) is not None
+    assert house.told.count("protected_messages_forgotten") == 2
+
+
 async def test_a_tenant_key_that_can_t_be_used_is_told_once_and_so_is_its_return(house: House) -> None:
     house.vault.disable("tenant")
     for _ in range(2):

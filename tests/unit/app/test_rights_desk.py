@@ -167,6 +167,20 @@ async def test_after_the_sweep_the_copy_opens_for_nobody_and_the_file_for_its_se
     assert await house.reason(sealed.rpmsg, asks(ZOE)) == "expired"
 
 
+async def test_what_was_forgotten_after_its_expiry_still_opens_for_no_reader(house: House) -> None:
+    """Also what was revoked: its row said so, and the licence in its file has the expiry."""
+    sealed = await house.keep()
+    assert await house.store.revoke(sealed.work, house.clock.now()) is not None
+    await house.clock.advance(DAY)
+    assert await house.reason(sealed.rpmsg, asks(ZOE)) == "revoked"
+    await house.store.sweep(house.clock.now())
+    assert await house.store.forget(house.clock.now() + 1) == 1
+    assert await house.reason(sealed.rpmsg, asks(ZOE)) == "expired"
+    assert (await house.desk.open(sealed.rpmsg, asks(OWNER))).original == ORIGINAL
+    with pytest.raises(NoCopy):
+        await house.desk.open(sealed.work, asks(ZOE))
+
+
 async def test_without_a_stored_copy_the_file_alone_opens(house: House) -> None:
     sealed = await house.keep(copy=False)
     with pytest.raises(NoCopy):

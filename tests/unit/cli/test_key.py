@@ -271,6 +271,21 @@ def test_words_on_a_dkim_key_say_whether_it_signs(use: str | None, words: str) -
     assert ("no longer signed" in said) is (use == "active")
 
 
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({}, "Its mail is read by b/mail alone then"),
+        ({"other_answers": True}, "Its mail is read by b/mail alone then"),
+        ({"other_answers": False}, "The other one, b/mail, does not answer already, so nobody reads its mail then"),
+    ],
+)
+def test_words_on_a_root_say_whether_the_other_one_still_opens(answers: dict[str, bool], words: str) -> None:
+    use = {"kind": "policy", "policy": "house", "as": "root_a", "key_version": 1, "other": "b/mail", **answers}
+    held = {**use, "mailboxes": 1, "addresses": ["ida@corp.example"], "backups": []}
+    (said,) = key_words.consequences({**FACTS, "holds": [held], "queue": None, "traces": None}, "disable")
+    assert words in said and ("alone" in said) is (answers.get("other_answers") is not False)
+
+
 def test_a_key_on_which_nothing_hangs_is_said_to_be_one() -> None:
     facts = {**FACTS, "holds": [], "queue": None, "traces": None}
     assert key_words.consequences(facts, "delete") == ["Nothing that this gateway knows of hangs on main/default."]

@@ -237,6 +237,60 @@ def test_an_order_is_signed_without_any_gateway(command_line: CommandLine, tmp_p
     assert result.code == 0 and read_order(out.read_bytes(), PUBLIC).action == CUSTODIAN
 
 
+def ordered(command_line: CommandLine, folder: Path, console: FakeConsole, *more: str) -> tuple[int, str, int | None]:
+    """Exit status and standard error of `policy order house`, and the id that the order has."""
+    key, out = folder / "key.pem", folder / "order.json"
+    key.write_bytes(PRIVATE)
+    out.unlink(missing_ok=True)
+    result = command_line.run(console, "policy", "order", "house", "--out", str(out), "--key", str(key), *more)
+    return result.code, result.err, read_order(out.read_bytes(), PUBLIC).policy_id if out.exists() else None
+
+
+def test_an_order_is_bound_to_the_policy_of_the_gateway_that_is_named(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    """By its name alone it would fit any other gateway's policy of that name under the same custodian."""
+    other = HOUSE | {"name": "legal", "id": 8}
+    assert ordered(command_line, tmp_path, FakeConsole(policy__list=[other, HOUSE])) == (0, "", 7)
+    gone = FakeConsole(policy__list=[HOUSE | {"state": "purged"}])
+    code, said, _ = ordered(command_line, tmp_path, gone)
+    assert code == 1 and "has no policy house that could be ended" in said and not (tmp_path / "order.json").exists()
+    code, said, _ = ordered(command_line, tmp_path, FakeConsole(fault="the gateway hung up"))
+    assert code == 1 and "hung up" in said and not (tmp_path / "order.json").exists()
+    assert ordered(command_line, tmp_path, gone, "--by-name") == (0, "", None)
+    assert ordered(command_line, tmp_path, gone, "--id", "9") == (0, "", 9)
+    assert ordered(command_line, tmp_path, gone, "--id", "9", "--by-name")[0] == 2
+
+
+def test_an_order_is_bound_by_settings_that_are_found_and_warned_of_where_it_is_not(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The custodian's own machine knows no gateway: there an order is made all the same, by name."""
+    settings, command_line.settings = command_line.settings, None
+    monkeypatch.chdir("/")
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+    code, said, bound = ordered(command_line, tmp_path, FakeConsole(policy__list=[HOUSE]))
+    assert (code, bound) == (0, None) and "warning: the order fits any gateway's policy of the name house" in said
+    assert "no settings are found here" in said and "--by-name" in said
+    monkeypatch.setenv("GATEWAY_CONFIG", str(settings))
+    assert ordered(command_line, tmp_path, FakeConsole(policy__list=[HOUSE])) == (0, "", 7)
+    for console, why in ((FakeConsole(policy__list=[]), "no policy house"), (FakeConsole(fault="in use"), "in use")):
+        code, said, bound = ordered(command_line, tmp_path, console)
+        assert (code, bound) == (0, None) and why in said
+
+
+def test_what_an_order_can_do_elsewhere_is_told_where_it_was_heeded(command_line: CommandLine, tmp_path: Path) -> None:
+    order = tmp_path / "order.json"
+    order.write_text("{}")
+    (tmp_path / "public.pem").write_bytes(PUBLIC)
+    answer = HOUSE | {"state": "purged", "purge": PURGE_FACTS, "warnings": ["destroy the file"]}
+    for words in (("purge", "house", "--yes"), ("custodian", "house", str(tmp_path / "public.pem"))):
+        console = FakeConsole(policy__purge=answer, policy__custodian=answer, policy__consequences=CONSEQUENCES)
+        result = command_line.run(console, "policy", *words, "--order", str(order), "--json")
+        assert result.code == 0 and "warning: destroy the file" in result.err
+        assert json.loads(result.out)["warnings"] == ["destroy the file"]
+
+
 def test_an_order_that_can_not_be_made_says_why(command_line: CommandLine, tmp_path: Path) -> None:
     command_line.settings = None
     key = tmp_path / "key.pem"

@@ -9,8 +9,10 @@ import pytest
 
 from gateway.imap.memory import Memory
 from gateway.mailboxes.faults import PolicyDenied
+from gateway.storage.mailbox_blobs import BlobsAway
 from gateway.storage.mailboxes.faults import BlobsCollected
 from gateway.storage.mailboxes.model import WrappedKey
+from gateway.storage.writer import StorageFull
 from tests.fakes.clock import FakeClock
 from tests.fakes.imap import Client, ImapRoom, tagged, untagged
 
@@ -159,6 +161,26 @@ async def test_what_comes_behind_a_refused_message_is_a_command_again(client: Cl
         client.feed(b"x1 " + bad + b" {20000+}\r\n" + b"y" * 20_000 + b"\r\nx2 NOOP\r\n")
         said = await client.until(b"x2 ")
         assert re.search(rb"x1 (BAD|NO) [^\r]*\r\nx2 OK ", said), bad
+
+
+@pytest.mark.parametrize("fault", [StorageFull("the disk is full"), BlobsAway("the bucket is away")])
+async def test_of_several_messages_those_that_were_written_are_garbage_where_another_was_not(
+    room: ImapRoom, client: Client, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """On a disk that is full each new try would else leave more of it, for a day."""
+    put, count = room.blobs.put, 0
+
+    async def fails_at_last(name: str, octets: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise fault
+        await put(name, octets)
+
+    monkeypatch.setattr(room.blobs, "put", fails_at_last)
+    assert tagged(await client.ask(b"APPEND Sent" + b" {3+}\r\nabc" * 3)).startswith(b"NO [UNAVAILABLE] ")
+    assert len(room.blobs.kept) == 2
+    assert set(room.blobs.kept) <= set(await room.store.garbage(10))
 
 
 async def test_a_key_that_was_rolled_meanwhile_is_no_reason_to_refuse(

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from gateway.imap.connection import MAX_BEFORE_LOG_IN
 from gateway.imap.inflow import MAX_LINE
 from tests.fakes.clock import FakeClock
 from tests.fakes.imap import Client, ImapRoom, comes, tagged
@@ -63,6 +64,50 @@ async def test_too_much_ends_the_connection(client: Client, octets: bytes, word:
     assert client.transport.closed
 
 
+async def test_a_flood_of_commands_leaves_the_others_their_turn(room: ImapRoom) -> None:
+    """Attack: commands sent one behind the other without waiting, by anybody who can connect. What had come already was
+    carried out without a turn for anybody else, so that the process stood still for seconds, its keys closed because no
+    vault answered in time, and nobody could log in.
+    """
+    server = room.server()
+    loud, quiet = Client(server), Client(server)
+    await loud.until(b"* OK")
+    await quiet.until(b"* OK")
+    loud.feed(b"x NOOP\r\n" * (MAX_BEFORE_LOG_IN - 1))
+    quiet.feed(b"y NOOP\r\n")
+    while b"y OK" not in quiet.transport.said:
+        await asyncio.sleep(0)
+    assert loud.transport.said.count(b"x OK") < MAX_BEFORE_LOG_IN // 2
+
+
+async def test_who_does_not_log_in_gives_few_commands(room: ImapRoom) -> None:
+    client = Client(room.server())
+    client.feed(b"x NOOP\r\n" * (MAX_BEFORE_LOG_IN + 1))
+    said = await client.until(b"* BYE")
+    assert said.count(b"x OK") == MAX_BEFORE_LOG_IN and client.transport.closed
+    assert said.endswith(b"* BYE [LIMIT] at most 100 commands come before logging in\r\n")
+    other = Client(room.server())
+    other.feed(b"x NOOP\r\n" * (MAX_BEFORE_LOG_IN - 1))
+    await other.log_in()
+    for _ in range(3):
+        assert tagged(await other.ask("NOOP")).startswith(b"OK ")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (b"SEARCH TEXT {3+}\r\n\xff\xfe\x00", b"SEARCH: Invalid arguments."),
+        (b"SEARCH LARGER " + b"9" * 5000, b"SEARCH: Invalid arguments."),
+        (b"UID search " + b"OR SEEN " * 5000 + b"SEEN", b"UID SEARCH: Invalid arguments."),
+        (b"FETCH 1 " + b"(" * 60, b"FETCH: Invalid arguments."),
+        (b"NONSENSE", b"NONSENSE: Unknown command."),
+    ],
+)
+async def test_bad_names_the_command_that_could_not_be_read(client: Client, command: bytes, words: bytes) -> None:
+    """Whoever writes a mail program looks for the fault where it is: in the arguments, not in the command's name."""
+    assert tagged(await client.ask(command)) == b"BAD " + words
+
+
 async def test_nobody_sends_much_before_logging_in(room: ImapRoom) -> None:
     client = Client(room.server())
     assert tagged(await client.ask("APPEND INBOX {20000}")).startswith(b"NO ")
@@ -73,6 +118,15 @@ async def test_nobody_sends_much_before_logging_in(room: ImapRoom) -> None:
 async def test_a_literal_that_waits_is_limited_too(client: Client) -> None:
     assert tagged(await client.ask("SEARCH SUBJECT {5000}")).startswith(b"BAD ")
     assert tagged(await client.ask("SELECT {99999999999999999999}")).startswith(b"BAD ")
+
+
+async def test_the_folder_of_append_is_no_way_to_fill_our_memory(room: ImapRoom) -> None:
+    """Attack: before anybody has logged in, a literal of gigabytes as the folder's name, all of it in memory."""
+    client = Client(room.server())
+    for length in (5000, 4_000_000_000, 99999999999999999999):
+        assert tagged(await client.ask(f"APPEND {{{length}}}")).startswith(b"BAD ")
+    await client.log_in()
+    assert tagged(await client.ask("APPEND {4000000000}")).startswith(b"BAD ")
 
 
 async def test_who_does_not_log_in_within_a_minute_is_sent_away(room: ImapRoom) -> None:

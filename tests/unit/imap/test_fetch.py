@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.imap import fetching
+from gateway.imap.memory import AccountMemory
 from gateway.mailboxes.faults import KeyBroken, PolicyDenied
 from gateway.storage.mailboxes.model import DELETED, FlagChange, Folder, WrappedKey
 from tests.fakes.imap import Client, ImapRoom, tagged, untagged
@@ -105,6 +106,33 @@ async def test_of_a_large_message_only_what_is_asked_for_is_opened(room: ImapRoo
     assert len(room.blobs.looked) == 3
 
 
+async def test_parts_of_a_large_message_count_with_all_their_octets(
+    room: ImapRoom, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attack: one message of some MiB, and a hundred long parts of it in one FETCH, would be gigabytes in memory."""
+    takes: list[int] = []
+    take = AccountMemory.take
+
+    async def spied(memory: AccountMemory, octets: int) -> int:
+        takes.append(octets)
+        return await take(memory, octets)
+
+    monkeypatch.setattr(AccountMemory, "take", spied)
+    monkeypatch.setattr(fetching, "MOST", 16 << 20)
+    large = ONE + b"x" * (3 << 19)
+    await opened(room, client, large)
+    often = " ".join(f"BODY.PEEK[]<{start}.2000000>" for start in range(10))
+    assert tagged(await client.ask(f"FETCH 1 ({often})")).startswith(b"NO [LIMIT] That asks for too many parts")
+    assert room.blobs.looked == []
+    assert takes == []
+    await client.ask("FETCH 1 (BODY.PEEK[TEXT] BODY.PEEK[]<10.2000000>)")
+    await client.ask("FETCH 1 BODY.PEEK[1]<0.1000>")
+    short = " ".join(f"BODY.PEEK[HEADER.FIELDS (SUBJECT X-{number})]" for number in range(10))
+    assert tagged(await client.ask(f"FETCH 1 ({short})")).startswith(b"OK")
+    text, top = 3 << 19, len(ONE) - len("The first.\r\n")
+    assert takes == [2 * (text + 12 + len(large) - 10), 2 * 1000, 2 * 10 * top]
+
+
 async def test_many_messages_come_in_order_and_all_memory_comes_back(
     room: ImapRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +186,7 @@ NONSENSE = [
     "1 BODY[]<5.0>",
     "5 FLAGS",
     "1 ()",
+    "1 FLAGS (CHANGEDSINCE 9223372036854775808)",
 ]
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
+import pytest
+
+from gateway.imap import desk, folder_commands
 from tests.fakes.imap import Client, ImapRoom, tagged, untagged
 
 
@@ -45,6 +51,25 @@ async def test_folders_are_made_renamed_and_deleted_with_what_is_below(client: C
 
 
 DAMAGED = ["&", '"&abc"', '"a\\nb"']
+
+
+async def test_many_folders_are_listed_where_nobody_else_waits_for_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attack: five thousand folders and twenty long patterns, again and again, while others wait on the same loop."""
+    threads: list[int] = []
+    listed = folder_commands._listed
+
+    def spied(*folders: Any, with_subscribed: bool) -> list[tuple[str, bytes]]:
+        threads.append(threading.get_ident())
+        return listed(*folders, with_subscribed=with_subscribed)
+
+    monkeypatch.setattr(folder_commands, "_listed", spied)
+    few = await names(client)
+    monkeypatch.setattr(desk, "FEW", 2)
+    assert await names(client) == few
+    assert threads[0] == threading.get_ident() != threads[1]
+    assert tagged(await client.ask(f'LIST "" {"x" * 1001}')).startswith(b"BAD LIST: a pattern has at most")
 
 
 async def test_a_damaged_name_is_refused(client: Client) -> None:

@@ -41,10 +41,10 @@ def test_new_messages_are_counted_with_those_whose_end_was_not_told() -> None:
     folder = opened(1, 2, 3)
     assert folder.take(changes((7, 0, 11), expunged=(2,))) == [b"* 4 EXISTS\r\n"]
     assert list(folder.uids) == [1, 2, 3, 7]
-    assert folder.has_gone
+    assert folder.gone
     assert folder.expunges() == [b"* 2 EXPUNGE\r\n"]
     assert list(folder.uids) == [1, 3, 7]
-    assert not folder.has_gone
+    assert not folder.gone
     assert folder.expunges() == []
     assert folder.modseq == 11
 

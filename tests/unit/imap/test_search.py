@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.imap import searching
+from gateway.imap.memory import Memory
 from gateway.mailboxes.faults import PolicyDenied
-from tests.fakes.imap import Client, ImapRoom, tagged, untagged
+from tests.fakes.imap import Client, ImapRoom, comes, tagged, untagged
 
 DAY = 86400.0
 MESSAGES = (
@@ -132,6 +135,37 @@ async def test_a_search_that_would_open_too_much_is_refused(room: ImapRoom) -> N
     assert tagged(await client.ask("SEARCH BODY y")).startswith(b"NO [LIMIT] ")
     assert untagged(await client.ask("SEARCH 1:2 BODY y")) == [b"SEARCH 1 2"]
     assert tagged(await client.ask("SEARCH ALL")).startswith(b"OK ")
+
+
+async def test_a_header_counts_with_all_its_octets(room: ImapRoom) -> None:
+    await room.put(b"X-Long: " + b"x" * (3 << 19) + b"\r\nSubject: found\r\n\r\ntext", MESSAGES[0])
+    client = Client(room.server(max_search=5 << 18))
+    await client.log_in()
+    await client.ask("SELECT INBOX")
+    assert tagged(await client.ask("SEARCH 1 SUBJECT found")).startswith(b"NO [LIMIT] ")
+    assert await found(client, "2 SUBJECT first") == b"2"
+
+
+@pytest.mark.parametrize("command", ["SEARCH TEXT apples", "SEARCH SUBJECT first", "FETCH 1 BODY.PEEK[]"])
+async def test_a_policy_that_closes_while_somebody_waits_for_memory_is_closed_to_them(
+    room: ImapRoom, command: str
+) -> None:
+    """How long one waits has no end, and a key may be used only for as long as it is given out."""
+    server = room.server()
+    server._memory = Memory(100)
+    occupied = await server._memory.of("others").take(100)
+    client = Client(server)
+    await client.log_in()
+    await room.put(*MESSAGES)
+    await client.ask("SELECT INBOX")
+    room.blobs.looked.clear()
+    asked = asyncio.ensure_future(client.ask(command))
+    await comes(lambda: bool(server._memory._waiting))
+    room.keys.closed = PolicyDenied("the policy is denied", policy="house", mailbox="ida@corp.example")
+    server._memory.of("others").give(occupied)
+    assert tagged(await asked).startswith(b"NO [UNAVAILABLE] ")
+    assert room.blobs.looked == []
+    assert server._memory.free == 100
 
 
 async def test_messages_that_are_damaged_are_told_and_the_others_found(room: ImapRoom, inbox: Client) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import imaplib
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from gateway.settings.imap import Imap
 from gateway.world.clock import SystemClock
 from gateway.world.sockets import bind
 from tests.fakes.chance import FakeChance
-from tests.fakes.imap import ImapRoom
+from tests.fakes.imap import ImapRoom, comes
 
 ONE = b"Subject: One\r\n\r\nThe first.\r\n"
 NOW = SystemClock().now()
@@ -76,6 +77,50 @@ async def test_a_new_certificate_serves_whoever_comes_next(
     before = await shown()
     server.use(context(tmp_path, "second"))
     assert await shown() != before
+
+
+async def test_handshakes_that_never_end_are_limited_and_keep_nobody_out(
+    room: ImapRoom, door: tuple[ImapServer, int]
+) -> None:
+    """Attack: connections whose TLS handshake never ends, which counted nowhere: 70 KiB and a descriptor each, without
+    an end.
+    """
+    server, port = door
+    terms = ImapTerms.from_settings(Imap(listen="127.0.0.1:993", max_connections_per_client=4))
+    server.take(terms)
+    halves = []
+    for _ in range(4):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x16\x03\x01\x02\x00\x01\x00")  # The beginning of a ClientHello.
+        halves.append((reader, writer))
+    threshold = server._threshold
+    assert threshold is not None
+    await comes(lambda: len(threshold) == 4)
+    one_more, writer = await asyncio.open_connection("127.0.0.1", port)
+    with suppress(ConnectionResetError):
+        assert await asyncio.wait_for(one_more.read(), 30) == b""
+    writer.close()
+    assert room.counted["imap_connections_refused_total", terms.name] == 1
+    halves.pop()[1].close()
+    await comes(lambda: len(threshold) == 3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting())
+    assert (await reader.readline()).startswith(b"* OK ")
+    writer.close()
+    await server.close(1)  # Whoever is at the threshold is sent away.
+    for reader, writer in halves:
+        with suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 30) == b""
+        writer.close()
+    await comes(lambda: not len(threshold))
+
+
+async def test_what_comes_in_one_piece_with_the_handshake_is_read(door: tuple[ImapServer, int]) -> None:
+    """A client may send its first command behind its last octets of the handshake."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", door[1], ssl=trusting())
+    writer.write(b"a CAPABILITY\r\nb LOGIN ida geheim\r\nc LOGOUT\r\n")
+    said = await asyncio.wait_for(reader.read(), 30)
+    assert b"a OK " in said and b"b OK " in said and said.endswith(b"c OK Logout successful.\r\n")
+    writer.close()
 
 
 async def test_a_client_without_tls_is_shown_nothing(door: tuple[ImapServer, int]) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from gateway.imap import desk
+from gateway.imap.opened import Opened
 from tests.fakes.clock import FakeClock
 from tests.fakes.imap import Client, ImapRoom, tagged, untagged
 
@@ -44,6 +48,7 @@ NONSENSE = [
     "1 +FLAGS (x",
     "9 FLAGS (x)",
     "1 +FLAGS (" + "k" * 70 + ")",
+    "1 (UNCHANGEDSINCE 9223372036854775808) +FLAGS (x)",
 ]
 
 
@@ -99,6 +104,25 @@ async def test_only_what_is_flagged_and_named_is_expunged(inbox: Client) -> None
     assert untagged(await inbox.ask("UID EXPUNGE 2:3")) == [b"2 EXPUNGE"]
     assert untagged(await inbox.ask("EXPUNGE")) == [b"1 EXPUNGE"]
     assert untagged(await inbox.ask("FETCH 1:* UID")) == [b"1 FETCH (UID 3)"]
+
+
+async def test_many_that_are_gone_are_told_where_nobody_else_waits_for_it(
+    inbox: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    expunges = Opened.expunges
+
+    def spied(opened: Opened) -> list[bytes]:
+        threads.append(threading.get_ident())
+        return expunges(opened)
+
+    monkeypatch.setattr(Opened, "expunges", spied)
+    monkeypatch.setattr(desk, "FEW", 1)
+    await inbox.ask("STORE 1:2 +FLAGS.SILENT (\\Deleted)")
+    threads.clear()
+    assert untagged(await inbox.ask("EXPUNGE")) == [b"2 EXPUNGE", b"1 EXPUNGE"]
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_closing_expunges_in_silence_and_unselect_does_not(inbox: Client) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.keys import guard
 from gateway.keys.guard import FAILURES, HANDS, LONGEST, PAUSES, Guarded
 from gateway.keys.vault import Denied, KeyType, Unavailable, Vault, VaultBroken, Wrapped
 from tests.fakes.clock import FakeClock
@@ -198,6 +199,42 @@ def test_calls_that_hang_take_no_more_threads_than_there_are_hands(hanging: Hang
     patient.guarded._hands = bench.guarded._hands
     assert patient.unwrap() == b"k" * 32
     assert hanging.begun == HANDS + 1  # The others were given up before anybody began them, and nobody did later.
+
+
+def hands_of(name: str) -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name.startswith(f"vault-{name}-")]
+
+
+def test_threads_of_a_vault_that_nobody_uses_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload makes vaults anew; those of before would leave their threads behind, each time."""
+    monkeypatch.setattr(guard, "IDLE", 0.001)
+    hands = guard._Hands("unused")
+    together = threading.Barrier(2)
+    askers = [threading.Thread(target=hands.do, args=(together.wait, 20.0)) for _ in range(2)]
+    for one in askers:
+        one.start()
+    for one in askers:
+        one.join()
+    for one in hands_of("unused"):
+        one.join(20)
+    assert hands_of("unused") == []
+    assert hands.do(lambda: "again", 20.0) == "again"
+
+
+def test_who_asks_while_a_thread_ends_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "IDLE", 0.0)  # It ends as soon as nobody asks.
+    hands = guard._Hands("hasty")
+    answers: list[int] = []
+
+    def ask(number: int) -> None:
+        answers.extend(hands.do(lambda one=one: one, 20.0) for one in range(number, number + 200))  # type: ignore[misc]
+
+    askers = [threading.Thread(target=ask, args=(number * 200,)) for number in range(4)]
+    for one in askers:
+        one.start()
+    for one in askers:
+        one.join()
+    assert sorted(answers) == list(range(800))
 
 
 def test_a_local_vault_is_asked_on_the_thread_that_asks() -> None:

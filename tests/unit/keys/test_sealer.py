@@ -206,10 +206,15 @@ def test_what_was_begun_ends_when_keys_are_taken_away_and_nothing_is_begun_after
     segments = sealer.segments("spool", "content Q1")
     sealer.take(DomainKeys({}), otherwise=Unavailable("no answer"))
     piece = segments.seal(0, True, b"octets")
-    for begin in (lambda: sealer.segments("spool", "r"), lambda: sealer.seal("spool", "r", b"x")):
+    for begin in (
+        lambda: sealer.segments("spool", "r"),
+        lambda: sealer.seal("spool", "r", b"x"),
+        lambda: sealer.check("spool"),
+    ):
         with pytest.raises(KeysClosed, match="the domain key 'spool' is not at hand: no answer"):
             begin()
     sealer.take(DomainKeys(FIRST))
+    sealer.check("spool")
     assert sealer.segments("spool", "content Q1", segments.start).open(0, True, piece) == b"octets"
 
 

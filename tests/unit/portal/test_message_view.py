@@ -100,14 +100,6 @@ def test_there_are_bounds_and_the_reader_is_told() -> None:
     assert many.is_cut and len(many.files) == MAX_FILES
 
 
-@pytest.mark.parametrize(
-    ("body", "height"),
-    [(b"Hi", "short"), (b"line\r\n" * 8, "medium"), (b"line\r\n" * 14, "long"), (b"x" * 5000, "tall")],
-)
-def test_a_longer_text_has_more_room(body: bytes, height: str) -> None:
-    assert message_view(HEAD + part("text/plain", body)).height == height
-
-
 def test_the_fields_are_decoded_and_nothing_hides_in_them() -> None:
     view = message_view(
         b"From: =?utf-8?q?J=C3=BCrgen?= <j@b.example>\r\nTo: a@b.example\r\nCc: c@b.example, d@b.example\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import zlib
@@ -108,12 +109,49 @@ async def test_who_draws_is_not_believed(tmp_path: Path, program: str, error: ty
         await other(tmp_path, program).draw(blocks(bytes(1 << 20)), 1 << 20, 0)
 
 
+@pytest.mark.parametrize("status", [3, 1], ids=["unreadable", "failed"])
+async def test_a_process_that_ends_before_it_has_read_all_leaves_nothing_in_the_log(
+    tmp_path: Path, status: int
+) -> None:
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    drawer = other(tmp_path, f"import os, sys; sys.stdin.close(); os._exit({status})")
+    for _ in range(3):
+        with pytest.raises((NotDrawn, DrawerFailed)):
+            await drawer.draw(blocks(bytes(8 << 20)), 8 << 20, 0)
+    gc.collect()  # A future with an error at which nobody has looked tells it when it goes.
+    await asyncio.sleep(0)
+    assert told == []
+
+
 @pytest.mark.parametrize(
-    "said", ["", "[]", "{}", '{"count": 1, "pages": [{"number": 0}]}', '{"count": 0, "pages": []}']
+    "said",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"count": 1, "pages": [{"number": 0}]}',
+        '{"count": 0, "pages": []}',
+        '{"count": 1, "pages": [{"number": "0", "width": 5, "height": 5, "text": ""}]}',
+        '{"count": 1, "pages": [{"number": 0, "width": -5, "height": 5, "text": ""}]}',
+        '{"count": 1, "pages": [{"number": 0, "width": 5, "height": 5, "text": ["x"]}]}',
+        "[" * 100_000,
+    ],
 )
 async def test_pages_that_are_told_wrongly_are_none(tmp_path: Path, said: str) -> None:
     with pytest.raises(NotDrawn):
         await other(tmp_path, f"print({said!r})").look(blocks(b"x"), 1, 0)
+
+
+async def test_a_file_that_ends_in_the_middle_is_not_drawn_as_if_it_were_whole(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 1000
+        raise ValueError("what follows is damaged")
+
+    drawer = other(tmp_path, "import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write(b'\\x89PNG\\r\\n\\x1a\\n')")
+    with pytest.raises(DrawerFailed, match="the file can't be read"):
+        await drawer.draw(broken(), 2000, 0)
+    assert await drawer.draw(blocks(b"whole"), 5, 0)
 
 
 async def test_what_takes_too_long_is_ended_and_others_have_their_turn(tmp_path: Path) -> None:

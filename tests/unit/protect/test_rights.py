@@ -188,6 +188,25 @@ async def test_what_is_kept_says_whose_links_they_are_before_the_plan_goes_on(ho
     assert house.metrics.snapshot()["protected_total"] == [[["rights"], 2.0]]
 
 
+async def test_nothing_that_a_plan_has_is_lost(house: House) -> None:
+    copy = letter(OTTO, octets=TRACE + ORIGINAL, smime=None)
+    notice = letter("ida@corp.example", wanted=False)
+    before = Plan(
+        copies=(copy,),
+        notices=(notice,),
+        decided={"rules": []},
+        told=(("ruled", {}),),
+        left=(Left("other", b"x"),),
+        logged={"rules": 1},
+        touched=True,
+    )
+    after = await house.stage(before)
+    assert after.notices == (notice,) and after.decided == {"rules": []} and after.touched
+    assert after.told[0] == ("ruled", {}) and len(after.told) == 2
+    assert after.left[0] == Left("other", b"x") and len(after.left) == 2
+    assert after.logged == {"rules": 1, "steps": {"rights": 1}}
+
+
 async def test_blind_readers_have_a_file_of_their_own_that_names_nobody_else(house: House) -> None:
     """Semantics a09: whoever opens a file can list its readers."""
     plan = await house.run(OTTO, BLIND, ANNA)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher as AesCipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from gateway.rights.cipher import SEGMENT, BadCipher, Cipher, decrypt, decrypt_text, encrypt
+from gateway.rights.cipher import SEGMENT, BadCipher, Cipher, decrypt, decrypt_text, encrypt, encrypt_all
 
 KEY = bytes(range(32))
 MODES = [Cipher.ECB, Cipher.CBC4K, Cipher.CBC4K_PADDED]
@@ -29,6 +29,12 @@ def test_what_is_encrypted_comes_back(cipher: Cipher, length: int, key: bytes) -
     assert len(octets) % 16 == 0
     assert length <= len(octets) <= length + 16
     assert decrypt(cipher, key, octets, length) == plain(length)
+
+
+@pytest.mark.parametrize("cipher", MODES)
+def test_several_texts_are_encrypted_as_each_is_alone(cipher: Cipher) -> None:
+    texts = [plain(length) for length in LENGTHS]
+    assert encrypt_all(cipher, KEY, *texts) == [encrypt(cipher, KEY, one) for one in texts]
 
 
 @pytest.mark.parametrize("cipher", MODES)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from gateway.smime.entity import Form, canonical, clear_signed, entity_of, section_of, split
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.smime.entity import SMALL, Form, canonical, clear_signed, entity_of, section_of, split
 
 KIND = b'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary=b\r\n'
 PARTS = (
@@ -124,6 +128,13 @@ def test_lone_line_feeds_become_line_ends() -> None:
     assert canonical(b"a\nb\r\nc\n\n") == b"a\r\nb\r\nc\r\n\r\n"
     octets = b"a\r\nb\rc"
     assert canonical(octets) is octets
+
+
+@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n"]), max_size=30).map(b"".join))
+def test_line_ends_are_judged_alike_in_what_is_short_and_long(octets: bytes) -> None:
+    filling = b"x" * (SMALL + 1)
+    assert canonical(filling + octets) == filling + canonical(octets)
+    assert (canonical(octets) is octets) == (re.search(rb"(?<!\r)\n", octets) is None)
 
 
 def test_an_unknown_encoding_is_refused() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select, update
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
 from gateway.mail.message import Content
+from gateway.storage import rights
 from gateway.storage.blob_folder import FolderBlobs
 from gateway.storage.blobs import BlobGone, Blobs
 from gateway.storage.content import INLINE, SEGMENT
@@ -249,6 +250,42 @@ async def test_expiry_destroys_the_content_key_and_what_it_sealed(
     row = rights_messages.c
     left = await shared.call(lambda connection: connection.execute(select(row.work, row.key, row.copy)).all())
     assert {one.work for one in left if one.key is not None or one.copy is not None} == {str(forever.work)}
+
+
+async def test_a_message_is_forgotten_once_its_licence_alone_says_that_it_has_expired(
+    plain: RightsStore, shared: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What never expires is never forgotten: nothing else tells that it was revoked."""
+    others = [
+        replace(MESSAGE, work=UUID(int=n, version=4), readers=((f"{n}@b.example", bytes([n]) * 32),))
+        for n in range(1, 6)
+    ]
+    forever, uncopied = replace(others[0], expires=None), replace(others[1], expires=1_900.0)
+    await plain.keep(MESSAGE, b"sealed")
+    await plain.keep(forever, None)
+    await plain.keep(uncopied, None)
+    for one in others[2:]:
+        await plain.keep(one, b"sealed")
+    await plain.revoke(forever.work, 1_500.0)
+    assert await plain.forget(2_000.0) == 1  # The others' copies have their keys still, whatever the time.
+    assert await plain.get(uncopied.work) is None and await plain.get(WORK) is not None
+    await plain.sweep(2_000.0)
+    assert await plain.forget(2_000.0) == 0
+    monkeypatch.setattr(rights, "MOST_SWEPT", 3)
+    assert [await plain.forget(2_000.1) for _ in range(3)] == [3, 1, 0]
+    for link in (*LINKS, bytes([3]) * 32):
+        assert await plain.by_link(link) is None
+    kept = await plain.by_link(bytes([1]) * 32)
+    assert kept is not None and kept.message.revoked == 1_500.0
+    assert await asyncio.to_thread(plain.is_revoked, forever.work, "1@b.example")
+
+    monkeypatch.setattr(rights, "MOST_LINKS", 3)
+    after, turns = await plain.forget_links(), 1
+    while after is not None:
+        after, turns = await plain.forget_links(after), turns + 1
+    left = await shared.call(lambda connection: connection.execute(select(rights_links.c.work)).scalars().all())
+    assert (left, turns) == ([str(forever.work)], 3)
+    assert await plain.forget_links() is None
 
 
 async def test_a_link_needs_its_full_length() -> None:

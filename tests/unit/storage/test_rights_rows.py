@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from gateway.storage.traces import TraceStore
 from tests.fakes.chance import FakeChance
 from tests.fakes.migrated import put_shared
 from tests.fakes.postgres_spool import PostgresSpoolOf
+from tests.fakes.round_trips import trips_of
 from tests.fakes.spool import SpoolOf, delivery_of, event_of, mail_of
 from tests.unit.storage.test_rights import LINKS, MESSAGE, WORK, sealer, whole
 
@@ -125,6 +127,68 @@ async def test_on_postgresql_it_is_one_transaction_with_the_message(postgres: st
             assert await whole(await store.copy(WORK)) == b"x"
             await spool.note([spool.new_left("Q1", await store.left(MESSAGE, b"y"))])
             assert await whole(await store.copy(WORK)) == b"x"
+    finally:
+        await of.close()
+        shared.close()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_on_postgresql_many_are_one_statement_each_with_its_links_and_what_is_absent(
+    postgres: str, tmp_path: Path, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, shared = PostgresSpoolOf(postgres), PostgresShared(Database.at(postgres))
+    works = [UUID(int=number + 1, version=4) for number in range(3)]
+    links = [bytes([number]) * 32 for number in range(6)]
+    readers = [(), (("one@x.example", links[0]),), (("two@x.example", links[1]), ("three@x.example", links[2]))]
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            store = kept(shared, tmp_path, executor)
+            spool = await of.open()
+            if not at_once:  # As where others of the same transaction have to see an answer.
+                monkeypatch.setattr(spool._writer, "_at_once", lambda db, works: False)
+            left = [
+                spool.new_left(
+                    f"Q{place}",
+                    await store.left(replace(MESSAGE, work=work, readers=readers[place], expires=expires), copy),
+                )
+                for place, (work, expires, copy) in enumerate(
+                    zip(works, (None, 5_000.0, None), (b"copy", None, b""), strict=True)
+                )
+            ]
+            await spool.note(left)
+            found = [await store.get(work) for work in works]
+            assert [one.expires for one in found if one is not None] == [None, 5_000.0, None]
+            assert await whole(await store.copy(works[0])) == b"copy"
+            assert await store.copy(works[1]) is None
+            assert await whole(await store.copy(works[2])) == b""
+            for link, reader in ((links[0], "one"), (links[1], "two"), (links[2], "three")):
+                linked = await store.by_link(link)
+                assert linked is not None and linked.reader == f"{reader}@x.example"
+    finally:
+        await of.close()
+        shared.close()
+
+
+async def test_on_postgresql_a_wrapped_message_waits_for_the_database_as_often_as_a_plain_one(
+    postgres: str, tmp_path: Path
+) -> None:
+    of, shared = PostgresSpoolOf(postgres), PostgresShared(Database.at(postgres))
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            store = kept(shared, tmp_path, executor)
+            spool = await of.open()
+            counts = []
+            for id_, is_wrapped in (("Q0", False), ("Q1", False), ("Q2", True)):  # The first learns the statements.
+                mail = mail_of(id_, Message(b"", Held(b"a message")))
+                records = [spool.new_record(id_, [event_of(id_)])]
+                if is_wrapped:
+                    records.append(spool.new_left(id_, await store.left(MESSAGE, b"copy")))
+                assert spool._writer._db is not None
+                with trips_of(spool._writer._db, tmp_path) as trips:
+                    await spool.accept(mail, [delivery_of(mail)], records)
+                counts.append(trips.count)
+            assert counts[1:] == [1, 1]
+            assert await store.get(WORK) is not None
     finally:
         await of.close()
         shared.close()

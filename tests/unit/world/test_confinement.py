@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from gateway.world import confinement
 
 ROOT = Path(__file__).parents[3]
 BEGINNING = """
@@ -31,6 +34,16 @@ def attempt(what: str, seconds: int = 10) -> tuple[int, str]:
     return done.returncode, done.stdout.strip()
 
 
+def test_what_this_machine_lacks_is_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert confinement.lacking() is None
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: SimpleNamespace(prctl=lambda *_: -1))
+    assert confinement.lacking() == "a kernel without seccomp"
+    monkeypatch.setattr("sys.platform", "freebsd14")
+    assert confinement.lacking() == "no Linux"
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert "riscv64" in str(confinement.lacking())
+
+
 @pytest.mark.parametrize(
     "what",
     [
@@ -50,6 +63,29 @@ def attempt(what: str, seconds: int = 10) -> tuple[int, str]:
 )
 def test_no_file_no_socket_and_no_process_is_reached(what: str) -> None:
     assert attempt(what) == (0, "1"), "EPERM"
+
+
+def test_threads_that_were_there_before_are_confined_too() -> None:
+    program = """
+import threading
+from gateway.world.confinement import confine
+is_confined, said = threading.Event(), []
+def other():
+    is_confined.wait()
+    try:
+        open("/etc/passwd")
+    except OSError as error:
+        said.append(error.errno)
+thread = threading.Thread(target=other)
+thread.start()
+confine(memory=1 << 30, seconds=10, output=1000)
+is_confined.set()
+thread.join()
+print(said)
+"""
+    command, environment = [sys.executable, "-P", "-c", program], {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "[1]\n")
 
 
 @pytest.mark.parametrize("what", ["bytearray(1 << 20)", "print(sum(range(1000)))", "os.write(1, b'')", "os.urandom(4)"])

@@ -9,7 +9,16 @@ from dkim.canonicalization import Relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authenticate.dkim.canonical import all_relaxed, covered, fields, one_blank, relaxed, signed_octets
+from gateway.authenticate.dkim.canonical import (
+    all_relaxed,
+    covered,
+    fields,
+    one_blank,
+    placed,
+    read_fields,
+    relaxed,
+    signed_octets,
+)
 from gateway.mail.message import Held, Message
 
 SECTION = b"Received: a\r\n\tb\r\nFROM : Ida\r\nTo: x\r\n"
@@ -104,6 +113,14 @@ SECTIONS = st.lists(
 def test_all_fields_at_once_are_relaxed_as_each_by_itself(section: bytes) -> None:
     found, _ = fields(section)
     assert all_relaxed(found) == b"".join([relaxed(raw) + b"\r\n" for _, raw in found])
+
+
+@given(SECTIONS)
+def test_fields_read_in_one_go_are_those_that_were_placed(section: bytes) -> None:
+    found, whole = fields(section)
+    places = placed(found)
+    assert read_fields(section) == (places, whole)
+    assert list(read_fields(section)[0]) == list(places)
 
 
 # As the grammar has it (RFC 5322 2.2), apart from how `fields` looks for it.

@@ -288,7 +288,9 @@ async def test_a_roll_changes_maps_alone_and_both_keys_read_meanwhile(room: Room
 async def test_what_is_damaged_is_not_wrapped_anew(room: Room) -> None:
     row = await room.contents.write(KEY, Held(WORDS))
     with pytest.raises(Damaged):
-        room.contents.rewrap(replace(row, map=row.map[:-1] + b"x"), KEY, MailboxKey(7, 2, b"n" * 32))
+        room.contents.rewrap(
+            replace(row, map=row.map[:-1] + bytes([row.map[-1] ^ 1])), KEY, MailboxKey(7, 2, b"n" * 32)
+        )
 
 
 # -- faults and crashes -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from gateway.mailboxes.head import Needle, Searched
+from gateway.mailboxes.head import Needle, Searched, search
 from gateway.mailboxes.head.search import MAX_NEEDLE, MAX_TEXT, TooLong
 
 MESSAGE = Searched(
@@ -52,6 +52,25 @@ def test_a_text_is_found_whatever_its_encoding_charset_and_markup(text: str) -> 
 def test_body_looks_into_no_header_and_text_into_both() -> None:
     assert not MESSAGE.body(needle("grüße"))
     assert MESSAGE.text(needle("grüße"))
+
+
+def test_a_header_is_made_ready_once_for_all_that_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attack: two hundred keys in one SEARCH over headers of a MiB would keep a thread for hours."""
+    made: list[str] = []
+    original = search.folded
+
+    def counted(text: str) -> str:
+        made.append(text)
+        return original(text)
+
+    message = Searched(b"Subject: One\r\nX-A: two\r\n\r\nbody\r\n")
+    needles = [needle(f"absent {number}") for number in range(20)]
+    monkeypatch.setattr(search, "folded", counted)
+    for one in needles:
+        assert not message.header("subject", one)
+        assert not message.text(one)
+    assert message.text(Needle("two")) and message.header("SUBJECT", Needle("one"))
+    assert len(made) == 3, "two fields and a body"
 
 
 def test_what_is_no_text_is_not_searched() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.keys.domain import DomainKeys
 from gateway.keys.vault import Unavailable
-from gateway.mailboxes.faults import KeyBroken, PolicyAway, PolicyDenied
+from gateway.mailboxes.faults import KeyBroken, PolicyAway, PolicyDenied, PolicyRefused
 from gateway.mailboxes.policies.mailbox_keys import MailboxKey
 from gateway.storage.mailboxes.faults import KeyChanged
 from tests.fakes.policies import Ground
@@ -133,6 +133,22 @@ async def test_a_mailbox_moves_while_it_is_rolled_with_both_its_keys() -> None:
     assert await ground.mailbox_keys.key(after) == before
     assert after.next_key is not None and after.key.policy == after.next_key.policy == other.id
     assert await ground.mailbox_keys.start_roll(after) == after
+
+
+@pytest.mark.parametrize(("has_policy", "roll"), [(False, False), (False, True), (True, True)])
+async def test_a_new_key_is_not_given_while_a_roll_is_under_way(has_policy: bool, roll: bool) -> None:
+    """Else what is written from then on would lie under a key that its former wrapping, in a backup, still opens."""
+    ground = Ground()
+    house, other = await ground.policy(), await ground.policy("other")
+    rolling = await ground.mailbox_keys.start_roll(await ground.mailbox(house.id if has_policy else None))
+    ground.rows.writes.clear()
+    with pytest.raises(PolicyRefused, match="gateway mailbox show ida"):
+        await ground.mailbox_keys.assign(rolling, other.id, roll=roll)
+    assert ground.rows.writes == []
+    assert await ground.rows.finish_roll(rolling.id)
+    after = await ground.mailbox_keys.assign(ground.rows.boxes[rolling.id], other.id, roll=roll)
+    assert after.next_key is not None
+    assert (after.next_key.version, after.next_key.policy) == (3, other.id)
 
 
 async def test_of_two_who_change_a_key_at_one_moment_the_second_is_refused() -> None:

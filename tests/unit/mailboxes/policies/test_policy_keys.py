@@ -101,6 +101,28 @@ async def test_one_root_that_answers_is_enough_and_the_other_is_told(
     assert ground.events() == (["policy_root_fails"] if share < 0.5 else [])
 
 
+@pytest.mark.parametrize(("fails", "shows"), [(denied, True), (away, True), (broken, False)])
+async def test_a_root_that_failed_is_forgotten_once_somebody_has_changed_a_key(
+    fails: Callable[[FakeVault], None], shows: bool
+) -> None:
+    """Chance may ask the other one first from then on, which says nothing of this one."""
+    ground = Ground()
+    row = await ground.policy()
+    fails(ground.a)
+    began = ground.clock.now()
+    await ground.keys.key(row.id)
+    met = ground.keys.facts["troubles"]["house"]
+    assert (met["what"], met["last"], met["shows"]) == ("one_root", began, shows)
+    await ground.clock.advance(61)
+    await ground.keys.key(row.id)
+    met = ground.keys.facts["troubles"]["house"]
+    assert (met["since"], met["last"]) == (began, began + 61)
+    ground.chance.share = 0.9
+    ground.keys.forget()
+    await ground.keys.key(row.id)
+    assert ground.keys.facts["troubles"] == {}
+
+
 async def test_both_roots_that_say_no_close_the_policy() -> None:
     """Row k06."""
     ground = Ground()

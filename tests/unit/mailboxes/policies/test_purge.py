@@ -148,6 +148,17 @@ async def test_a_root_that_answers_again_stops_the_last_step() -> None:
     assert await scene.row() == purging
 
 
+async def test_another_default_that_was_named_meanwhile_stays() -> None:
+    """Else new mailboxes would lie under the service's own key, and nobody would have said so."""
+    scene = Scene()
+    other = await scene.ground.policy("other")
+    row = await scene.begin()
+    await scene.ground.rows.set_default_policy(other.id)
+    gone = await scene.purge.order(row, scene.order(), grace=0, by="ida")
+    assert gone.state is PolicyState.PURGED
+    assert [one.name for one in scene.ground.rows.rows.values() if one.is_default] == ["other"]
+
+
 async def test_what_is_destroyed_is_gone_for_ever_and_a_certificate_tells_it() -> None:
     """Row k10."""
     scene = Scene()

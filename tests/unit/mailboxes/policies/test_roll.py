@@ -163,6 +163,20 @@ async def test_a_policy_that_closes_stops_a_roll_until_it_opens() -> None:
     assert await scene.roller.work() == 3
 
 
+async def test_mailboxes_that_are_not_rolled_are_not_even_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    mailbox = await scene.begin()
+    for number in range(3):
+        await scene.ground.mailbox(scene.policy.id, f"{number}@corp.example")
+
+    async def all_mailboxes(**_: object) -> list[Mailbox]:
+        raise AssertionError("all of them, every ten seconds")
+
+    monkeypatch.setattr(scene.ground.rows, "all_mailboxes", all_mailboxes)
+    assert await scene.roller.work() == scene.count
+    assert scene.ground.rows.boxes[mailbox.id].next_key is None
+
+
 async def test_a_roll_is_throttled() -> None:
     scene = Scene(2 * BATCH)
     mailbox = await scene.begin()

@@ -57,6 +57,32 @@ async def test_an_end_that_can_not_come_is_told_once_and_comes_when_it_can() -> 
     assert (await scene.row()).state is PolicyState.PURGED and watch.facts["stuck"] == {}
 
 
+async def test_an_end_that_was_stuck_and_is_taken_back_is_stuck_no_more() -> None:
+    scene = Scene()
+    purging = await scene.purge.order(await scene.begin(), scene.order(), grace=1, by="ida")
+    watch = watch_of(scene)
+    await scene.ground.clock.advance(DAY)
+    scene.ground.a.enable("mail")
+    await watch.round()
+    assert set(watch.facts["stuck"]) == {"house"}
+    await scene.purge.cancel(purging, by="ben")
+    await watch.round()
+    assert (watch.facts["stuck"], watch.facts["purging"], watch.facts["ended"]) == ({}, {}, [])
+
+
+async def test_what_was_destroyed_is_known_and_when_the_others_were_looked_at() -> None:
+    scene = Scene()
+    row = await scene.begin()
+    watch = watch_of(scene)
+    began = scene.ground.clock.now()
+    await watch.round()
+    assert (watch.facts["looked"], watch.facts["ended"]) == ({"house": began}, [])
+    await scene.purge.order(row, scene.order(), grace=0, by="ida")
+    watch.look_again()
+    await watch.round()
+    assert (watch.facts["looked"], watch.facts["roots"], watch.facts["ended"]) == ({}, {}, ["house"])
+
+
 async def test_a_root_that_fails_is_told_once_without_a_use_of_its_key() -> None:
     scene = Scene()
     await scene.begin(withdrawn=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,34 @@ def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path) -> None:
     text = b"x" * (3 * mbox.PIECE) + b"From a Thu Nov 26 16:01:09 2026"
     (one,) = read(box(tmp_path, FROM, b"\n", text))
     assert one.octets == b"\r\n" + text
+
+
+def test_the_end_of_a_long_line_is_no_empty_line(tmp_path: Path) -> None:
+    text = b"x" * mbox.PIECE + b"\n"
+    (one,) = read(box(tmp_path, FROM, b"\n", text))
+    assert one.octets == b"\r\n" + text[:-1] + b"\r\n"
+
+
+def test_a_message_of_short_lines_takes_not_much_more_memory_than_its_size(tmp_path: Path) -> None:
+    size = 1 << 19
+    path = box(tmp_path, FROM, b"ab\n" * (size // 3))
+    tracemalloc.start()
+    try:
+        (one,) = read(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(one.octets) == 4 * (size // 3)
+    assert most < 6 * size
+
+
+@pytest.mark.parametrize(
+    "line", [b"Status: " + b" " * 40_000 + b"R!", b"X-Status:" + b"\t " * 20_000 + b"\x80", b"Status:" + b" " * 60_000]
+)
+def test_a_flag_s_line_of_blanks_is_read_in_time_that_grows_with_its_length(tmp_path: Path, line: bytes) -> None:
+    """Attack: sixty thousand blanks behind Status take minutes where each is tried with each."""
+    path = box(tmp_path, *[FROM + line + b"\n\ntext\n\n"] * 60)
+    assert [one.flags for one in read(path)] == [0] * 60
 
 
 def test_a_file_that_is_no_mbox_is_refused_by_name(tmp_path: Path) -> None:
@@ -247,6 +276,18 @@ def test_a_folders_name_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     assert not any(part.startswith(".") or "," in part for part in path.parts)
 
 
+@pytest.mark.parametrize("name", ["cur", "new", "tmp", "New", "a/cur"])
+def test_a_folder_named_like_a_part_of_a_maildir_is_read_as_what_it_is(tmp_path: Path, name: str) -> None:
+    """Else an export with a folder `cur` is taken for a Maildir: its folder.json would be messages, the rest lost."""
+    for folder in ("INBOX", name):
+        path = tmp_path / folder_path(folder)
+        path.mkdir(parents=True)
+        (path / "folder.json").write_bytes(About(folder).octets)
+        (path / file_name(1, 0)).write_bytes(b"Subject: " + folder.encode() + b"\r\n\r\n")
+    found = {one.folder: one.octets for one in read_source(tmp_path) if isinstance(one, Found)}
+    assert found == {folder: b"Subject: " + folder.encode() + b"\r\n\r\n" for folder in ("INBOX", name)}
+
+
 def test_long_names_that_differ_at_their_end_stay_apart() -> None:
     assert folder_path("x" * 900 + "1") != folder_path("x" * 900 + "2")
 
@@ -267,7 +308,12 @@ def test_a_folder_json_of_another_form_tells_nothing(tmp_path: Path, octets: byt
     assert About.read(tmp_path) == About()
 
 
+def test_a_folder_json_that_is_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "folder.json")
+    assert About.read(tmp_path) == About()
+
+
 def test_a_folder_json_tells_the_real_name_and_keywords(tmp_path: Path) -> None:
-    about = About("Entwürfe/..", {7: ("$Forwarded",)})
+    about = About("Entwürfe/..", {7: ("$Forwarded",)}, 5, 7)
     (tmp_path / "folder.json").write_bytes(about.octets)
     assert About.read(tmp_path) == about

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from gateway.mailboxes.transfer.exporting import Exporter, ExportRefused
 from gateway.mailboxes.transfer.importing import Imported, Importer, ImportStopped
 from gateway.mailboxes.transfer.room import Room
 from gateway.mailboxes.transfer.verifying import Verifier
+from gateway.mailboxes.transfer.walking import Walked
 from gateway.storage.mailbox_blob_folder import FolderMailboxBlobs
 from gateway.storage.mailboxes.mailbox_store import MailboxStore
 from gateway.storage.mailboxes.model import DELETED, FLAGGED, SEEN, FlagChange, Mailbox, NewMessage
@@ -253,7 +255,8 @@ async def test_what_is_exported_and_imported_again_is_the_same(house: House, tmp
         **{f"INBOX/{number + 1:010},FS.eml": text for number, text in enumerate([*TEXTS[:3], LONG])},
         "A%2Cb/%2E%2Ec/0000000001,.eml": TEXTS[9],
     }
-    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "out").rglob("*"))
+    out = tmp_path / "out"
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (out, *out.rglob("*")))
 
     otto = await mailbox_in(house.store, "otto@corp.example")
     await house.importer().run(otto, tmp_path / "out")
@@ -302,13 +305,84 @@ async def test_an_export_of_a_mailbox_that_took_another_s_address_goes_elsewhere
     assert (done.written, files(tmp_path / "other")) == (1, {"INBOX/0000000001,.eml": TEXTS[2]})
 
 
+async def test_an_export_of_another_mailbox_of_the_same_second_goes_elsewhere(house: House, tmp_path: Path) -> None:
+    """Their folders have one UIDVALIDITY, so that a message of the second would count as exported with the first."""
+    otto = await mailbox_in(house.store, "otto@corp.example")
+    await house.put(TEXTS[0])
+    await Exporter(house.room).run(house.ida, tmp_path / "out")
+    before = files(tmp_path / "out")
+    house.ida = otto
+    await house.put(TEXTS[1])
+    with pytest.raises(ExportRefused, match="empty folder"):
+        await Exporter(house.room).run(otto, tmp_path / "out")
+    assert files(tmp_path / "out") == before
+
+
+async def test_an_import_that_is_cancelled_while_a_file_is_read_ends_as_such(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by Ctrl+C: not by a complaint that the file is in use."""
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def slow(*_: object, **__: object) -> Iterator[object]:
+        has_begun.set()
+        may_end.wait(30)
+        yield from ()
+
+    monkeypatch.setattr(importing, "read_source", slow)
+    task = asyncio.ensure_future(house.importer().run(house.ida, eml_folder(tmp_path / "in", TEXTS[0])))
+    assert await asyncio.to_thread(has_begun.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_end.set()
+
+
+async def test_an_export_holds_some_mib_and_not_a_hundred_messages(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred messages of some MiB each would be most of a GiB."""
+    held: list[int] = []
+    write = exporting._write
+
+    def spied(path: Path, batch: Sequence[Walked]) -> None:
+        held.append(sum(one.row.size for one in batch))
+        write(path, batch)
+
+    monkeypatch.setattr(exporting, "_write", spied)
+    monkeypatch.setattr(exporting, "OCTETS", 300)
+    texts = [b"%d" % number + b"x" * 98 for number in range(10, 21)]
+    await house.put(*texts)
+    assert (await Exporter(house.room).run(house.ida, tmp_path / "out")).written == 11
+    assert max(held) == 300
+    assert sorted(files(tmp_path / "out").values()) == texts
+
+
+async def test_a_long_message_that_goes_while_all_is_exported_is_not_counted(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "OCTETS", 1000)
+    await house.put(TEXTS[0], LONG)
+    long = Exporter._long
+
+    async def late(exporter: Exporter, key: MailboxKey, one: Walked, path: Path) -> Any:
+        await house.store.set_flags(one.folder.id, [one.entry.uid], FlagChange.ADD, DELETED)
+        await house.store.expunge(one.folder.id)
+        return await long(exporter, key, one, path)
+
+    monkeypatch.setattr(Exporter, "_long", late)
+    done = await Exporter(house.room).run(house.ida, tmp_path / "out")
+    assert (done.total, done.written, done.octets, done.damaged) == (2, 1, len(TEXTS[0]), 0)
+
+
 async def test_an_export_that_an_older_gateway_began_goes_on(house: House, tmp_path: Path) -> None:
     out = tmp_path / "out"
     await house.put(*TEXTS[:2])
     await Exporter(house.room).run(house.ida, out)
     for about in out.rglob("folder.json"):
-        about.write_text(re.sub(r'\n *"uid_validity": [0-9]+,', "", about.read_text()))
+        about.write_text(re.sub(r'\n *"(?:uid_validity|mailbox)": [0-9]+,', "", about.read_text()))
         assert "uid_validity" not in about.read_text()
+        assert "mailbox" not in about.read_text()
     assert (await Exporter(house.room).run(house.ida, out)).present == 2
     assert all("uid_validity" in about.read_text() for about in out.rglob("folder.json"))
 

@@ -14,6 +14,7 @@ import pytest
 from gateway.portal.desk import Session
 from gateway.portal.file_kind import FileKind
 from gateway.portal.languages import LANGUAGES
+from gateway.portal.measure import Measure
 from gateway.portal.message_view import MessageView, message_view
 from gateway.portal.page import Page
 from gateway.portal.pages import Pages
@@ -103,7 +104,7 @@ def values(page: Page, rights: frozenset[Right] = ENCRYPT_ONLY, view: MessageVie
         Page.CODE: {
             "token": TOKEN, "reference": "K7", "ends": NOW + 600, "error": "wrong_code", "tries_left": 4, "until": None,
         },
-        Page.READ: {**message, "images": False, "plain": False},
+        Page.READ: {**message, "images": False, "plain": False, "room": Measure(("Good morning",), 1)},
         Page.VIEW: {
             **message, "number": 1, "file": view.files[0], "kind": "picture", "text": "", "is_whole": True,
             "message": None, "pdf": None,
@@ -228,6 +229,11 @@ def test_html_stands_in_a_frame_and_pictures_from_elsewhere_are_asked_for(pages:
     asked = pages.render("read", "en", **{**given, "images": True})
     assert Checked(asked).all("iframe")[0]["src"] == f"/m/{TOKEN}/body?images=1"
     assert "read?images=1" not in asked
+    evil = {**given, "room": Measure((EVIL, "second\nline"), 2)}
+    room = Checked(pages.render("read", "en", **evil)).all("div")
+    assert [one["aria-hidden"] for one in room if one.get("class") == "measure"] == ["true"]
+    full = pages.render("read", "en", **{**given, "room": None})
+    assert 'class="fit full"' in full and 'class="measure"' not in full
     plain = pages.render("read", "en", **{**given, "plain": True})
     assert "<iframe" not in plain and ">rich" in plain
 

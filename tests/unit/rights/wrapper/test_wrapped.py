@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -140,6 +141,44 @@ def test_no_text_of_the_administrator_breaks_the_mail(trick: str) -> None:
     assert len([part for part in found.walk() if not part.is_multipart()]) == 3
     said = found.get_body(("plain",))
     assert said is not None and trick.strip() in said.get_content()
+
+
+def test_a_zero_octet_in_a_text_of_the_administrator_moves_nothing() -> None:
+    zero = "a\0b"
+    branding = Branding(name=zero, introduction_text=zero, read_button_text=zero, email_text=zero, disclaimer_text=zero)
+    one = letter(branding=branding)
+    bare = Branding(name="ab", introduction_text="ab", read_button_text="ab", email_text="ab", disclaimer_text="ab")
+    same = letter(branding=bare)
+    assert html(one, one.explained, None) == html(same, same.explained, None)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file[:-2] + b"\r\nThe plain words.\r\n",
+        lambda file: file[:200] + b"*" + file[201:],
+        lambda file: file[:200] + b" " + file[201:],
+        lambda file: file[:200] + b"\0" + file[201:],
+        lambda file: file[:200] + b"\xe9" + file[201:],
+        lambda file: file[:76] + file[77:],  # A letter less: octets that are none.
+        lambda file: b"UGxhaW4gd29yZHM=" + file,
+    ],
+)
+def test_the_last_look_takes_base64_alone_for_the_file(spoil: Callable[[bytes], bytes]) -> None:
+    """A fault of ours that puts plain text behind the file's first line is found."""
+    wrapper = Wrapper.made(RPMSG, Branding(name="Corp"), MARK)
+    head = wrapper.head(FIELDS, letter(branding=Branding(name="Corp")))
+    front, empty, file = wrapper.shared.partition(b"base64\r\n\r\n")
+    assert Proof().holds([head + front + empty + file + wrapper.tail])
+    assert not Proof().holds([head + front + empty + spoil(file) + wrapper.tail])
+    assert not Proof().holds([head, front + empty + spoil(file), wrapper.tail])
+
+
+def test_the_last_look_takes_files_of_all_lengths() -> None:
+    for length in (8, 56, 57, 58, 57 * 1023, 57 * 1024, 57 * 1024 + 1, 57 * 2048 + 5):
+        wrapper = Wrapper.made(RPMSG[:8] + bytes(length - 8), Branding(name="Corp"), MARK)
+        head = wrapper.head(FIELDS, letter(branding=Branding(name="Corp")))
+        assert Proof().holds([head + wrapper.shared + wrapper.tail]), length
 
 
 def test_every_language_says_the_same_with_the_same_things_put_in() -> None:

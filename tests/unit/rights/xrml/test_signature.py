@@ -16,7 +16,7 @@ VERSION = tenant_version(private_key().public_key(), 1)
 
 def signed(body: str = BODY) -> Element:
     tenant = FakeTenant()
-    return read(write_signature(body, tenant.sign(tenant.current, signed_octets(body))))
+    return read(write_signature(signed_octets(body), tenant.sign(tenant.current, signed_octets(body))))
 
 
 def test_ours_is_taken_for_good() -> None:
@@ -41,7 +41,7 @@ def test_another_key_is_none() -> None:
 def test_the_digest_that_it_says_is_not_believed() -> None:
     other = BODY.replace("x", "y")
     tenant = FakeTenant()
-    lying = read(write_signature(other, tenant.sign(tenant.current, signed_octets(BODY))))
+    lying = read(write_signature(signed_octets(other), tenant.sign(tenant.current, signed_octets(BODY))))
     verify(BODY, lying, VERSION)
     with pytest.raises(Forged):
         verify(other, lying, VERSION)

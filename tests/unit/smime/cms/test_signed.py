@@ -9,7 +9,7 @@ import pytest
 from asn1crypto import cms as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, x25519
 
 from gateway.keys.vault import Unavailable
 from gateway.mail.opened import SignatureStatus
@@ -26,7 +26,7 @@ from gateway.smime.cms.signed import (
     SignerFinding,
     read_signed,
 )
-from gateway.smime.cms.signing import Signer, sign
+from gateway.smime.cms.signing import MemoryKey, Signer, sign
 from tests.fakes.mail_keys import SIGNING, authority, certificate, private_key
 
 CONTENT = b"Content-Type: text/plain\r\n\r\nthe plain words\r\n"
@@ -48,6 +48,34 @@ def only(found: ReadSigned) -> SignerFinding:
 def status(found: ReadSigned) -> tuple[str, str | None]:
     one = only(found)
     return one.status, one.reason
+
+
+@pytest.mark.parametrize("now", [None, NOW, NOW + 1])
+@pytest.mark.parametrize("digest", [bytes(32), b"\xff" * 32, SHA256.of([CONTENT]), SHA512.of([CONTENT])])
+def test_attributes_are_those_of_the_content_and_the_moment_in_der(digest: bytes, now: float | None) -> None:
+    """What is the same in many signatures is kept: nothing of another message or second may stay in it."""
+    signed: list[bytes] = []
+
+    class Key:
+        def sign(self, data: bytes, scheme: Scheme) -> bytes:
+            signed.append(data)
+            return b"signature"
+
+    one = signer().with_key(Key())
+    for other, moment in ((b"x" * len(digest), now), (digest, NOW + 7), (digest, now)):
+        one.info(other, moment)
+    wanted = [attributes.CONTENT_IS_DATA, attributes.attribute(attributes.MESSAGE_DIGEST, der.octet_string(digest))]
+    wanted += [*one.told, *([] if now is None else [attributes.signing_time(now)])]
+    assert signed[-1] == der.set_of(*wanted)
+    assert len(set(signed)) == len(signed)
+
+
+def test_a_key_that_signs_no_mail_is_refused_whatever_it_was_asked_before() -> None:
+    for _ in range(2):
+        with pytest.raises(Unusable, match="signs no mail"):
+            MemoryKey(x25519.X25519PrivateKey.generate())
+        with pytest.raises(Unusable, match="signs no mail"):
+            MemoryKey(object())
 
 
 @pytest.mark.parametrize("detached", [True, False], ids=["clear", "opaque"])

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from gateway.storage.tables import SHARED
+from tests.fakes.meanwhile import Meanwhile
 from tests.postgres import Cluster
 
 TABLES = [table.name for table in SHARED.sorted_tables if table.name.startswith("mailbox")]
@@ -27,3 +28,11 @@ def postgres(postgres_of_module: str) -> str:
         for name in TABLES:
             connection.execute(f"DELETE FROM {name}".encode())
     return postgres_of_module
+
+
+@pytest.fixture
+def meanwhile(postgres: str) -> Iterator[Meanwhile]:
+    """Two processes on that database."""
+    meanwhile = Meanwhile(postgres)
+    yield meanwhile
+    meanwhile.close()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from gateway.storage.mailboxes import blob_names
+from gateway.storage.mailboxes.driver import Driver
 from gateway.storage.sharing import SharedStore
 from gateway.storage.writer import StorageBroken
 from tests.fakes.clock import FakeClock
@@ -49,6 +52,32 @@ async def test_garbage_is_given_until_it_is_forgotten(shared: SharedStore) -> No
     assert await store.garbage(10, gone=clock.now()) == []
     await clock.advance(1)
     assert await store.garbage(10, gone=clock.now()) == left
+
+
+async def test_all_rows_are_looked_at_once_and_not_for_each_batch(
+    shared: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large mailbox that was removed leaves a million names, and every write waits while they are looked at."""
+    looked: list[int] = []
+    do = Driver.do
+
+    def counted(driver: Driver, statement: str, *values: object) -> int:
+        looked.append(done := do(driver, statement, *values))
+        return done
+
+    clock = FakeClock()
+    store = store_on(shared, clock)
+    names = list(await store.reserve(10))
+    await store.release(names[:7])
+    await clock.advance(blob_names.INTENDED_FOR + 1)
+    monkeypatch.setattr(Driver, "do", counted)
+    first = await store.garbage(4)
+    assert (len(first), looked) == (4, [])
+    await store.forget_garbage(first)
+    looked.clear()
+    rest = await store.garbage(100)
+    assert len(looked) == 1
+    assert set(names) <= {*first, *rest}
 
 
 async def test_what_is_released_is_garbage_at_once_and_what_was_added_is_not(shared: SharedStore) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 
 from gateway.storage.mailboxes import folder_rows, folder_store
+from gateway.storage.mailboxes.driver import Driver
 from gateway.storage.mailboxes.faults import FolderRefused, FolderThere, NoFolder, NoMailbox
 from gateway.storage.mailboxes.mailbox_store import MailboxStore
 from gateway.storage.sharing import SharedStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.mailbox_rows import add, mailbox_in, store_on
+from tests.fakes.meanwhile import Meanwhile
 
 
 async def names(store: MailboxStore, mailbox: int) -> list[str]:
@@ -139,6 +142,44 @@ async def test_there_is_an_end_of_folders(shared: SharedStore, monkeypatch: pyte
     await store.create_folder(mailbox.id, "a/b")
     with pytest.raises(FolderRefused):
         await store.create_folder(mailbox.id, "a/c")
+    with pytest.raises(FolderRefused):
+        await store.rename_folder(mailbox.id, "INBOX", "b")
+    assert len(await store.folders(mailbox.id)) == 8
+
+
+@pytest.mark.parametrize("name", ["a", "a/b"])
+async def test_a_keyword_that_is_set_while_its_folder_is_renamed_is_kept(meanwhile: Meanwhile, name: str) -> None:
+    """Else the next keyword would get its bit, and stand on messages that nobody gave it to."""
+    store, other = store_on(meanwhile.here), store_on(meanwhile.there, seed="another process")
+    mailbox = await mailbox_in(store)
+    await store.create_folder(mailbox.id, "a/b")
+    there = await store.folder(mailbox.id, name)
+    assert there is not None
+
+    def set_keyword(driver: Driver) -> None:
+        other._bits(driver, other._folder(driver, there.id, lock=True), ["red"])
+
+    await meanwhile.over(set_keyword, store.rename_folder(mailbox.id, "a", "c"))
+    renamed = await store.folder_now(there.id)
+    assert renamed is not None
+    assert (renamed.name, renamed.keywords) == ("c" + name[1:], ("red",))
+
+
+@pytest.mark.parametrize("name", ["a", "a/b"])
+async def test_a_folder_that_is_deleted_while_it_is_renamed_stays_deleted(meanwhile: Meanwhile, name: str) -> None:
+    store, other = store_on(meanwhile.here), store_on(meanwhile.there, seed="another process")
+    mailbox = await mailbox_in(store)
+    await store.create_folder(mailbox.id, "a/b")
+
+    def delete(driver: Driver) -> None:
+        there = other._folder_named(driver, mailbox.id, name, lock=True)
+        assert there is not None
+        driver.do("UPDATE mailbox_folders SET token=NULL WHERE id=?", there.id)
+
+    with pytest.raises(NoFolder) if name == "a" else nullcontext():
+        await meanwhile.over(delete, store.rename_folder(mailbox.id, "a", "c"))
+    left = [one for one in await names(store, mailbox.id) if one[0] in "ac"]
+    assert left == (["a/b"] if name == "a" else ["c"])
 
 
 async def test_one_name_made_by_several_at_once_is_one_folder(shared: SharedStore) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select, update
 
 from gateway.storage.mailboxes import mailbox_rows, sweep
 from gateway.storage.mailboxes.faults import AddressTaken, NoMailbox
-from gateway.storage.mailboxes.model import MailboxName, MailboxState, NameKind
+from gateway.storage.mailboxes.model import Mailbox, MailboxName, MailboxState, NameKind
 from gateway.storage.sealer import SealBroken
 from gateway.storage.sharing import SharedStore
 from gateway.storage.tables import SHARED, mailbox_names, mailboxes
@@ -58,6 +59,28 @@ async def test_a_name_is_one_mailboxes_alone(shared: SharedStore) -> None:
         await store.add_alias(1, "x@corp.example")
 
 
+async def test_a_catch_all_changes_hands_in_one_commit_or_not_at_all(
+    shared: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, name = store_on(shared), "*@corp.example"
+    mailbox, bob = await mailbox_in(store), await mailbox_in(store, BOB)
+    assert not await store.hand_over(name, mailbox.id)
+    assert await store.hand_over(name, bob.id)
+    assert await store.find(name) == bob and await store.names(mailbox.id) == [
+        MailboxName(IDA, NameKind.ADDRESS, mailbox.id)
+    ]
+    assert await store.hand_over(name, bob.id), "to whom has it already"
+    with pytest.raises(NoMailbox):
+        await store.hand_over(name, 1)
+    monkeypatch.setattr(mailbox_rows, "MOST_NAMES", 0)
+    with pytest.raises(AddressTaken, match="no more than that"):
+        await store.hand_over(name, mailbox.id)
+    assert await store.find(name) == bob, "who had it has it still"
+    assert await store.hand_over(name, None)
+    assert await store.find(name) is None
+    assert not await store.hand_over(name, None)
+
+
 async def test_there_is_an_end_of_aliases(shared: SharedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox_rows, "MOST_NAMES", 2)
     store = store_on(shared)
@@ -87,6 +110,26 @@ async def test_another_key_is_one_row_whatever_lies_there(shared: SharedStore) -
     assert await store.assign(after, other, NEXT)
     assert [one.next_key for one in await store.all_mailboxes(policy=8)] == [NEXT]
     assert await store.mailboxes_under() == {9: 1}
+
+
+async def test_looking_for_rolls_opens_no_row_of_any_other_mailbox(
+    shared: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done every ten seconds, and there may be a hundred thousand."""
+    store = store_on(shared)
+    mailboxes = [await mailbox_in(store, f"{number}@corp.example") for number in range(5)]
+    for one in (mailboxes[1], mailboxes[3]):
+        assert await store.assign(one, KEY, NEXT)
+    assert await store.remove(mailboxes[1].id)
+    opened: list[int] = []
+    original = store._opened_mailbox
+
+    def counted(row: tuple[Any, ...]) -> Mailbox:
+        opened.append(row[0])
+        return original(row)
+
+    monkeypatch.setattr(store, "_opened_mailbox", counted)
+    assert [one.id for one in await store.rolling()] == [mailboxes[3].id] == opened
 
 
 async def test_a_removed_mailbox_leaves_nothing_but_garbage(

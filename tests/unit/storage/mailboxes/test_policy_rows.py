@@ -14,6 +14,7 @@ from gateway.storage.sealer import SealBroken
 from gateway.storage.sharing import SharedStore
 from gateway.storage.tables import mailbox_policies
 from tests.fakes.mailbox_rows import KEY, mailbox_in, rows_counted, store_on
+from tests.fakes.meanwhile import Meanwhile
 
 COPIES = tuple(
     WrappedCopy(kind=kind, vault=f"vault-{kind}", key="mail", key_version=1, octets=b"wrapped \xff" + kind.encode())
@@ -56,7 +57,7 @@ async def test_a_policy_is_replaced_only_as_it_was_read(shared: SharedStore) -> 
     counts = rows_counted(store)
     purged = await store.replace_policy(kept, replace(kept, state=PolicyState.PURGED, copies=()))
     assert counts == [1]  # Whatever lies under it.
-    assert purged == replace(kept, state=PolicyState.PURGED, copies=(), edition=2)
+    assert purged == replace(kept, state=PolicyState.PURGED, copies=(), edition=2, is_default=False)
     assert await store.policies() == [purged]
     assert await store.replace_policy(kept, kept) is None
     assert await store.policies() == [purged]
@@ -76,6 +77,28 @@ async def test_one_policy_is_the_default(shared: SharedStore) -> None:
     assert await store.default_policy() == replace(two, is_default=True)
     assert await store.set_default_policy(None)
     assert await store.default_policy() is None
+
+
+async def test_the_end_of_a_policy_leaves_another_the_default_that_became_it_meanwhile(shared: SharedStore) -> None:
+    """Else new mailboxes would lie under none."""
+    store = store_on(shared)
+    one = await store.add_policy(policy(store.new_id(), "one", is_default=True))
+    two = await store.add_policy(policy(store.new_id(), "two"))
+    await store.set_default_policy(two.id)
+    changed = await store.replace_policy(one, replace(one, changed=3.0))
+    assert changed is not None
+    assert not changed.is_default
+    await store.replace_policy(changed, replace(one, state=PolicyState.PURGED, copies=()))
+    assert await store.default_policy() == replace(two, is_default=True)
+
+
+async def test_of_two_defaults_named_at_one_moment_one_counts(meanwhile: Meanwhile) -> None:
+    store, other = store_on(meanwhile.here), store_on(meanwhile.there, seed="another process")
+    await store.add_policy(policy(store.new_id(), "before", is_default=True))
+    one, two = [await store.add_policy(policy(store.new_id(), name)) for name in ("one", "two")]
+    await meanwhile.over(lambda driver: other._put_default(driver, one.id), store.set_default_policy(two.id))
+    defaults = [row.name for row in await store.policies() if row.is_default]
+    assert defaults == ["two"]
 
 
 async def test_the_row_tells_nothing_and_fits_no_other_policy(shared: SharedStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.storage.mailboxes.driver import Driver
 from gateway.storage.mailboxes.faults import NoFolder, OverQuota
 from gateway.storage.mailboxes.mailbox_store import MailboxStore
 from gateway.storage.mailboxes.model import DELETED, FLAGGED, SEEN, Copied, FlagChange, Folder, Mailbox
@@ -52,6 +53,37 @@ async def test_a_message_copied_into_its_own_folder_and_twice_from_there_is_coun
         assert await store.garbage(10) == []
         await store.expunge(folder.id)
     assert len(await store.garbage(10)) == 1
+
+
+async def test_one_content_many_times_over_is_counted_in_few_statements(
+    shared: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attack: a small message copied onto itself until there are a hundred thousand; a statement for each would hold
+    the database for minutes, and everybody's mail with it.
+    """
+    done: list[str] = []
+    do = Driver.do
+
+    def counted(driver: Driver, statement: str, *values: object) -> int:
+        done.append(statement)
+        return do(driver, statement, *values)
+
+    store = store_on(shared)
+    mailbox = await mailbox_in(store)
+    await add(store, mailbox.id, 2)
+    inbox, archive = await folders(store, mailbox)
+    for count in (2, 4, 8, 16, 32, 64):
+        await store.copy(inbox.id, range(1, count + 1), inbox.id)
+    uids = list((await store.entries(inbox.id)).uids)
+    assert len(uids) > 100
+    monkeypatch.setattr(Driver, "do", counted)
+    await store.copy(inbox.id, uids, archive.id)
+    assert sum("refs=refs" in one for one in done) == 1
+    for folder in (inbox, archive):
+        assert await store.garbage(10) == []
+        await store.set_flags(folder.id, uids, FlagChange.ADD, DELETED)
+        assert len(await store.expunge(folder.id)) == len(uids)
+    assert len(await store.garbage(10)) == 2
 
 
 async def test_keywords_go_along_under_the_bits_of_the_target(shared: SharedStore) -> None:

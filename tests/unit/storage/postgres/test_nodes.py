@@ -8,13 +8,18 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.keys.domain import DomainKeys
+from gateway.keys.sealer import KeySealer
 from gateway.mail.delivery import Delivery, State
 from gateway.observe.events import DONE
+from gateway.storage.certificates import CertificateStore, KeptCertificate
 from gateway.storage.postgres.leases import BEAT, DEAD, FENCE
 from gateway.storage.postgres.node import STRAYS
+from gateway.storage.postgres.shared import PostgresShared
 from gateway.storage.postgres.spool import PostgresSpool
 from gateway.storage.spooling import Hands
 from gateway.storage.writer import StorageBroken
+from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.postgres_spool import PostgresSpoolOf
 from tests.fakes.spool import delivery_of, event_of, mail_of, message_of, put
@@ -38,8 +43,11 @@ class Heard:
     def __init__(self, spool: PostgresSpool) -> None:
         self.looks = 0
         self.wakes = 0
+        self.changes: list[bool] = []
         self.more = asyncio.Event()
-        spool.attend(Hands(sending=tuple, give_back=self._give_back, look=self._look, wake=self._wake))
+        spool.attend(
+            Hands(sending=tuple, give_back=self._give_back, look=self._look, wake=self._wake, changed=self._changed)
+        )
 
     async def _give_back(self, ids: object) -> list[str]:
         return []
@@ -50,6 +58,10 @@ class Heard:
 
     def _wake(self) -> None:
         self.wakes += 1
+        self.more.set()
+
+    def _changed(self, late: bool) -> None:
+        self.changes.append(late)
         self.more.set()
 
     async def wait(self) -> None:
@@ -160,6 +172,39 @@ async def test_a_clean_stop_gives_everything_back_at_once(of: PostgresSpoolOf) -
     await heard.wait()
     assert ids(await second.due(NOW, 10, ())) == ["Q1.1"]
     assert of.rows("SELECT id FROM nodes") == [(second._node_id,)]
+
+
+async def test_a_certificate_is_told_with_its_commit_and_what_was_undone_is_not(of: PostgresSpoolOf) -> None:
+    node = await of.open()
+    heard = Heard(node)
+    shared = PostgresShared(of.database)
+    keys = DomainKeys({("certificates", 1): b"c" * 32, ("token", 1): b"k" * 32})
+    store = CertificateStore(shared, KeySealer(keys, FakeChance()))
+    otto = KeptCertificate(der=b"\x30otto", addresses=("otto@partner.example",), created=5.5)
+
+    def undone(before: KeptCertificate, after: KeptCertificate) -> KeptCertificate:
+        raise LookupError("no")
+
+    try:
+        for work in (store.put([otto]), store.remove([otto.fingerprint]), store.put([otto])):
+            await work
+            await heard.wait()
+        with pytest.raises(LookupError):
+            await store.put([otto], undone)
+        await node.beat()  # Whatever was said before this has been heard.
+        assert heard.changes == [False] * 3
+    finally:
+        shared.close()
+
+
+async def test_a_node_that_was_deaf_knows_that_it_may_have_missed_something(of: PostgresSpoolOf) -> None:
+    node = await of.open()
+    heard = Heard(node)
+    await of.cut_off(node)
+    of.join(node)
+    await node.beat()
+    await heard.wait()
+    assert (heard.looks, heard.changes) == (1, [True])
 
 
 # -- dying ------------------------------------------------------------------------------------------------------------
