@@ -104,8 +104,8 @@ def beside_itself(rounds: int, work: Work = WORK) -> float:
             used.append(1 - cpu_without / cpu_with)
     share, cpu_share = statistics.median(shares), statistics.median(used)
     print(
-        f"mailbox   without AES a fetch takes {share:.1%} less time ({min(shares):.1%} to {max(shares):.1%}), {cpu_share:.1%} "
-        f"less CPU ({min(used):.1%} to {max(used):.1%})",
+        f"mailbox   without AES a fetch takes {share:.1%} less time ({min(shares):.1%} to {max(shares):.1%}), "
+        f"{cpu_share:.1%} less CPU ({min(used):.1%} to {max(used):.1%})",
         flush=True,
     )
     return share

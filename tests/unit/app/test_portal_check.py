@@ -16,6 +16,7 @@ from gateway.observe.metrics import Metrics
 from gateway.settings.load import loaded
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
+from tests.fakes.forks import FakeForks
 
 NOW = FakeClock()
 
@@ -50,7 +51,7 @@ def test_a_machine_that_can_draw_no_pdf_is_told_of(settings: Path, monkeypatch: 
     monkeypatch.setattr("gateway.portal.pdf_pages.find_spec", lambda name: None)
     (found,) = told(settings)
     assert "pypdfium2 is not installed" in found
-    status = Status(NOW, Metrics())
+    status = Status(NOW, Metrics(), FakeForks())
     status.settings(loaded(settings), check(settings, NOW, ask=False))
     assert [one for one in status.told([])["warnings"] if "draw PDF" in one["text"]]
 
