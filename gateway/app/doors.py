@@ -52,22 +52,15 @@ class Doors:
     async def _serve(self, terms: Terms, door: Socket) -> None:
         sessions = Sessions(self._desk, terms, self._loop)
         server: asyncio.Server | Entrance
-        if terms.proxies:
-            server = Entrance(sessions, door, self._loop)
+        if _is_asked(terms):
+            server = Entrance(sessions, door)
         else:
-            server = await self._loop.create_server(
-                sessions,
-                sock=door,
-                ssl=terms.tls if terms.implicit else None,
-                ssl_handshake_timeout=terms.deadlines.greeting if terms.implicit else None,
-            )
+            server = await self._loop.create_server(sessions, sock=door)
         self._open[terms.name] = server, sessions
         self._watches[sessions] = self._tasks.create_task(sessions.watch())
 
     async def _reopen(self, terms: Terms) -> None:
-        """TLS from the first octet on, and the PROXY header, belong to the server, not to the session: a new one takes
-        over its socket.
-        """
+        """What comes before the greeting belongs to the server, not to the session: a new one takes over its socket."""
         server, sessions = self._open[terms.name]
         door = server.sockets[0].dup()
         server.close()
@@ -96,7 +89,10 @@ class Doors:
 
 
 def _same_door(old: Terms, new: Terms) -> bool:
-    """Whether new terms need no new server. An entrance for proxies asks for them with each connection."""
-    if old.proxies or new.proxies:
-        return bool(old.proxies) and bool(new.proxies)
-    return not old.implicit and not new.implicit
+    """Whether new terms need no new server. An entrance asks for them with each connection."""
+    return _is_asked(old) == _is_asked(new)
+
+
+def _is_asked(terms: Terms) -> bool:
+    """Whether something comes before the greeting: a PROXY header, a TLS handshake."""
+    return bool(terms.proxies) or terms.implicit

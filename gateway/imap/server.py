@@ -17,9 +17,10 @@ from gateway.imap.desk import Desk
 from gateway.imap.hub import Hub
 from gateway.imap.memory import Memory
 from gateway.imap.terms import ImapTerms
-from gateway.imap.threshold import Threshold
 from gateway.world.sockets import Socket
+from gateway.world.threshold import Room, Threshold
 
+HANDSHAKE: Final = 20.0  # Seconds for the TLS handshake.
 TICK: Final = 1.0  # Seconds between two looks at deadlines and at the folders that somebody watches.
 READ_AHEAD: Final = 64 * 1024  # Octets that may wait unread, twice: what is longer than a line is a literal.
 WRITE_AHEAD: Final = 1 << 20  # Octets that may wait to be sent before the next are made.
@@ -69,15 +70,23 @@ class ImapServer:
 
     async def open(self, door: Socket) -> None:
         """Serve on it from now on. Raises OSError."""
-        loop = asyncio.get_running_loop()
         self._threshold = Threshold(
-            self._desk,
             door,
-            visit=lambda: Visit(self, loop),
+            meet=self._meet,
             context=lambda: self._context,
-            terms=lambda: self._terms,
+            handshake=lambda: HANDSHAKE,
+            room=lambda _: Room(self._terms.max_connections, self._terms.max_connections_per_client),
+            refused=lambda: self._desk.count("imap_connections_refused_total", (self._terms.name,)),
+            failed=self._failed,
+            clock=self._desk.clock,
         )
-        self._watching = loop.create_task(self.watch())
+        self._watching = asyncio.get_running_loop().create_task(self.watch())
+
+    async def _meet(self, client: Socket, address: str) -> Visit:
+        return Visit(self, asyncio.get_running_loop())
+
+    def _failed(self, error: OSError) -> None:
+        self._desk.tell("error", "accept_failed", listener=self._terms.name, error=type(error).__name__)
 
     def use(self, context: ssl.SSLContext) -> None:
         """The certificate for connections from now on."""

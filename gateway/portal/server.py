@@ -20,6 +20,7 @@ from gateway.portal import security
 from gateway.portal.app import Guarded
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket
+from gateway.world.threshold import Room, Threshold
 
 HANDSHAKE: Final = 20.0  # Seconds for the TLS handshake.
 HEAD: Final = 20.0  # Seconds for the head of a request, from its first octet or the connection on.
@@ -92,7 +93,7 @@ class Server:
         self._state = ServerState()
         self._context = context
         self._clock = clock
-        self._server: asyncio.Server | None = None
+        self._threshold: Threshold | None = None
 
     def __len__(self) -> int:
         """Connections at present."""
@@ -100,24 +101,26 @@ class Server:
 
     async def open(self, door: Socket) -> None:
         """Serve on it from now on. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        first = self._context
-
-        def chosen(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
-            connection.context = self._context
-
-        first.sni_callback = chosen  # Called for clients that name none, too.
-        self._server = await loop.create_server(
-            lambda: self._visit(loop),
-            sock=door,
-            ssl=first,
-            ssl_handshake_timeout=HANDSHAKE,
+        self._threshold = Threshold(
+            door,
+            meet=self._meet,
+            context=lambda: self._context,
+            handshake=lambda: HANDSHAKE,
+            room=self._room,
+            refused=lambda: None,
+            failed=lambda error: self._app.site.tell("error", "accept_failed", error=type(error).__name__),
+            clock=self._clock,
         )
 
-    def _visit(self, loop: asyncio.AbstractEventLoop) -> _Visit:
-        visit = _Visit(self._config, self._state, {}, loop)
+    async def _meet(self, client: Socket, address: str) -> _Visit:
+        visit = _Visit(self._config, self._state, {}, asyncio.get_running_loop())
         visit.may_come = self._may_come
         return visit
+
+    def _room(self, address: str) -> Room:
+        return Room(
+            self._most, self._most if security.is_within(address, self._app.site.terms.proxies) else self._of_one
+        )
 
     def _may_come(self, transport: asyncio.Transport) -> bool:
         """Whether there is room for one more, and for one more of this client."""
@@ -135,8 +138,8 @@ class Server:
 
     async def close(self, seconds: float) -> None:
         """Take no more connections, and give those under way so many seconds."""
-        if self._server is not None:
-            self._server.close()
+        if self._threshold is not None:
+            self._threshold.close()
         for one in list(self._state.connections):
             one.shutdown()
         try:

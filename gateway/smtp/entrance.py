@@ -1,4 +1,5 @@
-"""The door of a listener behind load balancers: who connects is asked for the PROXY header before anything else.
+"""The door of a listener with TLS at once, or behind load balancers: of these, who connects is asked for the PROXY
+header before anything else.
 
 The header comes in clear, also in front of a TLS handshake, and not an octet behind it may be read with it: so it is
 looked at in the socket before an event loop's transport takes that over. Leaves out: the header's form (`proxy`).
@@ -7,17 +8,13 @@ looked at in the socket before an event loop's transport takes that over. Leaves
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Coroutine
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any
 
 from gateway.smtp.proxy import CUT_OFF, MAX_V2, BadHeader, Header, parse, plain
+from gateway.smtp.session import Session
 from gateway.smtp.sessions import Sessions
-from gateway.world.sockets import Socket, accept, peek
-
-BATCH = 64  # Connections in one go, before others get their turn.
-PAUSE = 1.0  # Seconds after which we try again where there are no descriptors left.
+from gateway.world.sockets import Socket, peek
+from gateway.world.threshold import Room, Threshold
 
 # Reasons, as they stand in the log, besides those of `proxy`.
 TIME_RAN_OUT = "time ran out"
@@ -25,84 +22,53 @@ FOREIGN_LOOPBACK = "it names a loopback address, but comes from another machine"
 
 
 class Entrance:
-    """Takes in clients for `sessions`, whose terms name the proxies. `sockets` and `close` are as of asyncio.Server."""
+    """Takes in clients for `sessions`, whose terms name the proxies. `sockets` and `close` are as of asyncio.Server.
 
-    def __init__(self, sessions: Sessions, door: Socket, loop: asyncio.AbstractEventLoop) -> None:
+    Closed, those that did not get past their header or handshake end; proxies try again.
+    """
+
+    def __init__(self, sessions: Sessions, door: Socket) -> None:
         self.sockets = (door,)
         self._sessions = sessions
-        self._door = door
-        self._loop = loop
-        self._arriving: set[asyncio.Task[None]] = set()
-        self._open = False
-        self._listen()
+        self._loop = asyncio.get_running_loop()
+        self._threshold = Threshold(
+            door,
+            meet=self._meet,
+            context=lambda: sessions.terms.tls if sessions.terms.implicit else None,
+            handshake=lambda: sessions.terms.deadlines.greeting,
+            room=self._room,
+            refused=lambda: sessions.desk.count("messages_refused_total", (sessions.terms.name, "421")),
+            failed=self._failed,
+            clock=sessions.desk.clock,
+        )
 
-    def _listen(self) -> None:
-        self._loop.add_reader(self._door.fileno(), self._accept)
-        self._open = True
+    def __len__(self) -> int:
+        """Clients on their way in."""
+        return len(self._threshold)
 
     def close(self) -> None:
-        """Take no more connections. Those that did not get past their header or handshake end; proxies try again."""
-        if self._open:
-            self._loop.remove_reader(self._door.fileno())
-            self._open = False
-        self._door.close()
-        for task in self._arriving:
-            task.cancel()
+        """Take no more connections."""
+        self._threshold.close()
 
-    def _accept(self) -> None:
-        for _ in range(BATCH):
-            try:
-                found = accept(self._door)
-            except OSError as error:
-                self._sessions.desk.tell(
-                    "error", "accept_failed", listener=self._sessions.terms.name, error=type(error).__name__
-                )
-                self._loop.remove_reader(self._door.fileno())
-                self._open = False
-                self._hold(self._rest())
-                return
-            if found is None:
-                return
-            client, address = found
-            if len(self._arriving) >= self._sessions.terms.max_connections:
-                client.close()
-                continue
-            self._hold(self._welcome(client, address))
-
-    def _hold(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
-
-    async def _rest(self) -> None:
-        """Out of descriptors: who waits is left waiting, instead of asking the kernel again at once."""
-        await self._sessions.desk.clock.sleep(PAUSE)
-        self._listen()
-
-    async def _welcome(self, client: Socket, address: str) -> None:
-        """Find out who it is, then make it a session. It ends here where the header is bad or TLS fails."""
+    def _room(self, address: str) -> Room:
         terms = self._sessions.terms
-        taken = False
-        try:
-            session = self._sessions()
-            if is_proxy(address, terms.proxies):
-                header = await self._header(client, address)
-                if header is None:
-                    return
-                if header.source is not None:
-                    session.came_by(address, header.source)
-            taken = True  # From here on the transport closes it.
-            await self._loop.connect_accepted_socket(
-                lambda: session,
-                client,
-                ssl=terms.tls if terms.implicit else None,
-                ssl_handshake_timeout=terms.deadlines.greeting if terms.implicit else None,
-            )
-        except (OSError, ssl.SSLError):
-            return  # The handshake failed, or the client is gone: nothing was said yet that anybody would miss.
-        finally:
-            if not taken:
-                client.close()
+        proxied = is_proxy(address, terms.proxies)
+        return Room(terms.max_connections, terms.max_connections if proxied else terms.max_connections_per_client)
+
+    def _failed(self, error: OSError) -> None:
+        desk, terms = self._sessions.desk, self._sessions.terms
+        desk.tell("error", "accept_failed", listener=terms.name, error=type(error).__name__)
+
+    async def _meet(self, client: Socket, address: str) -> Session | None:
+        """Find out who it is, and make it a session; None where the header is bad."""
+        session = self._sessions()
+        if is_proxy(address, self._sessions.terms.proxies):
+            header = await self._header(client, address)
+            if header is None:
+                return None
+            if header.source is not None:
+                session.came_by(address, header.source)
+        return session
 
     async def _header(self, client: Socket, address: str) -> Header | None:
         """The header, read from the socket and nothing else with it; None where there is none to go on with.

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
@@ -178,3 +179,28 @@ async def test_at_its_end_nobody_is_kept(door: Door) -> None:
     with pytest.raises(OSError):
         await door.visit()
     writer.close()
+
+
+async def test_handshakes_that_never_end_are_bounded_and_keep_nobody_out(door: Door) -> None:
+    """Each would hold memory and a descriptor; only what got through TLS was counted."""
+    halves = []
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(b"\x16\x03\x01\x02\x00\x01\x00")  # The beginning of a ClientHello.
+        halves.append((reader, writer))
+    arriving = door.server._threshold
+    assert arriving is not None
+    async with asyncio.timeout(20):
+        while len(arriving) < 3:
+            await asyncio.sleep(0.01)
+    fourth, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    with suppress(ConnectionResetError):
+        assert await asyncio.wait_for(fourth.read(), 20) == b""
+    writer.close()
+    halves.pop()[1].close()
+    async with asyncio.timeout(20):
+        while len(arriving) > 2:
+            await asyncio.sleep(0.01)
+    assert (await door.ask(GET)).startswith(b"HTTP/1.1 ")
+    for _, writer in halves:
+        writer.close()

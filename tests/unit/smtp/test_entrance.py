@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.smtp import entrance as entrance_module
-from gateway.smtp import proxy
+from gateway.smtp import entrance, proxy
 from gateway.smtp.desk import Deadlines, Terms
-from gateway.smtp.entrance import FOREIGN_LOOPBACK, PAUSE, TIME_RAN_OUT, Entrance, is_proxy
+from gateway.smtp.entrance import FOREIGN_LOOPBACK, TIME_RAN_OUT, Entrance, is_proxy
 from gateway.smtp.sessions import Sessions
+from gateway.world import threshold as threshold_module
 from gateway.world.sockets import bind
+from gateway.world.threshold import PAUSE
 from tests.fakes.certificates import make_certificate
 from tests.fakes.desk import FakeDesk
 from tests.fakes.proxies import v1, v2
@@ -41,7 +42,7 @@ class House:
         self.sessions = Sessions(self.desk.desk, Terms.made(**facts), loop)
         door = bind("127.0.0.1", 0)
         self.port = door.getsockname()[1]
-        self.entrance = Entrance(self.sessions, door, loop)
+        self.entrance = Entrance(self.sessions, door)
         self.wires: list[asyncio.StreamWriter] = []
 
     async def dial(self, *said: bytes) -> Wire:
@@ -280,7 +281,7 @@ async def test_a_health_check_that_connects_and_leaves_makes_no_noise(house: Hou
     await pause()
     assert house.desk.told == []
     assert house.desk.counted == []
-    assert not house.entrance._arriving
+    assert not len(house.entrance)
 
 
 @told()
@@ -326,7 +327,30 @@ async def test_connections_without_a_header_are_bounded(house: House) -> None:
     await house.dial()
     third = await house.dial()
     assert await third.rest() == b""
-    assert len(house.entrance._arriving) == 2
+    assert len(house.entrance) == 2
+
+
+@told(proxies=(), implicit=True, max_connections=4, max_connections_per_client=2)
+async def test_handshakes_that_never_end_are_bounded_for_each_address(house: House) -> None:
+    """Each would hold memory and a descriptor; only what got through TLS was counted."""
+    begun = b"\x16\x03\x01\x02\x00\x01\x00"  # Of a ClientHello.
+    halves = [await house.dial(begun) for _ in range(2)]
+    await pause()
+    assert len(house.entrance) == 2
+    third = await house.dial(begun)
+    assert await third.rest() == b""
+    assert ("messages_refused_total", (NAME, "421")) in house.desk.counted
+    halves[0].writer.close()
+    async with asyncio.timeout(20):
+        while len(house.entrance) > 1:
+            await asyncio.sleep(0.01)
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port, ssl=trusting)
+    assert (await reader.readline()).startswith(b"220 ")
+    writer.close()
+    house.entrance.close()
+    assert await halves[1].rest() == b""
 
 
 @told()
@@ -352,7 +376,7 @@ async def test_without_descriptors_it_waits_instead_of_spinning(house: House) ->
         raise OSError(errno.EMFILE, "Too many open files")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entrance_module, "accept", full)
+        patch.setattr(threshold_module, "accept", full)
         wire = await house.dial(v1())
         await pause()
         assert asked == 1
@@ -380,7 +404,7 @@ def test_a_proxy_is_known_by_its_address(address: str, believed: bool) -> None:
 def test_a_loopback_address_of_another_machine_is_refused(source: str) -> None:
     # Our connectors take 127.0.0.1 for a program on this machine; on the balancer it is somebody else's.
     with pytest.raises(proxy.BadHeader, match="loopback") as caught:
-        entrance_module._judge(source, "10.0.0.5")
+        entrance._judge(source, "10.0.0.5")
     assert caught.value.reason == FOREIGN_LOOPBACK
-    entrance_module._judge(source, "127.0.0.1")
-    entrance_module._judge("203.0.113.9", "10.0.0.5")
+    entrance._judge(source, "127.0.0.1")
+    entrance._judge("203.0.113.9", "10.0.0.5")
