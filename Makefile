@@ -13,7 +13,7 @@ VAR ?= var
 PORTAL ?= 127.0.0.1:8443
 IMAP ?= 127.0.0.1:9993
 UNIT_JOBS ?= 2
-LONG_JOBS ?= 4
+LONG_JOBS ?= 5
 FUZZ_SECONDS ?= 10
 
 BIN := .venv/bin
