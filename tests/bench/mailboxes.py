@@ -30,7 +30,6 @@ from tests.scenarios.peers.postfix import Postfix
 from tests.scenarios.peers.raw import Raw
 
 DOMAIN = "corp.example"
-WITHOUT_AES = Path(__file__).with_name("without_aes")
 OURS = "kakapo-perambulate-7788"  # Everybody's password.
 WORK = Work(1000, 20, 20 << 10)
 SINGLE = 40  # Messages of which each is waited for.
@@ -58,57 +57,19 @@ class Side:
 
 
 @contextmanager
-def gateway(*, aes: bool = True) -> Iterator[Gateway]:
-    """One as `init --imap` makes it; its value IMAP is the port of that. Without `aes` contents are copied instead."""
+def gateway() -> Iterator[Gateway]:
+    """One as `init --imap` makes it; its value IMAP is the port of that."""
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as place:
         folder = Path(place)
         folder.chmod(0o711)
         port = free_port()
         one = Gateway(folder / "gateway", None, IMAP=port).init("--imap", f"127.0.0.1:{port}")
         try:
-            with _environment({} if aes else {"PYTHONPATH": str(WITHOUT_AES)}):
-                one.start()
+            one.start()
             until(lambda: answers(port), "the gateway to listen for IMAP")
             yield one
         finally:
             one.stop()
-
-
-@contextmanager
-def _environment(more: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def beside_itself(rounds: int, work: Work = WORK) -> float:
-    """What AES costs of a fetch: how much less time one takes where octets are copied instead, in turn."""
-    shares, used = [], []
-    with gateway() as one, gateway(aes=False) as other:
-        sides = {with_aes: (each, our_side(each)) for with_aes, each in ((True, one), (False, other))}
-        user = f"aes@{DOMAIN}"
-        for each, side in sides.values():
-            create(each, user)
-            _deliver(side, user, work, [])
-        for turn in range(2 * rounds):
-            took = {}
-            for with_aes in (True, False) if turn % 2 else (False, True):
-                each, side = sides[with_aes]
-                took[with_aes] = _fetch(side, user, work, each.pids())
-            (time_with, cpu_with), (time_without, cpu_without) = took[True], took[False]
-            shares.append(1 - time_without / time_with)
-            used.append(1 - cpu_without / cpu_with)
-    share, cpu_share = statistics.median(shares), statistics.median(used)
-    print(
-        f"mailbox   without AES a fetch takes {share:.1%} less time ({min(shares):.1%} to {max(shares):.1%}), "
-        f"{cpu_share:.1%} less CPU ({min(used):.1%} to {max(used):.1%})",
-        flush=True,
-    )
-    return share
 
 
 def beside_dovecot(rounds: int, postfix_settings: str, work: Work = WORK) -> dict[str, float]:
