@@ -12,7 +12,7 @@ PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, venv, sys; sys.exit(sys
 VAR ?= var
 PORTAL ?= 127.0.0.1:8443
 IMAP ?= 127.0.0.1:9993
-UNIT_JOBS ?= 2
+UNIT_JOBS ?= 3
 LONG_JOBS ?= 5
 FUZZ_SECONDS ?= 10
 
