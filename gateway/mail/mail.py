@@ -35,8 +35,8 @@ class Mail:
     opened: Opened | None = None
     terms: Terms = PLAIN
 
-    def as_copy(self, envelope: Envelope, message: Message, terms: Terms) -> Mail:
-        """The same mail for that envelope, with those octets, under those terms."""
+    def as_copy(self, envelope: Envelope, message: Message, terms: Terms, *, opened: Opened | None = None) -> Mail:
+        """The same mail for that envelope, with those octets, of which so much was `opened`, under those terms."""
         return Mail(  # `replace` takes three times that, for each message.
             id=self.id,
             received=self.received,
@@ -47,7 +47,7 @@ class Mail:
             preface=self.preface,
             authentication=self.authentication,
             signed=self.signed,
-            opened=self.opened,
+            opened=opened,
             terms=terms,
         )
 
@@ -74,19 +74,4 @@ class Mail:
             signed=self.signed,
             opened=self.opened,
             terms=self.terms,
-        )
-
-    def protected(self, message: Message, envelope: Envelope, terms: Terms) -> Mail:
-        """The same mail with protected octets, in which nothing was opened."""
-        return Mail(  # As above.
-            id=self.id,
-            received=self.received,
-            envelope=envelope,
-            message=message,
-            client=self.client,
-            connector=self.connector,
-            preface=self.preface,
-            authentication=self.authentication,
-            signed=self.signed,
-            terms=terms,
         )

@@ -268,5 +268,5 @@ def _copies(copy: Mail, readers: Sequence[_Reader], made: _Made) -> list[Mail]:
             content = Joined((Held(head), shared, tail))
         message = Message(head[:MAX_HEAD], content)
         body = Body.SEVEN_BIT if head.isascii() else Body.EIGHT_BIT_MIME
-        found.append(copy.protected(message, copy.envelope.around(reader.recipients, body), terms))
+        found.append(copy.as_copy(copy.envelope.around(reader.recipients, body), message, terms))
     return found

@@ -51,7 +51,7 @@ def sealed(mail: Mail, octets: bytes, recipients: tuple[Recipient, ...]) -> Mail
     message = Message(octets[:MAX_HEAD], Held(octets))
     # Not sure of the header section, which stays outside, nor of a foreign signature that was signed once more.
     body = Body.SEVEN_BIT if octets.isascii() else Body.EIGHT_BIT_MIME
-    return mail.protected(message, mail.envelope.around(recipients, body), given(mail))
+    return mail.as_copy(mail.envelope.around(recipients, body), message, given(mail))
 
 
 def as_it_is(mail: Mail, recipients: tuple[Recipient, ...]) -> Mail:

@@ -229,7 +229,7 @@ def _copy(mail: Mail, work: Work, message: Message, eight_bit: bool = False) -> 
         ret=envelope.ret,
         envid=envelope.envid,
     )
-    return mail.as_copy(own, message, terms)
+    return mail.as_copy(own, message, terms, opened=mail.opened)
 
 
 def _read(octets: bytes | Exception | None, mail: Mail) -> Reading:

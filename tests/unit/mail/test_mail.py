@@ -58,8 +58,10 @@ def test_nothing_that_a_mail_has_is_lost_on_the_way() -> None:
     found = Authentication(dkim=(), skipped=1)
     assert replace(mail.topped(b"A: 1\r\n", found), message=mail.message) == replace(mail, authentication=found)
     message, envelope, terms = Message(b"s", Held(b"s")), mail.envelope, Terms(protection=Protection.RIGHTS)
-    protected = mail.protected(message, envelope, terms)
+    protected = mail.as_copy(envelope, message, terms)
     assert protected == replace(mail, message=message, envelope=envelope, terms=terms, opened=None)
+    read = mail.as_copy(envelope, message, terms, opened=mail.opened)
+    assert read == replace(mail, message=message, envelope=envelope, terms=terms)
 
 
 def test_a_large_one_keeps_its_octets_and_gets_a_preface() -> None:
