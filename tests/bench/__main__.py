@@ -27,6 +27,7 @@ from tests.bench import (
 )
 from tests.bench.counter import Counter
 from tests.postgres import MISSING, Cluster, programs
+from tests.scenarios.peers.dovecot_imap import HAS_LMTP
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.postfix import Postfix
 
@@ -99,6 +100,8 @@ def main() -> int:
         parser.error(f"there is no figure {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
     if options.storage == "postgresql" and programs() is None:
         parser.error(MISSING)
+    if "mailbox" in wanted and not HAS_LMTP.exists():
+        parser.error("mailbox: Dovecot has no LMTP here (Debian package dovecot-lmtpd); --only leaves figures out")
     least = {name: float(value) for name, _, value in (entry.partition("=") for entry in options.least)}
     counter = Counter()
     short = False

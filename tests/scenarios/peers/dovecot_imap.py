@@ -16,6 +16,7 @@ import pytest
 from tests.scenarios.peers.ports import answers, free_port, until
 
 PASSWORD = "secret"
+HAS_LMTP = Path("/usr/lib/dovecot/lmtp")  # A package of its own in Debian.
 _SETTINGS = """\
 base_dir = {root}/run
 state_dir = {root}/run
