@@ -22,7 +22,7 @@ from gateway.world.clock import SystemClock
 
 
 def judge_policies(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> Iterator[Fault]:
-    """A warning for each key of a policy that its vault denies, and for a default policy that is none. Blocks.
+    """A warning for each key of a policy that its vault denies, and for a default policy that is none or ends. Blocks.
 
     `rows`: the domain keys; `held`: the vaults. Where one is away, or policies can't be read, others tell of it.
     """
@@ -32,8 +32,12 @@ def judge_policies(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Va
     if book is None:
         return
     default = loaded.settings.mailboxes.default_policy
-    if default is not None and default not in {policy.name for policy in book.rows}:
-        yield no_default(loaded, default)
+    if default is not None:
+        states = {policy.name: policy.state for policy in book.rows}
+        if default not in states:
+            yield no_default(loaded, default)
+        elif states[default] is not PolicyState.READY:
+            yield _ending_default(loaded, default)
     for policy in book.rows:
         if policy.state is PolicyState.READY:
             for copy in policy.copies:
@@ -49,6 +53,12 @@ def no_default(loaded: Loaded, name: str) -> Fault:
         f"gateway policy create {name} --root VAULT/KEY --root VAULT/KEY --custodian PUBLIC.pem, once for a database; "
         "or a name that gateway policy list shows"
     )
+    return loaded.warning("mailboxes.default_policy", found, right)
+
+
+def _ending_default(loaded: Loaded, name: str) -> Fault:
+    found = f"{shown(name)}, which is being destroyed or is destroyed, so that no mailbox can be made without --policy"
+    right = f"another one that gateway policy list shows as ready; gateway policy show {name} tells the rest"
     return loaded.warning("mailboxes.default_policy", found, right)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from gateway.app import console, first_mailboxes
+from gateway.app import console, first_mailboxes, policy_check, policy_uses
 from gateway.app import init as maker
 from gateway.app.backup import BackupFault, backup
 from gateway.app.check import check
@@ -22,6 +24,7 @@ from gateway.app.restore import restore
 from gateway.keys import passphrase
 from gateway.keys.vault import Denied, KeyFault
 from gateway.settings.load import loaded
+from gateway.storage.mailboxes.model import PolicyState
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 
@@ -134,6 +137,20 @@ def test_a_default_policy_that_is_none_is_told(path: Path) -> None:
     assert defaults(path) == []
     path.write_text(path.read_text().replace('default_policy = "default"', 'default_policy = "house"'))
     assert [one[0] for one in defaults(path)] == ["warning"]
+
+
+@pytest.mark.parametrize("state", [PolicyState.PURGING, PolicyState.PURGED])
+def test_a_default_policy_that_ends_is_told(path: Path, state: PolicyState, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = policy_uses.policy_book
+
+    def ending(*arguments: Any) -> policy_uses.PolicyBook:
+        seen = book(*arguments)
+        return replace(seen, rows=tuple([replace(row, state=state) for row in seen.rows]))
+
+    monkeypatch.setattr(policy_check, "policy_book", ending)
+    ((severity, found, right),) = defaults(path)
+    assert severity == "warning" and "is being destroyed or is destroyed" in found
+    assert "another one that gateway policy list shows as ready" in right
 
 
 def told(path: Path, *, ask: bool = True) -> list[tuple[str, str, str]]:
