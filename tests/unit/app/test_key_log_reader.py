@@ -367,7 +367,7 @@ def test_an_export_comes_in_pages(made: Made, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_export_can_be_verified_with_openssl_and_sha256sum_alone(made: Made, tmp_path: Path) -> None:
-    """As docs/administrator.md has it."""
+    """As docs/command-line.md has it."""
     made.uses("message ünï", "message 2")
     made.uses("message 3")
     file = tmp_path / "export.jsonl"
