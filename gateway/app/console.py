@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from getpass import getpass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from gateway.app.channel import Fault
 from gateway.app.commands import ELSEWHERE, Commands
 from gateway.app.database import database
 from gateway.app.dkim import Dkim
-from gateway.app.file_vaults import unlocked
+from gateway.app.file_vaults import AtTerminal, unlocked
 from gateway.app.key_log import open_log, person, recorded
 from gateway.app.key_log_reader import COMMANDS as KEY_LOG_COMMANDS
 from gateway.app.key_log_reader import LogReader
@@ -439,10 +438,6 @@ async def _nobody() -> None:
 def typed_masters(settings: Loaded) -> dict[str, bytes]:
     """Master keys of vaults that a passphrase opens; a person at the terminal is asked for it. Blocks."""
     try:
-        return unlocked(settings, _typed if sys.stdin.isatty() else None)
+        return unlocked(settings, AtTerminal() if sys.stdin.isatty() else None)
     except KeyFault:  # Each command says by itself which vault does not open, and why.
         return {}
-
-
-def _typed(vault: str) -> bytes:
-    return getpass(f"passphrase of vault {vault}: ").encode("utf-8", "surrogateescape")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from getpass import getpass
 from typing import Final
 
 from gateway.keys.providers.file import custody, protectors
@@ -65,6 +66,20 @@ def judge_file_vault(loaded: Loaded, number: int) -> Iterator[Fault]:
 # -- opened once, for all processes ------------------------------------------------------------------------------------
 
 TRIES: Final = 3
+
+
+class AtTerminal:
+    """Has a person type the passphrase of a vault at the terminal. It is not shown, and not kept."""
+
+    def __init__(self) -> None:
+        self._asked: set[str] = set()
+
+    def __call__(self, vault: str) -> bytes:
+        """What was typed. Asked again it says why."""
+        again = vault in self._asked
+        self._asked.add(vault)
+        question = f"that does not open vault {vault}; once more: " if again else f"passphrase of vault {vault}: "
+        return getpass(question).encode("utf-8", "surrogateescape")
 
 
 def unlocked(loaded: Loaded, ask: Callable[[str], bytes] | None) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.app import face
 from gateway.app.face_certificate import face_files
-from gateway.app.inventory_row import Ground, Row, Validation
+from gateway.app.inventory_row import Ground, Row, Validation, file_mode
 from gateway.app.places import Places
 from gateway.connectors import pem
 from gateway.settings import schema
@@ -43,7 +43,7 @@ def listeners(ground: Ground) -> Iterator[Row]:
             f"{what}; {offered}, inbound connectors say who must use it",
             _versions(loaded, listener.minimum_tls),
             f"{SESSION}; {length}",
-            f"private key in {private}, file mode 0600; {words}",
+            f"private key in {private}, {file_mode(private)}; {words}",
             ground.tls,
         )
 
@@ -60,7 +60,7 @@ def portal(ground: Ground) -> Iterator[Row]:
         f"protected messages as their readers see them at {section.url}, after a one-time code by mail",
         _versions(loaded, section.minimum_tls),
         f"{SESSION}; {length}",
-        f"private key in {files.key}, file mode 0600; {words}",
+        f"private key in {files.key}, {file_mode(files.key)}; {words}",
         ground.tls,
     )
 
@@ -77,7 +77,7 @@ def imap(ground: Ground) -> Iterator[Row]:
         "mailboxes as their owners read them, after a log-in with a password; TLS at once",
         _versions(loaded, section.minimum_tls),
         f"{SESSION}; {length}",
-        f"private key in {files.key}, file mode 0600; {words}",
+        f"private key in {files.key}, {file_mode(files.key)}; {words}",
         ground.tls,
     )
 
@@ -107,7 +107,7 @@ def _smtp_out(ground: Ground, outbound: schema.Outbound, domains: str) -> Row:
     keys = "keys of each session alone (ephemeral)"
     if outbound.client_certificate is not None:
         private = ground.loaded.resolve(outbound.client_key or outbound.client_certificate)
-        keys += f"; our client certificate's key in {private}, file mode 0600"
+        keys += f"; our client certificate's key in {private}, {file_mode(private)}"
     return Row(
         "SMTP out (TLS)",
         hosts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway.keys.fips import SPOKEN, Module
@@ -113,3 +114,13 @@ class Ground:
 
     def _module(self, *, spoken: bool) -> str:
         return next((one.validation for one in self.modules if (one.does == SPOKEN) is spoken), "")
+
+
+def file_mode(path: Path) -> str:
+    """Who may read a file, as it lies there: an auditor wants to know what is, not what should be."""
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError:
+        return "file mode unknown here"
+    readers = ", so that everybody here may read it" if mode & 0o007 else ""
+    return f"file mode {mode:04o}{readers}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.accounts import passwords as hashing
-from gateway.app.inventory_row import Ground, Row
+from gateway.app.inventory_row import Ground, Row, file_mode
 from gateway.app.places import Places
 from gateway.keys import domain
 from gateway.keys.access_head import KEY
@@ -180,7 +180,8 @@ def settings_files(ground: Ground) -> Iterator[Row]:
         "lists of recipients; not encrypted",
         None,
         None,
-        "file mode 0600; service secrets and keys of TLS may be credentials of systemd instead",
+        f"gateway.toml: {file_mode(loaded.path)}; what opens a vault is refused unless it is of mode 0600; service "
+        "secrets and keys of TLS may be credentials of systemd instead",
         None,
     )
 

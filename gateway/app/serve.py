@@ -6,12 +6,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from getpass import getpass
 from pathlib import Path
 
 from gateway.app.check import checked
 from gateway.app.child import WorkerFailed
-from gateway.app.file_vaults import unlocked
+from gateway.app.file_vaults import AtTerminal, unlocked
 from gateway.app.forks import Forks
 from gateway.app.handover import hand_masters
 from gateway.app.lock import FileLock, InUse
@@ -60,14 +59,9 @@ def serve(path: Path, forks: Forks) -> int:
         lock.release()
 
 
-def _ask(vault: str) -> bytes:
-    """The passphrase of a vault, typed at the terminal. It is not shown, and not kept."""
-    return getpass(f"passphrase of vault {vault}: ").encode("utf-8", "surrogateescape")
-
-
 def _serve(path: Path, settings: Loaded, faults: Sequence[Fault], forks: Forks) -> int:
     try:
-        masters = unlocked(settings, _ask if sys.stdin.isatty() else None)
+        masters = unlocked(settings, AtTerminal() if sys.stdin.isatty() else None)
     except KeyFault as closed:
         return _refuse(str(closed))
     # In a process of its own: what migrations need is large, and this process stays.

@@ -44,6 +44,7 @@ def judge_vaults(loaded: Loaded, *, ask: bool) -> Iterator[Fault]:
         faults += _name(loaded, number, section)
         faults += _unused(loaded, number, section)
         faults += _file(loaded, number, ask) if section.provider == "file" else _token(loaded, number, ask)
+    faults += _twice(loaded)
     made_in = loaded.settings.dkim.vault
     if sections and made_in is not None and made_in not in {vault.name for vault in sections}:
         right = f"the name of one of vaults: {', '.join(shown(vault.name) for vault in sections)}"
@@ -58,6 +59,29 @@ def _name(loaded: Loaded, number: int, section: schema.Vault) -> Iterator[Fault]
     if section.name == DOMAIN or "/" in section.name:
         right = f'a name without a slash, other than "{DOMAIN}", which stands for the domain keys'
         yield loaded.fault(f"vaults[{number}].name", shown(section.name), right)
+
+
+def _twice(loaded: Loaded) -> Iterator[Fault]:
+    """One vault under two names: a policy with a root in each lies under one, and nobody sees it by the names."""
+    first: dict[tuple[str, str], int] = {}
+    for number, section in enumerate(loaded.settings.vaults):
+        if section.provider == "file":
+            key, place = "path", (_real(loaded.resolve(section.path)), "")
+        elif section.module and section.token:
+            key, place = "token", (_real(loaded.resolve(section.module)), section.token)
+        else:
+            continue
+        same = first.setdefault(place, number)
+        if same != number:
+            found = f"the same as vaults[{same}] has, so that what should lie in two vaults lies in one"
+            yield loaded.warning(f"vaults[{number}].{key}", found, "a vault of its own")
+
+
+def _real(path: Path) -> str:
+    try:
+        return str(path.resolve())
+    except (OSError, RuntimeError):  # Links that lead in a circle, say; others tell of it.
+        return str(path)
 
 
 def _unused(loaded: Loaded, number: int, section: schema.Vault) -> Iterator[Fault]:

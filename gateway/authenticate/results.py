@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.authenticate.dkim.findings import NOT_SIGNED
 from gateway.mail.authentication import Authentication, DkimResult, Verdict
+from gateway.mail.reading.encoded_word import decoded
 
 NAME: Final = b"authentication-results"  # In lower case.
 _NEXT_LINE: Final = "\r\n\t "
@@ -72,8 +73,23 @@ def claims(value: bytes, authserv_id: bytes) -> bool:
     """Whether a field's value says, to any reader, that it is by `authserv_id` (lower case), whatever its version.
 
     Readers differ in what ends the name, and in what they make of quotes, comments and blanks inside it; so it claims
-    ours as soon as ours stands as a whole word in what comes before the results, taken either way.
+    ours as soon as ours stands as a whole word in what comes before the results, taken either way. Many read it as any
+    other text (filters in Sieve, programs in Python): encoded words, which may not stand there, show our name too,
+    and letters that nobody sees do not hide it.
     """
+    if _claims(value, authserv_id):
+        return True
+    if b"=?" not in value and value.isascii():
+        return False
+    texts = decoded(value.replace(b"\r\n", b""))
+    return any(_claims(_visible(text).encode("utf-8", "replace"), authserv_id) for text in texts)
+
+
+def _visible(text: str) -> str:
+    return "".join([letter if letter.isprintable() else " " for letter in text])
+
+
+def _claims(value: bytes, authserv_id: bytes) -> bool:
     at = _behind_comments(value, 0)
     quoted = None if at is None else _QUOTED.match(value, at)
     if quoted is not None and re.sub(rb"\\(.)", rb"\1", quoted[1], flags=re.DOTALL).strip().lower() == authserv_id:

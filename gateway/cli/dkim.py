@@ -23,7 +23,7 @@ Type = Annotated[
     str | None, typer.Option("--type", metavar="TYPE", help="rsa-2048 or ed25519; default: one of each, side by side.")
 ]
 Vault = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Where the key is made; default: [dkim] vault, else the first one.")
+    str | None, typer.Option(metavar="NAME", help="Where the key is made; default: dkim.vault, else the first one.")
 ]
 Activate = Annotated[
     bool, typer.Option("--activate", help="Sign with the successors from now on; their records must be published.")

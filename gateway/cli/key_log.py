@@ -104,8 +104,8 @@ def _whole(report: dict[str, Any]) -> str:
         return "The key-access log is empty."
     heads = count(report["heads"], "signed head", "signed heads")
     return (
-        f"The key-access log is whole: lines {report['first']} to {report['last']}, {heads}, the newest over line "
-        f"{report['signed']}."
+        f"The key-access log is whole: lines {report['first']} to {report['last']}, signed up to line "
+        f"{report['signed']}; {heads} in the database."
     )
 
 

@@ -56,6 +56,11 @@ def consequences(facts: dict[str, Any], verb: str) -> list[str]:
             said.append(
                 "The key-access log goes on, but nobody signs its heads, so a log cut off at its end looks whole."
             )
+            if verb == "delete":
+                said.append(
+                    "Once it is destroyed the heads that it has signed prove nothing here any more: export the log "
+                    "before (gateway key log export), which takes the public key along."
+                )
         elif one["kind"] == "tenant":
             said += _tenant(facts, verb)
         elif one["kind"] == "destruction":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass
+from getpass import GetPassWarning
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -126,8 +128,20 @@ def _passphrase(from_input: bool, from_file: Path | None) -> bytes:
     try:
         if from_input:
             return checked(sys.stdin.buffer.read(MOST + 1))
-        text: str = typer.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
-        return checked(text.encode("utf-8", "surrogateescape"))
+        return checked(_typed_twice().encode("utf-8", "surrogateescape"))
     except BadPassphrase as error:
         complain(str(error))
         raise typer.Exit(2) from error
+
+
+def _typed_twice() -> str:
+    """A new passphrase from the terminal, which may be there though standard input is something else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GetPassWarning)  # It would go on, and read what is no passphrase, or show one.
+        try:
+            text: str = typer.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
+        except GetPassWarning:
+            raise typer.BadParameter(
+                "here is no terminal to ask at; right would be --passphrase-stdin or --passphrase-file FILE"
+            ) from None
+    return text

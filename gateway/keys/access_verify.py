@@ -68,7 +68,10 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What was found. `first` and `last` are the lines that are there (0: none); a head covers them up to `signed`."""
+    """What was found. `first` and `last` are the lines that are there (0: none); a head covers them up to `signed`.
+
+    `heads` are those of the database.
+    """
 
     first: int = 0
     last: int = 0
@@ -240,7 +243,8 @@ class Verifier:
             return
         accepted = self._accepted_by(head)
         if accepted is None or self._leads_to(head):
-            self._fit(head, f"in {where}")
+            if self._fit(head, f"in {where}"):
+                self._report.signed = max(self._report.signed, head.line)
         elif accepted.number not in self._told:
             self._told.add(accepted.number)
             facts = accepted.facts
@@ -275,7 +279,7 @@ class Verifier:
                 good = head.line
             elif head.line > self._number or not self._is_older(head):
                 break  # Those behind it do not fit either.
-        report.signed = good
+        report.signed = max(report.signed, good)  # A head that is known from elsewhere may cover more.
         return report
 
     def _is_older(self, head: Head) -> bool:

@@ -125,13 +125,13 @@ def _rsa(der: bytes) -> RSAPublicKey:
         raise
     except (ValueError, TypeError, KeyError, OverflowError):
         raise Found(findings.BAD_KEY) from None
-    # Before the library sees it: it takes no short keys, and long ones cost.
+    # Before the library sees it: it takes no short keys, and long ones cost. What is below nought it can't even refuse.
+    if modulus < 0 or not 0 < exponent < MOST_EXPONENT:
+        raise Found(findings.BAD_KEY)
     if modulus.bit_length() < LEAST_BITS:
         raise Found(findings.KEY_TOO_SHORT)
     if modulus.bit_length() > MOST_BITS:
         raise Found(findings.KEY_TOO_LONG)
-    if exponent >= MOST_EXPONENT:
-        raise Found(findings.BAD_KEY)
     try:
         return RSAPublicNumbers(exponent, modulus).public_key()
     except ValueError:

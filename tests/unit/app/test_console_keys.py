@@ -79,7 +79,7 @@ def test_at_a_terminal_a_passphrase_is_asked_for(by_passphrase: Path, monkeypatc
         return PHRASE
 
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(module, "_typed", typed)
+    monkeypatch.setattr(module, "AtTerminal", lambda: typed)
     answer = Console.open(by_passphrase).ask("key.list")
     assert asked == ["main"]
     assert answer["vaults"][0]["health"] == "answers"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.app import file_vaults
 from gateway.app.check import check
-from gateway.app.file_vaults import open_file_vault, seal_up, unlocked
+from gateway.app.file_vaults import AtTerminal, open_file_vault, seal_up, unlocked
 from gateway.app.key_watch import protection_warnings
 from gateway.app.keyring import vaults
 from gateway.app.status import Status
@@ -89,6 +90,22 @@ def test_after_three_wrong_ones_nobody_is_asked_again(tmp_path: Path) -> None:
     with pytest.raises(NotOpened, match="the passphrase is not what protector 'p' was made with"):
         unlocked(settings(tmp_path), ask)
     assert len(asked) == 3
+
+
+def test_who_is_asked_again_reads_that_the_first_answer_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_people(tmp_path)
+    questions: list[str] = []
+
+    def typed(question: str) -> str:
+        questions.append(question)
+        return "a wrong passphrase" if len(questions) < 3 else PHRASE.decode()
+
+    monkeypatch.setattr(file_vaults, "getpass", typed)
+    assert list(unlocked(settings(tmp_path), AtTerminal())) == ["main"]
+    again = "that does not open vault main; once more: "
+    assert questions == ["passphrase of vault main: ", again, again]
 
 
 def test_without_a_terminal_it_says_what_would_open_it(tmp_path: Path) -> None:

@@ -220,6 +220,19 @@ def test_listeners_and_connectors_tell_their_tls(tmp_path: Path) -> None:
     assert not clear["encrypted"]
 
 
+def test_who_may_read_a_file_is_told_as_it_is(tmp_path: Path) -> None:
+    own = make_certificate(tmp_path, "mx.corp.example")
+    tls = f'tls = "starttls"\ncertificate = "{own.file}"\nkey = "{own.key_file}"'
+    loaded = settings_in(tmp_path, PLAIN.replace('tls = "none"', tls))
+    for mode, words in ((0o600, "file mode 0600; "), (0o644, "file mode 0644, so that everybody here may read it; ")):
+        own.key_file.chmod(mode)
+        loaded.path.chmod(mode)
+        assert f"{own.key_file}, {words}" in rows(loaded, "SMTP in (TLS)")[0]["key_management"]
+        assert rows(loaded, "Settings")[0]["key_management"].startswith(f"gateway.toml: {words}")
+    own.key_file.unlink()
+    assert "file mode unknown here" in rows(loaded, "SMTP in (TLS)")[0]["key_management"]
+
+
 def test_under_fips_tls_and_passwords_are_approved(tmp_path: Path) -> None:
     loaded = settings_in(tmp_path, PLAIN + "[security]\nfips = true\n")
     (passwords,) = rows(loaded, "Passwords")

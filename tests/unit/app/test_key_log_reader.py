@@ -96,7 +96,8 @@ def test_the_making_of_keys_is_the_beginning_of_the_log(made: Made) -> None:
     assert [line["line"] for line in lines] == list(range(1, len(lines) + 1))
     assert {line["who"] for line in lines} == {CLI}
     assert {"wrap", "unwrap"} == {line["operation"] for line in lines}
-    assert made.ask("verify")["whole"]
+    # No head was signed yet.
+    assert [one["what"] for one in made.ask("verify")["findings"]] == ["unproven"]
 
 
 def test_the_vault_of_init_can_sign(made: Made) -> None:
@@ -223,6 +224,25 @@ def test_a_missing_head_is_told(made: Made) -> None:
     assert "--head" in report["findings"][0]["sentence"]
 
 
+def test_a_log_without_any_head_is_unproven(made: Made) -> None:
+    made.uses("one")
+    made.uses("two")
+    made.place.unlink()
+    made.change("DELETE FROM key_log_heads")
+    made.change("DELETE FROM key_log WHERE first = (SELECT max(first) FROM key_log)")
+    report = made.ask("verify")
+    assert not report["whole"] and report["last"] > 1
+    assert [one["what"] for one in report["findings"]] == ["unproven"]
+
+
+def test_a_head_outside_the_database_says_alone_how_far_lines_are_signed(made: Made) -> None:
+    made.uses("one")
+    made.change("DELETE FROM key_log_heads")
+    report = made.ask("verify")
+    assert report["whole"] and report["heads"] == 0 and report["last"] == report["signed"] + 1
+    assert report["notes"] == []
+
+
 def test_a_damaged_head_is_told(made: Made) -> None:
     made.uses("one")
     made.place.write_bytes(b"{}")
@@ -347,7 +367,7 @@ def test_an_export_comes_in_pages(made: Made, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_export_can_be_verified_with_openssl_and_sha256sum_alone(made: Made, tmp_path: Path) -> None:
-    """As docs/administrator.md has it."""
+    """As docs/command-line.md has it."""
     made.uses("message ünï", "message 2")
     made.uses("message 3")
     file = tmp_path / "export.jsonl"

@@ -245,3 +245,17 @@ def test_dkim_keys_are_made_in_a_vault_that_there_is(path: Path) -> None:
     assert "dkim.vault" in said and '"second"' in said and '"main"' in said
     path.write_text(path.read_text().replace('"second"', '"main"'))
     assert [fault for fault in check(path, FakeClock()) if fault.severity == "error"] == []
+
+
+@pytest.mark.parametrize("other", ["vault", "./vault/", "link"])
+def test_one_folder_under_two_names_is_told(path: Path, other: str) -> None:
+    (path.parent / "link").symlink_to("vault")
+    put(path, FILE + FILE.replace('"main"', '"second"').replace('"vault"', f'"{other}"'))
+    (line,) = lines(path, ask=False)
+    assert line.startswith("vaults[1].path: warning: found the same as vaults[0] has")
+
+
+def test_one_token_under_two_names_is_told(path: Path, token: Token) -> None:
+    put(path, section(token) + section(token, name="second"))
+    (line,) = lines(path, ask=False)
+    assert line.startswith("vaults[1].token: warning: found the same as vaults[0] has")

@@ -96,6 +96,14 @@ def test_no_line_is_long() -> None:
         b" mx(x).corp.example; dkim=pass",
         b" mx .corp.example; dkim=pass",
         b" mx.\r\n\tcorp.example; dkim=pass",
+        # What may not stand there, and readers decode as in any other field (RFC 2047).
+        b" =?utf-8?b?bXguY29ycC5leGFtcGxl?=; dkim=pass",
+        b" =?utf-8?q?=6Dx.corp.example=3B_dkim=3Dpass?=",
+        b" =?utf-8?b?bXg=?=\r\n\t=?us-ascii?q?=2Ecorp=2Eexample?=; dkim=pass",
+        # Letters that nobody sees.
+        b"\xef\xbb\xbfmx.corp.example; dkim=pass",
+        b" \xc2\xa0mx.corp.example\xc2\xa0; dkim=pass",
+        b" mx.corp.\xe2\x80\x8bexample; dkim=pass",
     ],
 )
 def test_a_field_in_our_name_is_recognised(value: bytes) -> None:
@@ -116,6 +124,9 @@ def test_a_field_in_our_name_is_recognised(value: bytes) -> None:
         b" mx; mx.corp.example",
         b" a.mx.corp.example; dkim=pass",
         b" mx.corp.example-two; dkim=pass",
+        b" =?utf-8?b?bXgub3RoZXIuZXhhbXBsZQ==?=; dkim=pass",
+        "mx.corp.example-zwö; dkim=pass".encode(),
+        b' mx.other.example; dkim=pass reason="=?utf-8?b?bXguY29ycC5leGFtcGxl?="',
     ],
 )
 def test_a_field_of_another_is_left(value: bytes) -> None:
@@ -135,7 +146,7 @@ def test_only_fields_in_our_name_go_and_all_else_stays_octet_for_octet() -> None
     assert without_claims(ours + before + ours + odd + behind + odd, OURS) == before + behind
 
 
-@pytest.mark.parametrize("filling", [b"(", b"()", b"\\", b'"', b" ", b"x", b"\r\n ", b"(\\", b'"\\'])
+@pytest.mark.parametrize("filling", [b"(", b"()", b"\\", b'"', b" ", b"x", b"\r\n ", b"(\\", b'"\\', b"=?", b"=?a?b?c"])
 def test_a_long_value_takes_bounded_time(filling: bytes) -> None:
     began = perf_counter()
     claims(filling * (250_000 // len(filling)), OURS)

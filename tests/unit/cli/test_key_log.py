@@ -90,7 +90,7 @@ def test_a_whole_log_is_told_with_its_notes(command_line: CommandLine) -> None:
     said = command_line.run(FakeConsole(key__log__verify=WHOLE), "key", "log", "verify")
     assert said.code == 0
     assert "lines up to 4 were removed" in said.out
-    assert "is whole: lines 1 to 9, 2 signed heads, the newest over line 8" in said.out
+    assert "is whole: lines 1 to 9, signed up to line 8; 2 signed heads in the database" in said.out
     empty = WHOLE | {"first": 0, "last": 0, "notes": []}
     assert "is empty" in command_line.run(FakeConsole(key__log__verify=empty), "key", "log", "verify").out
 

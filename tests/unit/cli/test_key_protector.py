@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +141,31 @@ def test_a_passphrase_comes_from_standard_input_a_file_or_the_terminal(vault: Va
     ]
     said = vault.run("protector", "add", "main", "--passphrase-stdin", typed="short\n")
     assert (said.code, "too short" in said.err) == (2, True)
+
+
+def test_without_a_terminal_a_passphrase_is_not_asked_for(vault: Vault, tmp_path: Path) -> None:
+    before = vault.protectors
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "gateway",
+            "key",
+            "protector",
+            "add",
+            "main",
+            "--passphrase",
+            "--config",
+            vault.settings,
+        ],
+        input=f"{PHRASE}\n{PHRASE}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # Without a terminal of its own.
+    )
+    assert done.returncode == 2 and "no terminal to ask at" in " ".join(done.stderr.replace("│", " ").split())
+    assert "Warning" not in done.stderr and vault.protectors == before
 
 
 def test_one_way_has_to_be_said_and_not_two(vault: Vault) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from gateway.world.chance import Chance
 FILE: Final = "root-keys"
 BEFORE: Final = "root-keys.before"
 LOCK: Final = "root-keys.lock"
+_DRAFT: Final = re.compile(re.escape(FILE) + r"\.[0-9a-f]{16}\.new")
 MAX_OCTETS: Final = 4 << 20  # Some 1,500 RSA keys with their versions; anything longer is not a file of ours.
 
 
@@ -105,7 +107,8 @@ def write_first(folder: Path, octets: bytes, chance: Chance) -> None:
 def replace(folder: Path, octets: bytes, chance: Chance, *, keep_before: bool = True) -> None:
     """The next generation in the place of the last one, which stays as `root-keys.before`. Raises Unavailable.
 
-    Without `keep_before` that is the new one as well: nothing of the last one is to be had again.
+    Without `keep_before` that is the new one as well: nothing of the last one is to be had again. Nor is what others
+    left half way who were killed: it may be a generation with keys that were destroyed since.
 
     Whoever reads meanwhile, and whoever comes after a crash, finds the one or the other, whole. Call it `locked`.
     """
@@ -113,6 +116,7 @@ def replace(folder: Path, octets: bytes, chance: Chance, *, keep_before: bool = 
     draft, kept = _draft(folder, chance), _draft(folder, chance)
     try:
         try:
+            _remove_drafts(folder)
             _write_new(draft, octets, like=path)
             os.link(path if keep_before else draft, kept)
             kept.replace(before)
@@ -127,6 +131,12 @@ def replace(folder: Path, octets: bytes, chance: Chance, *, keep_before: bool = 
 
 def _draft(folder: Path, chance: Chance) -> Path:
     return folder / f"{FILE}.{chance.octets(8).hex()}.new"
+
+
+def _remove_drafts(folder: Path) -> None:
+    for path in folder.iterdir():
+        if _DRAFT.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _write_new(path: Path, octets: bytes, like: Path | None = None) -> None:

@@ -392,6 +392,15 @@ async def test_a_key_outside_the_bounds_is_no_pass(bits: int, exponent: int, fin
     assert perf_counter() - began < 20  # Bounded, not quick: machines are noisy.
 
 
+@pytest.mark.parametrize(("sign_of_modulus", "exponent"), [(-1, 65537), (0, 65537), (1, -65537), (1, 0), (-1, -3)])
+async def test_numbers_below_nought_are_no_key(sign_of_modulus: int, exponent: int) -> None:
+    modulus = sign_of_modulus * ((1 << 2047) | 1)
+    numbers = Numbers({"modulus": modulus, "public_exponent": exponent})
+    for der in (numbers.dump(), PublicKeyInfo.wrap(numbers, "rsa").dump()):
+        found = await only(sign(), names(record(p=base64.b64encode(der).decode())))
+        assert found.verdict in (Verdict.PERMERROR, Verdict.POLICY) and found.bits is None
+
+
 async def test_1024_bits_are_just_enough() -> None:
     assert (await only(sign(MESSAGE, "rsa", 1024), names(record("rsa", 1024)))).verdict is Verdict.PASS
 

@@ -366,6 +366,20 @@ def test_purge_leaves_no_copy_of_the_key_behind(folder: Path) -> None:
         assert [key.name for key in opened(copy).keys()] == ["default"]
 
 
+def test_what_a_killed_process_left_half_way_goes_with_the_next_change(folder: Path) -> None:
+    vault = opened(folder)
+    vault.create("gone", KeyType.AES_256)
+    draft = folder / f"{FILE}.0123456789abcdef.new"
+    os.link(folder / FILE, draft)  # A whole generation with that key.
+    others = [folder / "root-keys.of-monday", folder / f"{FILE}.0123456789abcdef.new.kept"]
+    for other in others:
+        other.write_bytes(b"not ours")
+    vault.delete("gone", 5.0)
+    os.link(folder / FILE, draft.with_name(f"{FILE}.0000000000000000.new"))
+    assert vault.purge(5.0) == ("gone",)
+    assert sorted(folder.iterdir()) == sorted([folder / FILE, folder / BEFORE, folder / LOCK, *others])
+
+
 def test_root_leaves_the_vault_to_the_account_that_owns_it(folder: Path) -> None:
     """`sudo gateway key rotate` must not lock out the service."""
     if os.geteuid() != 0:
