@@ -226,7 +226,9 @@ class Conversation(Connection):
             raise Refused(say.KEYS_CLOSED) from error
         self._fault(error)
         self._reset()
-        self.say(reply_to(error))
+        reply = reply_to(error)
+        self.desk.count("messages_refused_total", (self.terms.name, str(reply.code)))
+        self.say(reply)
 
     def _bad(self, reply: Reply) -> None:
         """A command that is none of ours; too many of them end the session."""
