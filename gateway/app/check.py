@@ -21,6 +21,7 @@ from gateway.app.mailbox_blobs import judge_mailbox_blobs
 from gateway.app.own_certificates import judge_anchors, judge_clients, judge_listener
 from gateway.app.portal_check import judge_portal
 from gateway.app.rights_check import judge_rights
+from gateway.app.route_check import judge_routes
 from gateway.app.rule_files import judge_rules
 from gateway.app.smime_terms import judge_smime
 from gateway.app.vault_check import judge_vaults
@@ -69,6 +70,7 @@ def _judge(loaded: Loaded, now: float) -> list[Fault]:
         faults.append(loaded.warning("accepted_domains", "nothing", right))
     read_inbounds(loaded, accepted, faults)
     read_outbounds(loaded, faults)
+    faults += judge_routes(loaded)
     faults += judge_log_ins(loaded)
     faults += judge_clients(loaded, now)
     faults += judge_smime(loaded)

@@ -67,10 +67,12 @@ class Commands:
                 return await self._held.answer(command, arguments)
         raise Fault(f"there is no command {command!r}")
 
-    async def rows(self, domain: str | None = None, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """The rows of `queue list`."""
+    async def rows(
+        self, domain: str | None = None, ids: Sequence[str] | None = None, *, replies: bool = False
+    ) -> list[dict[str, Any]]:
+        """The rows of `queue list`; with `replies` the next hops' too, for people. Scripts get what was agreed on."""
         return [
-            self._row(delivery, sending)
+            self._with_replies(delivery, self._row(delivery, sending)) if replies else self._row(delivery, sending)
             for spool in self._spools
             for sending in (await self._sending(spool),)
             for delivery in await _queued(spool, ids)
@@ -87,9 +89,8 @@ class Commands:
                 row["destination"] = delivery.destination
                 row["expires"] = rfc3339(delivery.created + self._expire())
                 for target, facts in zip(delivery.targets, row["recipients"], strict=True):
-                    facts["reply"] = target.reply
                     facts["host"] = target.host
-                found.append(row)
+                found.append(self._with_replies(delivery, row))
         return found
 
     async def act(
@@ -202,6 +203,12 @@ class Commands:
             }
             for message, story in found
         ]
+
+    @staticmethod
+    def _with_replies(delivery: Delivery, row: dict[str, Any]) -> dict[str, Any]:
+        for target, facts in zip(delivery.targets, row["recipients"], strict=True):
+            facts["reply"] = target.reply
+        return row
 
     def _row(self, delivery: Delivery, sending: Collection[str]) -> dict[str, Any]:
         next_attempt = rfc3339(delivery.next_attempt)

@@ -97,7 +97,12 @@ class Console:
             return asyncio.run(self._ask_files(command, arguments))
         except Fault as fault:
             raise ConsoleFault(str(fault)) from fault
-        except (KeyFault, StorageBroken, StorageFull, InUse) as error:
+        except InUse as error:
+            raise ConsoleFault(
+                f"{error} that answers no commands: a gateway that starts or stops at this moment, another command, or "
+                f"a gateway whose control socket {self._places.control} was removed, which has to be restarted"
+            ) from error
+        except (KeyFault, StorageBroken, StorageFull) as error:
             raise ConsoleFault(str(error)) from error
         except OSError as error:
             raise ConsoleFault(f"the gateway does not answer: {error}") from error

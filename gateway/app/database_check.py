@@ -1,16 +1,23 @@
-"""Judging `[storage] url` where it names PostgreSQL: address, password file, TLS, and what the server says."""
+"""Judging `[storage] url`: of SQLite the databases that lie there; of PostgreSQL the address, the password file, TLS,
+and what the server says.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.app.availability import wants_mailboxes
+from gateway.app.places import Places
 from gateway.app.policy_check import no_default
 from gateway.settings.fault import Fault
 from gateway.settings.load import Loaded
-from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.storage.spool import DATABASE
+from gateway.storage.writer import StorageBroken, StorageFull, open_database
 
 if TYPE_CHECKING:
     from gateway.storage.postgres.connection import Database
@@ -22,13 +29,17 @@ _VERIFIED: Final = ("verify-ca", "verify-full")
 
 
 def judge_database(loaded: Loaded, *, ask: bool) -> Iterator[Fault]:
-    """Faults and warnings. With `ask` the server is asked too, which blocks for some seconds where it is away."""
+    """Faults and warnings. With `ask` the server is asked too, which blocks for some seconds where it is away, or
+    SQLite's files are looked into.
+    """
     storage = loaded.settings.storage
     if not loaded.is_shared:
         for key, value in (("password_file", storage.password_file), ("folder", None)):
             if value is not None or (key == "folder" and "folder" in storage.model_fields_set):
                 right = "to leave it out: it is for PostgreSQL, and url names a folder of SQLite"
                 yield loaded.warning(f"storage.{key}", "a value that nothing uses", right)
+        if ask:
+            yield from _files(loaded)
         return
     from gateway.storage.postgres.connection import BadAddress, Database
 
@@ -53,6 +64,37 @@ def judge_database(loaded: Loaded, *, ask: bool) -> Iterator[Fault]:
             return
     if ask:
         yield from _answers(loaded, database)
+
+
+def _files(loaded: Loaded) -> Iterator[Fault]:
+    """Why `serve` would not start with what lies there. It is told in the words in which that would refuse it."""
+    from gateway.app.migrate import buried
+    from gateway.storage.migrate import fault_of
+
+    places = Places.of(loaded)
+    right = "a whole database of this version or an older one"
+    try:
+        spools = [places.spool(number) / DATABASE for number in places.spools()]
+        shared = places.shared.is_file()
+    except OSError:  # A folder that may not be entered is told of by itself.
+        return
+    found = [fault_of(places.shared, "shared")] if shared else []
+    found += [fault_of(path, "spool") for path in spools]
+    yield from (loaded.fault(_URL, f"that {fault}", right) for fault in found if fault is not None)
+    if not any(found):
+        try:
+            if (not shared or _is_keyless(places.shared)) and (words := buried(places)) is not None:
+                yield loaded.fault(_URL, f"that {words}", right)
+        except (sqlite3.Error, OSError):  # Locked, or another's: that says nothing about what is in it.
+            return
+
+
+def _is_keyless(path: Path) -> bool:
+    """Whether the shared database was never written, or holds no domain key."""
+    with closing(open_database(str(path), read_only=True)) as db:
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'domain_keys'").fetchone() is None:
+            return True
+        return db.execute("SELECT 1 FROM domain_keys").fetchone() is None
 
 
 def _is_protected(database: Database) -> bool:

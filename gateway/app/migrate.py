@@ -92,14 +92,20 @@ def _check_empty(settings: Loaded, shared: SharedStore) -> None:
         return
     if shared.keys():
         return
-    places = Places.of(settings)
+    if words := buried(Places.of(settings)):
+        raise MigrationFault(words)
+
+
+def buried(places: Places) -> str | None:
+    """What is to be said where spools hold mail that no keys of a new shared database will open; else None."""
     for number in places.spools():
         path = places.spool(number) / DATABASE
-        with closing(open_database(str(path))) as connection:
+        with closing(open_database(str(path), read_only=True)) as connection:
             count = connection.execute("SELECT count(*) FROM messages").fetchone()[0]
         count += len(waiting_messages(places.spool(number) / JOURNAL))
         if count:
-            raise MigrationFault(
+            return (
                 f"{places.shared} holds no keys, but {path} holds {count} sealed message(s), which no other keys open. "
                 f"Restore {places.shared} from its copy; to give that mail up, move {places.spool(number)} away"
             )
+    return None

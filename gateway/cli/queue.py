@@ -23,6 +23,8 @@ Domain = Annotated[
 Everything = Annotated[bool, typer.Option("--all", help="All that lie in the queue.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
+SHORT = 80  # Letters of a next hop's reply that a row shows.
+
 app = typer.Typer(name="queue", help="See, retry, hold, release or delete what waits.", no_args_is_help=True)
 
 
@@ -32,7 +34,8 @@ def list_(
 ) -> None:
     """Show the deliveries that lie in the queue."""
     with speaking():
-        rows = console(context, config).ask("queue.list", domain=domain, ids=ids or None)
+        replies = {} if as_json else {"replies": True}
+        rows = console(context, config).ask("queue.list", domain=domain, ids=ids or None, **replies)
         if as_json:
             value(rows)
         elif rows:
@@ -51,7 +54,7 @@ def _row(delivery: dict[str, Any]) -> list[str]:
         path(delivery["from"]),
         some([one["address"] for one in waiting], 3),
         "-" if delivery["state"] == "held" else moment(min((_next(one) for one in waiting), default="")),
-        _why(waiting[0]) if waiting else "-",
+        _why_shortly(waiting[0]) if waiting else "-",
     ]
 
 
@@ -62,6 +65,14 @@ def _next(recipient: dict[str, Any]) -> str:
 def _why(recipient: dict[str, Any]) -> str:
     words = [plain(recipient[key]) for key in ("enhanced", "reason") if recipient.get(key)]
     return " ".join(words) or "-"
+
+
+def _why_shortly(recipient: dict[str, Any]) -> str:
+    """Where the gateway has no reason of its own, the next hop's words are the reason; `show` has the whole of them."""
+    if recipient.get("reason") or not recipient.get("reply"):
+        return _why(recipient)
+    reply = plain(" ".join(str(recipient["reply"]).split()))
+    return reply if len(reply) <= SHORT else f"{reply[: SHORT - 3]}..."
 
 
 @app.command()

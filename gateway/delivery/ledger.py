@@ -28,7 +28,8 @@ Count = Callable[[str, dict[str, str], float], None]  # metric, labels, value
 
 NOTICE_DEADLINE = 60.0  # Seconds to hand a notice in.
 FIRST_PAUSE = 1.0  # Seconds until a write that failed is tried again; doubled each time.
-LONGEST_PAUSE = 60.0
+# Until then whoever has got it would get it again if this process died: a database that is back hears of it soon.
+LONGEST_PAUSE = 5.0
 NOT_OPENED = "its sealed content does not open"
 
 
@@ -153,9 +154,12 @@ class Ledger:
             item.task = None
 
     async def _write(self, item: Item, finished: bool, delivery: Delivery, happened: Sequence[Event]) -> None:
-        """Store it, however often that takes: what was sent and is forgotten would be sent twice."""
+        """Store it, however often that takes: what was sent and is forgotten would be sent twice. A stop whose time is
+        over has it tried once more.
+        """
         pause = FIRST_PAUSE
         while True:
+            last = self.is_cut()
             try:
                 if finished:
                     await item.queue.done(delivery, happened)
@@ -168,9 +172,11 @@ class Ledger:
                 if pause == FIRST_PAUSE:
                     facts = {"id": delivery.message, "delivery": delivery.id, **told(error)}
                     self._tell("error", "queue_not_written", facts)
-            if self.is_cut() or not await self._pause(item, pause):
+            if last:
                 self._tell("error", "queue_not_written_at_stop", {"id": delivery.message, "delivery": delivery.id})
                 return
+            if not self.is_cut():
+                await self._pause(item, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _pause(self, item: Item, seconds: float) -> bool:

@@ -165,10 +165,10 @@ class Authentication(Conversation):
         self.deadline = min(self.desk.clock.monotonic() + self.terms.deadlines.command, self.ends)
         try:
             answer = await self.inflow.line(MAX_AUTH_LINE)
-        except LineTooLong:
-            raise Refused(say.AUTH_TOO_LONG) from None
+        except LineTooLong as long:
+            raise Refused(say.AUTH_TOO_LONG, close=not long.in_step) from None
         if not answer.endswith(b"\r\n"):
-            raise Refused(say.BAD_LINE)
+            raise Refused(say.BAD_LINE, close=True)
         return answer[:-2]
 
     async def _still(self, user: User) -> User:

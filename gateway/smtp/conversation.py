@@ -50,6 +50,7 @@ class Conversation(Connection):
         self._leftover: Incoming | None = None  # Of a message that was given up half-way: it waits to be abandoned.
         self._begun: Coroutine[Any, Any, None] | None = None  # A command that was answered, for the task to finish.
         self._bad_commands = 0
+        self._bad_id: str | None = None  # Under which one was logged.
         self._swift = SWIFT_WORDS
 
     @property
@@ -132,8 +133,9 @@ class Conversation(Connection):
                     work = self._command(line)
                 if work is not None:
                     await self._guarded(work)
-            except LineTooLong:
+            except LineTooLong as long:
                 self._bad(say.LINE_TOO_LONG)
+                self._closing |= not long.in_step
             except Refused as refused:
                 self._refuse(refused)
         await self._flush()
@@ -188,6 +190,9 @@ class Conversation(Connection):
         # Bare CR, LF and NUL have no place in a command (RFC 5321 2.3.8); it is not carried out.
         if line[-2:] != b"\r\n" or b"\r" in octets or b"\0" in octets:
             self._bad(say.BAD_LINE)
+            # A bare LF ends no line: what follows may be the rest of this one, or what it announced (BDAT, DATA), and
+            # run as commands it would be an envelope of somebody else's making.
+            self._closing |= line[-2:] != b"\r\n"
             return None
         word, _, rest = octets.partition(b" ")
         method = self.table.get(word.upper())
@@ -221,7 +226,9 @@ class Conversation(Connection):
             raise Refused(say.KEYS_CLOSED) from error
         self._fault(error)
         self._reset()
-        self.say(reply_to(error))
+        reply = reply_to(error)
+        self.desk.count("messages_refused_total", (self.terms.name, str(reply.code)))
+        self.say(reply)
 
     def _bad(self, reply: Reply) -> None:
         """A command that is none of ours; too many of them end the session."""
@@ -230,6 +237,10 @@ class Conversation(Connection):
             self._closing = True
             reply = say.TOO_MANY_BAD_COMMANDS
         self.say(reply)
+        # Once for each id that the client reads, and when it was enough: whoever babbles must not fill the log.
+        if self._closing or self.id != self._bad_id:
+            self._bad_id = self.id
+            self._tell_refusal(reply)
 
     def _refuse(self, refused: Refused) -> None:
         reply = refused.reply
@@ -242,6 +253,9 @@ class Conversation(Connection):
 
     def _log_refusal(self, reply: Reply) -> None:
         self.desk.count("messages_refused_total", (self.terms.name, str(reply.code)))
+        self._tell_refusal(reply)
+
+    def _tell_refusal(self, reply: Reply) -> None:
         sender = self._mail.sender.text if self._mail and self._mail.sender else ""
         self.desk.tell(
             "info",

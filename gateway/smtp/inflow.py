@@ -18,7 +18,14 @@ class TimeRanOut(Exception):
 
 
 class LineTooLong(Exception):
-    """A command line was longer than MAX_LINE; it was read to its end and dropped."""
+    """A command line was longer than MAX_LINE; it was read to its end and dropped.
+
+    `in_step`: whether what follows is the next command. It is not behind a bare LF, nor behind a BDAT nobody has read.
+    """
+
+    def __init__(self, *, in_step: bool) -> None:
+        super().__init__()
+        self.in_step = in_step
 
 
 class Inflow:
@@ -96,7 +103,7 @@ class Inflow:
         """The next line with its ending, at most so many octets. Raises ClientGone, TimeRanOut, LineTooLong."""
         if isinstance(self._error, TimeRanOut):  # Also where the client sends so much that we never wait for it.
             raise self._error
-        dropped = False
+        dropped = last = b""  # How a line began whose octets were not kept, and its newest, which may be its CR.
         start = self._at
         while True:
             end = self._octets.find(b"\n", start)
@@ -108,11 +115,13 @@ class Inflow:
                     self._at = 0
                 self._resume()
                 if dropped or (len(line) > longest and len(line) > _most(line, longest)):
-                    raise LineTooLong
+                    bdat = (dropped or line)[:5].upper() == b"BDAT "
+                    raise LineTooLong(in_step=(last + line).endswith(b"\r\n") and not bdat)
                 return line
             start = len(self._rest())
             if start > longest and start > _most(self._octets, longest):
-                dropped = True
+                dropped = dropped or self._octets[:5]
+                last = self._octets[-1:]
                 self._octets = b""
                 start = 0
                 self._resume()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = {"shared": SHARED, "spool": SPOOL}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_VERSIONS: Final = "alembic_version"  # As Alembic calls the table of the revisions that are there.
+VERSIONS: Final = "alembic_version"  # As Alembic calls the table of the revisions that are there.
 
 
 class MigrationFault(Exception):
@@ -69,9 +69,9 @@ def heads(connection: Connection) -> tuple[str, ...]:
     """The revisions that the database has; none where it was never migrated. Nearly always there is nothing to do, and
     then Alembic, a fifth of a second, is not loaded.
     """
-    if not inspect(connection).has_table(_VERSIONS):
+    if not inspect(connection).has_table(VERSIONS):
         return ()
-    return tuple(str(found) for (found,) in connection.exec_driver_sql(f"SELECT version_num FROM {_VERSIONS}"))  # noqa: S608
+    return tuple(str(found) for (found,) in connection.exec_driver_sql(f"SELECT version_num FROM {VERSIONS}"))  # noqa: S608
 
 
 def upgrade(connection: Connection, kinds: Sequence[str]) -> bool:

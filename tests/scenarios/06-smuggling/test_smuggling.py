@@ -101,6 +101,19 @@ def test_a_bare_cr_in_a_command_is_a_fault(gateway: Gateway) -> None:
     assert not any("Sender" in said for said in replies)
 
 
+def test_what_stands_behind_a_bare_lf_in_a_command_is_no_command(gateway: Gateway, hop: Hop) -> None:
+    """RFC 5321 2.3.8. Whoever can put an LF into an address of another program's mail must not add recipients to it."""
+    with Raw(gateway.port) as client:
+        client.send(
+            b"EHLO client.example\r\nMAIL FROM:<ida@corp.example>\r\n"
+            b"RCPT TO:<otto@partner.example\nRCPT TO:<evil@else.example>\r\n"
+            b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n"
+        )
+        replies = client.rest(5)
+    assert replies[-1].startswith("500 5.5.2"), replies
+    assert envelopes(gateway, hop) == []
+
+
 def test_a_source_route_is_ignored(gateway: Gateway, hop: Hop) -> None:
     octets = (HERE / "smtp-25.smtp").read_bytes().replace(b"QUIT\r\n", b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
     with Raw(gateway.port) as client:

@@ -130,6 +130,8 @@ async def test_rows_have_the_form_of_the_contract(asked: Asked) -> None:
             "received": "2026-11-03T10:00:00.000Z",
         }
     ]
+    (row,) = await asked.commands.answer("queue.list", {"replies": True})
+    assert [one["reply"] for one in row["recipients"]] == ["450 x", None]
     (row,) = await asked.commands.answer("queue.show", {"id": "Q1"})
     assert row["destination"] == "partner.example"
     assert row["expires"] == "2026-11-08T10:00:00.000Z"

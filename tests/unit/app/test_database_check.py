@@ -1,13 +1,18 @@
-"""What `gateway check` says of a PostgreSQL database: address, password file, TLS, and the server itself."""
+"""What `gateway check` says of a database: of PostgreSQL address, password file, TLS, and the server itself; of SQLite
+what lies on the disk.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gateway.app.check import check
 from gateway.app.database_check import judge_database
+from gateway.app.migrate import migrate
 from gateway.settings.fault import Fault
 from gateway.settings.load import read
 from gateway.world.chance import SystemChance
@@ -156,3 +161,66 @@ def test_whoever_uses_it_already_does_not_ask(tmp_path: Path) -> None:
     path.write_text(PLAIN + '[storage]\nurl = "postgresql://127.0.0.1:1/mail"\n')
     assert [fault for fault in check(path, ask=False) if fault.severity == "error"] == []
     assert [fault.key for fault in check(path) if fault.severity == "error"] == ["storage.url"]
+
+
+# -- SQLite -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    """The folder of a gateway that has served and has mail."""
+    config = tmp_path / "gateway.toml"
+    config.write_text(PLAIN.replace("[server]", "[server]\nworkers = 2"))
+    create(tmp_path / "vault", ("default",), SystemChance())
+    migrate(config)
+    with closing(sqlite3.connect(tmp_path / "data/spool/0/spool.db")) as db:
+        db.execute("INSERT INTO messages(id, received, size, content) VALUES ('Q1', 0, 1, x'00')")
+        db.commit()
+    return tmp_path
+
+
+def told_of_files(folder: Path) -> list[Fault]:
+    loaded = read(folder / "gateway.toml").loaded
+    assert loaded is not None
+    return list(judge_database(loaded, ask=True))
+
+
+def test_what_served_before_is_right(served: Path) -> None:
+    assert told_of_files(served) == []
+
+
+def test_nothing_yet_is_right(tmp_path: Path) -> None:
+    assert judged(tmp_path, 'url = "sqlite:data"', ask=True) == []
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_database_of_a_newer_gateway_is_a_fault(served: Path) -> None:
+    with closing(sqlite3.connect(served / "data/spool/1/spool.db")) as db:
+        db.execute("UPDATE alembic_version SET version_num = 'spool_0999'")
+        db.commit()
+    (fault,) = told_of_files(served)
+    assert (fault.key, fault.severity) == ("storage.url", "error")
+    assert "spool/1/spool.db has revision 'spool_0999'" in fault.found and "newer gateway" in fault.found
+
+
+def test_every_database_at_fault_is_named(served: Path) -> None:
+    (served / "data/gateway.db").write_bytes(b"no database at all, but quite long. " * 100)
+    (served / "data/spool/1/spool.db").write_bytes(b"neither is this. " * 300)
+    assert ["not a SQLite database" in fault.found for fault in told_of_files(served)] == [True, True]
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_mail_without_the_database_that_holds_its_keys_is_a_fault(empty: bool, served: Path) -> None:
+    """Half of a restored backup: the spools are there, the shared database is not."""
+    for path in (served / "data").glob("gateway.db*"):
+        path.unlink()
+    if empty:
+        (served / "data/gateway.db").touch()
+    (fault,) = told_of_files(served)
+    assert "holds no keys" in fault.found and "1 sealed message(s)" in fault.found
+
+
+def test_a_database_that_another_holds_is_no_fault(served: Path) -> None:
+    with closing(sqlite3.connect(served / "data/gateway.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert told_of_files(served) == []

@@ -39,6 +39,23 @@ def test_list_shows_state_reason_and_next_attempt(command_line: CommandLine) -> 
     assert said.err == ""
 
 
+@pytest.mark.parametrize(
+    ("reply", "shown"),
+    [
+        ("451 4.7.1 Greylisted, come\nback later", "451 4.7.1 Greylisted, come back later"),
+        ("450 " + "x" * 200, "450 " + "x" * 73 + "..."),
+        (None, "4.7.1"),
+    ],
+)
+def test_list_shows_the_hosts_words_where_the_gateway_has_none(
+    reply: str | None, shown: str, command_line: CommandLine
+) -> None:
+    recipient = WAITING["recipients"][0] | {"reason": None, "enhanced": "4.7.1", "reply": reply}
+    said = command_line.run(FakeConsole(queue__list=[WAITING | {"recipients": [recipient]}]), "queue", "list")
+    row = next(line for line in said.out.splitlines() if "Q0123.1" in line)
+    assert row.rstrip().endswith(f"   {shown}")
+
+
 def test_list_json_is_the_answer_as_it_came(command_line: CommandLine) -> None:
     said = command_line.run(FakeConsole(queue__list=[WAITING]), "queue", "list", "--json")
     assert said.json == [WAITING] and said.err == ""
@@ -47,7 +64,7 @@ def test_list_json_is_the_answer_as_it_came(command_line: CommandLine) -> None:
 def test_list_passes_ids_and_domain_on(command_line: CommandLine) -> None:
     console = FakeConsole(queue__list=[])
     command_line.run(console, "queue", "list", "Q1", "Q2.1", "--domain", "partner.example")
-    assert console.asked == [("queue.list", {"domain": "partner.example", "ids": ["Q1", "Q2.1"]})]
+    assert console.asked == [("queue.list", {"domain": "partner.example", "ids": ["Q1", "Q2.1"], "replies": True})]
     assert console.opened == command_line.settings
 
 

@@ -442,6 +442,36 @@ async def test_drain_does_not_wait_for_a_disk_that_stays_full(stage: Stage) -> N
         stage.queue.leased.clear()
 
 
+async def test_a_stop_writes_down_who_has_it_where_the_database_is_back_by_then(stage: Stage) -> None:
+    """The outage was long, so the next try would come later than the stop has time; forgotten, it is sent twice."""
+    stage.make()
+    async with stage.running() as runner:
+        stage.queue.fail_writes = 1000
+        stage.offer(stage.delivery(1))
+        await stage.clock.advance(600)
+        stop = asyncio.ensure_future(runner.drain(0.5))
+        await stage.settle()
+        stage.queue.fail_writes = 0
+        await stage.clock.advance(1)
+        assert stop.done()
+        assert stage.queue.settled == ["Q1.1"]
+        assert stage.logged("queue_not_written_at_stop") == []
+
+
+async def test_who_has_it_is_written_down_within_seconds_after_a_long_outage(stage: Stage) -> None:
+    stage.make()
+    async with stage.running():
+        stage.queue.fail_writes = 100_000
+        stage.offer(stage.delivery(1))
+        for _ in range(610):
+            await stage.clock.advance(1)
+        stage.queue.fail_writes = 0
+        for _ in range(6):
+            await stage.clock.advance(1)
+        assert stage.queue.settled == ["Q1.1"]
+        assert len(stage.logged("queue_not_written")) == 1
+
+
 async def test_what_is_offered_during_a_stop_is_given_back(stage: Stage) -> None:
     stage.make()
     gate = stage.attempts.gates["x.example"] = asyncio.Event()

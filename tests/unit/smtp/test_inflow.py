@@ -45,9 +45,35 @@ async def test_a_line_without_end_is_dropped_as_it_comes(inflow: Inflow) -> None
         await settle()
         assert inflow.is_empty
     inflow.feed(b"\r\nNOOP\r\n")
-    with pytest.raises(LineTooLong):
+    with pytest.raises(LineTooLong) as long:
         await reading
+    assert long.value.in_step
     assert await inflow.line() == b"NOOP\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "in_step"),
+    [
+        ([b"x" * 5000 + b"\r", b"\n"], True),
+        ([b"x" * 5000 + b"\r", b"\r\n"], True),
+        ([b"x" * 5000 + b"\n"], False),
+        ([b"x" * 5000, b"\n"], False),
+        ([b"\r" + b"x" * 5000, b"\n"], False),
+        ([b"bdat 1" + b" " * 5000 + b"\r\n"], False),
+        ([b"bdat 1" + b" " * 5000, b"\r\n"], False),
+        ([b"bdat" + b" " * 2, b" " * 5000, b" " * 5000, b"\r\n"], False),
+    ],
+)
+async def test_whoever_sends_a_line_too_long_is_known_to_be_in_step_or_not(
+    pieces: list[bytes], in_step: bool, inflow: Inflow
+) -> None:
+    reading = asyncio.ensure_future(inflow.line())
+    for piece in pieces:
+        inflow.feed(piece)
+        await settle()
+    with pytest.raises(LineTooLong) as long:
+        await reading
+    assert long.value.in_step == in_step
 
 
 async def test_the_socket_is_left_unread_while_more_than_512_kib_wait(inflow: Inflow) -> None:

@@ -266,6 +266,7 @@ async def test_a_fault_while_a_command_runs_is_a_passing_one() -> None:
     await client.greets()
     assert await client.asks(MAIL, "451 ") == ["451 4.3.0 Something failed here; please try again later"]
     await client.asks("NOOP", "250 ")
+    assert ("messages_refused_total", ("127.0.0.1:2525", "451")) in desk.counted  # An alarm waits for it.
 
 
 async def test_a_full_disk_is_told_before_data() -> None:

@@ -60,15 +60,60 @@ async def test_too_long_lines_count_as_bad_commands(listen: Callable[..., Sessio
     assert client.closed
 
 
-@pytest.mark.parametrize("line", [b"NOOP\n", b"NO\rOP\r\n", b"NOOP\r\r\n", b"NO\0OP\r\n", b"\n", b"NOOP \0\r\n"])
-async def test_a_bare_cr_or_lf_or_nul_in_a_command_is_not_carried_out(
-    line: bytes, listen: Callable[..., Sessions]
+async def test_bad_commands_are_logged_once_under_the_id_that_was_read_and_when_the_session_ends(
+    listen: Callable[..., Sessions], desk: FakeDesk
 ) -> None:
+    client = FakeClient(listen(max_bad_commands=3))
+    await client.greets()
+    (line, *_) = await client.asks("FOO", "500 5.5.2")
+    for said in ["MAIL FROM:secret", "RCPT TO:<otto@partner.example>", "FOO"]:
+        await client.feed(said.encode() + b"\r\n")
+    assert client.closed
+    refused = [facts for _, event, facts in desk.told if event == "refused"]
+    assert [facts["reply"] for facts in refused] == [
+        "500 5.5.2 Command not recognised",
+        "421 4.7.0 Too many bad commands",
+    ]
+    assert [facts["id"] for facts in refused] == [line.partition("[")[2].partition("]")[0]] * 2
+    assert "secret" not in str(desk.told)
+    assert "messages_refused_total" not in [name for name, _ in desk.counted]
+
+
+@pytest.mark.parametrize("line", [b"NO\rOP\r\n", b"NOOP\r\r\n", b"NO\0OP\r\n", b"NOOP \0\r\n"])
+async def test_a_bare_cr_or_nul_in_a_command_is_not_carried_out(line: bytes, listen: Callable[..., Sessions]) -> None:
     # aiosmtpd 1.4.6 says 250.
     client = FakeClient(listen())
     await client.greets()
     await client.asks(line, "500 5.5.2 Bare CR, LF or NUL in a command")
     await client.asks("NOOP", "250 2.0.0")
+
+
+@pytest.mark.parametrize("cut", [None, 1])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"NOOP\n",
+        b"\n",
+        b"RCPT TO:<otto@partner.example\nRCPT TO:<evil@else.example>\r\n",
+        b"BDAT 33 LAST\nRCPT TO:<evil@else.example>\r\n\r\n",
+        b"DATA\nRCPT TO:<evil@else.example>\r\n.\r\n",
+        b"NOOP " + b"x" * 5000 + b"\nRCPT TO:<evil@else.example>\r\n",
+        b"BDAT 31" + b" " * 5000 + b"\r\nRCPT TO:<evil@else.example>\r\n",
+    ],
+)
+async def test_what_stands_behind_a_bare_lf_in_a_command_is_never_run_as_another(
+    said: bytes, cut: int | None, listen: Callable[..., Sessions], desk: FakeDesk
+) -> None:
+    client = FakeClient(listen())
+    await client.greets()
+    await client.asks("MAIL FROM:<ida@corp.example>", "250 ")
+    # In one piece and in two, the cut behind the line's end.
+    end = said.index(b"\n") + 1 if cut else len(said)
+    await client.feed(said[:end], said[end:])
+    (line,) = await client.hears()
+    assert line.startswith("500 5.5.2")
+    assert client.closed
+    assert desk.accepted == []
 
 
 async def test_octets_that_are_no_utf_8_are_bad_syntax(listen: Callable[..., Sessions]) -> None:

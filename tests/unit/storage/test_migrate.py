@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import MetaData, create_engine
 
 from gateway.storage.engine import open_engine
-from gateway.storage.migrate import MigrationFault, migrate_shared, migrate_spool
+from gateway.storage.migrate import MigrationFault, fault_of, migrate_shared, migrate_spool
 from gateway.storage.revisions import KINDS, known, newest
 from gateway.storage.tables import SHARED, SPOOL, of
 
@@ -103,6 +103,7 @@ def test_tables_without_a_revision_are_half_migrated(tmp_path: Path) -> None:
     with pytest.raises(MigrationFault, match=r"spool.db holds tables \(messages\) but no revision"):
         migrate_spool(path)
     assert run(path, "SELECT count(*) FROM sqlite_master") == [(1,)]
+    assert "but no revision" in (fault_of(path, "spool") or "")
 
 
 def test_a_revision_without_its_tables_is_half_migrated(tmp_path: Path) -> None:
@@ -111,6 +112,7 @@ def test_a_revision_without_its_tables_is_half_migrated(tmp_path: Path) -> None:
     run(path, "DROP TABLE records")
     with pytest.raises(MigrationFault, match="lacks records: it is half migrated"):
         migrate_spool(path)
+    assert "lacks records: it is half migrated" in (fault_of(path, "spool") or "")
 
 
 def test_a_newer_database_is_refused_by_name(tmp_path: Path) -> None:
@@ -120,6 +122,7 @@ def test_a_newer_database_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(MigrationFault, match=rf"'spool_0999'.*newest is '{newest('spool')}'.*newer gateway"):
         migrate_spool(path)
     assert run(path, "SELECT version_num FROM alembic_version") == [("spool_0999",)]
+    assert "A newer gateway wrote it" in (fault_of(path, "spool") or "")
 
 
 def test_swapped_files_are_told(tmp_path: Path) -> None:
@@ -127,6 +130,7 @@ def test_swapped_files_are_told(tmp_path: Path) -> None:
     migrate_shared(path)
     with pytest.raises(MigrationFault, match="should be a spool but is a shared database"):
         migrate_spool(path)
+    assert "should be a spool but is a shared database" in (fault_of(path, "spool") or "")
 
 
 def test_something_that_is_no_database_is_told_and_kept(tmp_path: Path) -> None:
@@ -135,6 +139,19 @@ def test_something_that_is_no_database_is_told_and_kept(tmp_path: Path) -> None:
     with pytest.raises(MigrationFault, match="not a SQLite database"):
         migrate_shared(path)
     assert path.read_bytes().startswith(b"no database")
+    assert "not a SQLite database" in (fault_of(path, "shared") or "")
+
+
+def test_a_database_of_this_version_or_before_or_none_yet_is_in_nobodys_way(tmp_path: Path) -> None:
+    path = tmp_path / "shared.db"
+    assert fault_of(path, "shared") is None
+    path.touch()
+    assert fault_of(path, "shared") is None
+    migrate_shared(path)
+    assert fault_of(path, "shared") is None
+    run(path, "UPDATE alembic_version SET version_num = 'shared_0001'")
+    run(path, "DROP TABLE accounts")
+    assert fault_of(path, "shared") is None
 
 
 def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
