@@ -108,7 +108,9 @@ class Parameters:
             if b"%" in value:
                 found.extend(readings(unquote_to_bytes(value), None))
         # Each as it is seen, and behind them as they stand: a mark of direction makes `exe.txt` look like another.
-        seen = dict.fromkeys([*[without_unseen(text) for text in found], *found])
+        # To some a name ends at a zero.
+        cut = [text.partition("\0")[0] for text in found if "\0" in text]
+        seen = dict.fromkeys([*[without_unseen(text) for text in found], *found, *cut])
         return _few([text for text in seen if text])
 
 

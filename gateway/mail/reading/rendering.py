@@ -13,7 +13,9 @@ from gateway.mail.reading.text import Text
 from gateway.mail.reading.transfer import decoded_blocks
 from gateway.mail.reading.unseen import without_unseen
 
-_HTML: Final = frozenset(("text/html", "application/xhtml+xml", "text/x-html", "application/html"))
+_HTML: Final = frozenset(
+    ("text/html", "application/xhtml+xml", "text/x-html", "application/html", "text/x-amp-html", "text/watch-html")
+)
 _RTF: Final = frozenset(("text/rtf", "text/richtext-rtf", "application/rtf", "application/x-rtf"))
 _RICH: Final[dict[str, Callable[[str], str]]] = {
     "text/enriched": rich.enriched,

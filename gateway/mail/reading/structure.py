@@ -23,7 +23,7 @@ MAX_BOUNDARY: Final = 1_000  # Octets; the standard has 70, and no reader a limi
 MAX_DECODED: Final = 64 << 20  # Octets of messages in encodings, which have to be decoded to be read, in all.
 
 # What may be a boundary of which nobody told: a line with two dashes, and a MIME field below.
-_IMPLIED = re.compile(rb"(?:(?<=\n)|\A)--([^\r\n]{1,200})\r?\n(?=content-[a-z-]{2,30}[ \t]*:)", re.IGNORECASE)
+_IMPLIED = re.compile(rb"(?:(?<=\n)|\A)--([^\r\n]{0,200})\r?\n(?=content-[a-z-]{2,30}[ \t]*:)", re.IGNORECASE)
 
 
 @dataclass(slots=True)  # Not frozen: each message makes some, and a frozen one takes thrice as long to make.

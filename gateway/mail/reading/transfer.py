@@ -151,7 +151,7 @@ def _quoted(octets: bytes, start: int, end: int) -> Iterator[bytes]:
 
 def _uuencoded(octets: bytes, start: int, end: int) -> Iterator[bytes]:
     """The lines between `begin` and `end`, if those are there; else all of them."""
-    begin = re.compile(rb"begin [0-7]{3,4} [^\n]*\n").search(octets, start, end)
+    begin = re.compile(rb"begin {1,4}[0-7]{3,5} [^\n]*\n").search(octets, start, end)
     place = start if begin is None else begin.end()
     out: list[bytes] = []
     size = 0

@@ -62,9 +62,10 @@ def test_its_size_is_told_without_padding_and_line_ends() -> None:
     assert attachment.size == len(attachment.octets()) == 4
 
 
-def test_a_uuencoded_file_in_a_text_is_an_attachment() -> None:
+@pytest.mark.parametrize("begin", [b"begin 644 ", b"begin  644  ", b"begin 00644 "])
+def test_a_uuencoded_file_in_a_text_is_an_attachment(begin: bytes) -> None:
     lines = b"".join([binascii.b2a_uu(b"MZ" + bytes(range(40))) for _ in range(3)])
-    reading = read(b"Subject: x\r\n\r\nhello\nbegin 644 tool.exe\n" + lines + b"`\nend\nbye\n")
+    reading = read(b"Subject: x\r\n\r\nhello\n" + begin + b"tool.exe\n" + lines + b"`\nend\nbye\n")
     (attachment,) = reading.attachments
     assert attachment.names == ("tool.exe",)
     assert attachment.octets() == (b"MZ" + bytes(range(40))) * 3
