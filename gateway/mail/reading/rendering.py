@@ -72,7 +72,7 @@ def texts_of(leaf: Leaf, octets: bytes) -> list[Text]:
     else:
         where = f"part {leaf.where}" if leaf.where else "body"
     if name in _RTF:
-        return _texts(where, [rich.rtf(octets.decode("latin-1"))])
+        return _texts(where, [clean(rich.rtf(octets.decode("latin-1")))])
     is_html = name in _HTML
     charsets: list[bytes | None] = [*leaf.type.parameters.octets(b"charset")]
     if is_html and (not charsets or not octets.isascii()) and (told := meta_charset(octets)) is not None:
