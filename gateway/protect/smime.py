@@ -26,7 +26,7 @@ from gateway.smime.cms.recipients import DecryptionKey, DecryptionKeys, Recipien
 from gateway.smime.cms.schemes import Kind, Scheme
 from gateway.smime.cms.signing import MemoryKey, Signer
 from gateway.smime.entity import Form, entity_of
-from gateway.smime.opening import open_message
+from gateway.smime.opening import may_be_wrapped, open_message
 from gateway.smime.sealing import encrypt, sign
 from gateway.smime.selection import NO_CERTIFICATE, NO_SIGNING_IDENTITY, Choice, Known, Selection
 from gateway.smime.terms import SmimeTerms
@@ -176,6 +176,8 @@ class Smime:
 
     async def open(self, octets: bytes, work: Workroom) -> Opened | None:
         """See `Opener`."""
+        if not self.is_on and not may_be_wrapped(octets):
+            return None  # A signature beside what is signed hides nothing, and there is nobody to judge it by.
         certificates = self._certificates
         keys = _Ours(certificates)
         known = [one.certificate for one in certificates.selection.all]

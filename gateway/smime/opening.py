@@ -38,6 +38,7 @@ ENCODING_BROKEN: Final = "encoding-broken"  # The base64 around the CMS object i
 CONTENT_BROKEN: Final = "content-broken"  # What was decrypted is no whole MIME entity: it may have been changed.
 
 _OTHERS: Final = {COMPRESSED_DATA: Finding.COMPRESSED}
+_WRAPPED = re.compile(rb"pkcs7-mime|\.p7m", re.IGNORECASE)
 _SIGNED = re.compile(rb"""[;\s]smime-type\s*=\s*"?(?:signed-data|certs-only)""", re.IGNORECASE)
 
 
@@ -53,6 +54,11 @@ class _Peeled:
     is_loose: bool = False
     openers: tuple[frozenset[str], ...] = ()
     is_read: bool = False
+
+
+def may_be_wrapped(octets: bytes) -> bool:
+    """Whether CMS may be in a message with the content inside, by its type or by its name; a quick look."""
+    return _WRAPPED.search(octets) is not None
 
 
 def open_message(

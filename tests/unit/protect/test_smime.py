@@ -183,3 +183,20 @@ def test_with_keys_or_anchors_there_is_something_to_do(house: House) -> None:
     assert not house.smime.is_on
     house.certificates.trust = Trust([house.otto.certificate])
     assert house.smime.is_on
+
+
+async def test_what_is_signed_around_is_read_without_keys_and_anchors(house: House) -> None:
+    """Where only partners' certificates were known, rules saw no word of it, and it left without its protection."""
+    identity = await house.smime.signer([IDA])
+    assert isinstance(identity, Identity)
+    house.terms = SmimeTerms(sign_opaque=True)
+    around = house.smime.sign(LETTER, identity)
+    house.terms = SmimeTerms()
+    beside, both = house.smime.sign(LETTER, identity), house.smime.sign(around, identity)
+    house.certificates.selection, house.certificates.trust = Selection(), Trust([])
+    assert not house.smime.is_on
+    for message in (around, both, around.replace(b"application/pkcs7-mime", b"application/octet-stream")):
+        opened = await house.smime.open(message, house.work)
+        assert opened is not None
+        assert SECRET in (opened.octets or b"")
+    assert await house.smime.open(beside, house.work) is None
