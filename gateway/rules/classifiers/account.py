@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.rules.classifiers.checksum import mod97
 from gateway.rules.classifiers.model import Gathered, Sensitive
-from gateway.rules.matching.fold import plain
+from gateway.rules.matching.fold import hyphened, plain
 
 # One of a hundred sequences has fitting check digits by chance, and hardly any has a country and its length too.
 SURE: Final = 85
@@ -49,7 +49,7 @@ class Iban:
         """Each distinct number once, in groups or without."""
         gathered = Gathered()
         for where, raw in places:
-            text = plain(raw).upper()
+            text = hyphened(plain(raw).upper())
             for begin in _BEGIN.finditer(text):
                 number = _number(text, begin.start())
                 if number is not None and mod97(number):

@@ -76,6 +76,7 @@ def test_text_of_flowed_lines_is_joined_where_its_blanks_go() -> None:
         (b"Content-Class: urn:content-classes:calendarmessage", MessageKind.CALENDARING),
         (b"Content-Type: message/disposition-notification", MessageKind.READ_RECEIPT),
         (b"Auto-Submitted: auto-replied", MessageKind.OOF),
+        (b"Auto-Submitted: auto-replied (on holiday); x=y", MessageKind.OOF),
         (b"Auto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All", MessageKind.OOF),
         (b"Auto-Submitted: auto-forwarded", MessageKind.AUTO_FORWARD),
         (b"X-MS-Exchange-Inbox-Rules-Loop: a@x.example", MessageKind.AUTO_FORWARD),

@@ -28,6 +28,7 @@ def test_issuers_with_their_lengths(number: str) -> None:
     [
         "4111 1111 1111 1111",
         "4111-1111-1111-1111",
+        "4111\u20131111\u20111111\u20101111",
         "4111\u00a01111\u00a01111\u00a01111",
         "\uff14\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11",
         "(4111111111111111)",
