@@ -28,7 +28,9 @@ _ENCODINGS = re.compile(rb"^content-transfer-encoding[ \t]*:", re.IGNORECASE | r
 _FIELDS = re.compile(rb"(?:>?From [^\n]*+\n)?(?:[!-9;-~]++[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*)*")
 _DISPOSITION = re.compile(rb"^content-disposition[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 # RFC 8551 3.2.1: some hosts send what they don't know as octet-stream, and the name alone tells.
-_NAME = re.compile(rb"""[;\s](?:file)?name\*?[01]?\*?\s*=\s*"?[^";\r\n]*\.p7([ms])\s*(?:["';]|\s|\Z)""", re.IGNORECASE)
+_NAME = re.compile(
+    rb"""[;\s](?:file)?name\*?[01]?\*?\s*=\s*"?[^";\r\n]{0,1000}\.p7([ms])\s*(?:["';]|\s|\Z)""", re.IGNORECASE
+)
 _PROTOCOL = re.compile(
     rb"""[;\s]protocol\s*=\s*"?\s*application/(?:x-)?pkcs7-signature\s*(?:[";]|\s|\Z)""", re.IGNORECASE
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
 
@@ -118,7 +119,8 @@ class CreditCard:
 
 
 def _date_near(dates: list[int], start: int, end: int) -> bool:
-    return any(start - DISTANCE <= date <= end + DISTANCE for date in dates[:1000])
+    place = bisect_left(dates, start - DISTANCE)
+    return place < len(dates) and dates[place] <= end + DISTANCE
 
 
 def _numbers(run: str, offset: int) -> Iterable[tuple[str, int, int]]:
