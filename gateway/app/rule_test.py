@@ -17,6 +17,8 @@ from gateway.mail.envelope import Body, Client, Envelope, Recipient
 from gateway.mail.header_address import mailboxes
 from gateway.mail.mail import Mail
 from gateway.mail.message import Message
+from gateway.mail.opened import Opened
+from gateway.protect.opening import looks_like_smime
 from gateway.rules.conditions.attachment import attachment_rows
 from gateway.rules.decide import Decided, Deciding, RulingTerms, engines
 from gateway.rules.engine import Engine
@@ -24,6 +26,10 @@ from gateway.rules.facts import IpAddress, Organisation
 from gateway.rules.model import RuleSet
 from gateway.rules.outcome import row
 from gateway.settings.load import Loaded
+from gateway.smime.cms.recipients import DecryptionKeys
+from gateway.smime.opening import may_be_wrapped, open_message
+from gateway.smime.trust import Trust
+from gateway.world.chance import SystemChance
 
 ID: Final = "TEST"  # In place of a queue id.
 
@@ -78,8 +84,17 @@ async def rule_test(question: Question, rules: RuleSet, organisation: Organisati
         ),
         message=question.message,
         client=client,
+        opened=_opened(question.message, held, now),
     )
     return await Deciding(_Helps(question.internal))(mail, made, made.all or Engine(rules), explain=True)
+
+
+def _opened(message: Message, octets: bytes, now: float) -> Opened | None:
+    """What everybody reads inside of a signature around the content. Nothing is opened that needs a key."""
+    if not looks_like_smime(message) or not may_be_wrapped(octets):
+        return None
+    opened = open_message(octets, DecryptionKeys(), Trust([]), now, SystemChance())
+    return opened if opened.layers else None
 
 
 def organisation_of(loaded: Loaded) -> Organisation:

@@ -76,7 +76,8 @@ class Opened:
     """`layers` outermost first. `openers`: of each enveloped layer that was opened, the fingerprints (SHA-256,
     hexadecimal) of all certificates of ours for which it was encrypted. `octets`: the message as its reader sees it,
     header section of the outer one with the innermost MIME entity; None where a layer could not be opened, or where
-    what is inside must not be read (a broken structure, or a part that is not the whole message). `unsealed`: of each
+    what is inside must not be read (a broken structure, or a part that is not the whole message). A layer within an
+    opened one whose own structure is broken is in it as it stands, as every reader finds it. `unsealed`: of each
     message.rpmsg, in their order, None for one that stays shut.
     """
 

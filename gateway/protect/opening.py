@@ -2,7 +2,9 @@
 judged for rules.
 
 What travels on are the octets as they came (DESIGN, The one way), with a field on top that says what was found. What
-can't be opened is judged as it is and relayed. Leaves out: S/MIME that is a part of a message and not the whole of it.
+can't be opened is judged as it is and relayed. Without keys of ours and anchors rules read what a signature is wrapped
+around all the same, as everybody does, and nothing is said of it.
+Leaves out: S/MIME that is a part of a message and not the whole of it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Protocol
 from gateway.mail.envelope import Client
 from gateway.mail.mail import Mail
 from gateway.mail.message import Message
-from gateway.mail.opened import Opened, SignatureStatus
+from gateway.mail.opened import LayerKind, Opened, SignatureStatus
 from gateway.mail.reply import OPENING_AWAY, Refused
 from gateway.protect.results import field
 from gateway.protect.workroom import Workroom, whole
@@ -33,7 +35,9 @@ class Opener(Protocol):
         """Whether there is anything to open or to judge with."""
 
     async def open(self, octets: bytes, work: Workroom) -> Opened | None:
-        """What is inside a whole message; None where it is nothing of that kind after all. Raises KeysAway."""
+        """What is inside a whole message; None where it is nothing of that kind after all. Raises KeysAway. Of S/MIME
+        also where that is not on: what is signed and wrapped is read by everybody, and so by rules.
+        """
 
 
 class Opening:
@@ -67,9 +71,11 @@ class Opening:
         opened = None if mail.client is None else await self._found(mail)
         if opened is None:
             return mail
+        mail = replace(mail, opened=opened)
+        if not self._opener.is_on and opened.layers[0].kind is not LayerKind.RIGHTS:
+            return mail  # Who named nobody whom he believes does not want to hear that nobody is believed.
         for layer in opened.layers:
             self._count("smime_layers_total", (f"{layer.kind}", _result(layer.ok, layer.status)))
-        mail = replace(mail, opened=opened)
         if self._is_ours(mail.client, mail.connector):
             return mail
         octets = field(self._authserv_id(), opened)
@@ -102,7 +108,7 @@ class Opening:
 
     def _opener_of(self, message: Message) -> Opener | None:
         """Whoever may open it. S/MIME that holds a message.rpmsg is opened as S/MIME, and no further."""
-        if self._opener.is_on and looks_like_smime(message):
+        if looks_like_smime(message):
             return self._opener
         if self._rights is not None and self._rights.is_on and is_worth_a_look(message):
             return self._rights

@@ -17,6 +17,7 @@ from gateway.protect.reasons import VAULT_AWAY, Lack
 from gateway.protect.workroom import Workroom
 from gateway.smime.capabilities import cipher_for
 from gateway.smime.certificate import Certificate, Identity
+from gateway.smime.cms import ber
 from gateway.smime.cms.algorithms import AES256_GCM, SHA256, SHA384, SHA512, WRITTEN, Digest
 from gateway.smime.cms.enveloped import open_enveloped
 from gateway.smime.cms.findings import Finding, Unusable
@@ -25,7 +26,7 @@ from gateway.smime.cms.recipients import DecryptionKey, DecryptionKeys, Recipien
 from gateway.smime.cms.schemes import Kind, Scheme
 from gateway.smime.cms.signing import MemoryKey, Signer
 from gateway.smime.entity import Form, entity_of
-from gateway.smime.opening import open_message
+from gateway.smime.opening import may_be_wrapped, open_message
 from gateway.smime.sealing import encrypt, sign
 from gateway.smime.selection import NO_CERTIFICATE, NO_SIGNING_IDENTITY, Choice, Known, Selection
 from gateway.smime.terms import SmimeTerms
@@ -36,7 +37,7 @@ from gateway.world.clock import Clock
 
 REMEMBERED: Final = 4096  # Recipients and signers made ready, all forgotten at once.
 _DIGESTS: Final = {"sha256": SHA256, "sha384": SHA384, "sha512": SHA512}
-_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n \t"
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 class Certificates(Protocol):
@@ -130,16 +131,18 @@ class Smime:
     def is_encrypted(self, octets: bytes) -> bool:
         """See `Means`."""
         entity = entity_of(octets)
-        if entity.form is not Form.CMS:
-            return False
-        if entity.head.encoding == b"base64" and octets[entity.body :].translate(None, _BASE64):
+        if entity.form is not Form.CMS or not entity.is_plain:
+            return False  # Text in the header section, which the next hop may take for the body's first lines.
+        if entity.head.encoding == b"base64" and not _is_base64(octets[entity.body :]):
             return False  # Something stands beside it that a reader of base64 passes over.
         try:
             der = entity.decoded()
         except ValueError:
             return False
         # With no key at all whatever is whole, and encrypted for anybody, ends there.
-        return open_enveloped(der, DecryptionKeys(), self._chance).finding is Finding.NO_RECIPIENT_OF_OURS
+        if open_enveloped(der, DecryptionKeys(), self._chance).finding is not Finding.NO_RECIPIENT_OF_OURS:
+            return False
+        return not der[len(ber.read(der).raw) :].strip(b"\r\n")  # Nothing stands behind it.
 
     def _made_ready(self, certificate: Certificate) -> _Ready:
         ready = self._ready.get(certificate.fingerprint)
@@ -173,6 +176,8 @@ class Smime:
 
     async def open(self, octets: bytes, work: Workroom) -> Opened | None:
         """See `Opener`."""
+        if not self.is_on and not may_be_wrapped(octets):
+            return None  # A signature beside what is signed hides nothing, and there is nobody to judge it by.
         certificates = self._certificates
         keys = _Ours(certificates)
         known = [one.certificate for one in certificates.selection.all]
@@ -182,6 +187,13 @@ class Smime:
         if keys.away:
             raise KeysAway
         return opened
+
+
+def _is_base64(body: bytes) -> bool:
+    """Whether it is nothing but base64 in lines, with padding at its end alone: words are letters of it too."""
+    letters = body.translate(None, b"\r\n\t ")
+    bare = letters.rstrip(b"=")
+    return len(letters) % 4 == 0 and len(letters) - len(bare) < 3 and not bare.translate(None, _BASE64)
 
 
 def _with_digest(scheme: Scheme, digest: Digest) -> Scheme:

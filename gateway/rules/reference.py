@@ -38,6 +38,8 @@ takes changed rules, the whole of them or nothing. [Samples](../rules/README.md)
 - Domains stand for themselves and their subdomains. Sizes are octets, or take B, KB, MB, GB, TB (1 KB is 1,024).
 - Each rule sees a message as the rules before left it. A condition on recipients forks it: the actions touch the copy
   for those alone who match; `any_of_...` conditions look at the header, do not fork, and touch everybody.
+- Of several actions of one rule that say what becomes of a message the strictest is done: `reject_message`, then
+  `delete_message`, `quarantine`, `redirect_message_to`; `gateway check` warns.
 - YAML's anchors, aliases and tags are refused, as is a key that stands twice; unknown keys are faults, never ignored.
 """
 

@@ -11,6 +11,10 @@ from gateway.rules.fault import Fault
 from gateway.rules.model import Mode, OnError, Rule, RuleSet
 
 _STOPS: Final = "stop_rule_processing"
+# Of these the last one that stands in a rule is done, and the others are not, whatever their order there.
+_ENDS: Final = ("redirect_message_to", "quarantine", "delete_message", "reject_message")
+_HELD: Final = ("redirect_message_to", "quarantine")  # Both are done: it is held for whoever gets it instead.
+_CURLY: Final = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f"
 
 
 def review(found: RuleSet, now: float) -> tuple[Fault, ...]:
@@ -31,6 +35,27 @@ def _each(found: RuleSet, now: float) -> Iterator[Fault]:
         if protects and rule.on_error is OnError.IGNORE:
             words = f"ignore, in a rule with {protects[0]}: where it can't be judged, mail goes on without"
             yield _warning(rule, "rule_error_action", words, "defer")
+        yield from _at_odds(rule)
+        for section, conditions in (("when", rule.when), ("unless", rule.unless)):
+            for condition in conditions:
+                if (curly := _curly(condition.value)) is not None:
+                    words = f"{curly}, whose quotes are curly ones: they are part of what is sought"
+                    yield _warning(rule, f"{section}.{condition.name}", words, "straight quotes", condition.line)
+
+
+def _at_odds(rule: Rule) -> Iterator[Fault]:
+    """Two actions that say what becomes of a message, of which one alone can be done."""
+    ends = sorted({action.name for action in rule.then} & set(_ENDS), key=_ENDS.index)
+    if len(ends) > 1 and tuple(ends) != _HELD:
+        *idle, done = ends
+        yield _warning(rule, "then", f"{done} beside {' and '.join(idle)}: the first alone is done", "one of them")
+
+
+def _curly(value: object) -> str | None:
+    """The first of several words or patterns that stands in the quotes which a word processor makes."""
+    if not isinstance(value, tuple):
+        return None
+    return next((one for one in value if isinstance(one, str) and one[0] in _CURLY and one[-1] in _CURLY), None)
 
 
 def _shadowed(found: RuleSet) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from gateway.mail.header_address import mailboxes
 from gateway.mail.reading import Attachment, Reading
 from gateway.mail.reading import Text as ReadText
 from gateway.mail.reading.header import field_texts
+from gateway.mail.reading.unseen import without_unseen
 from gateway.rules.classifiers import Classifier, Sensitive
 from gateway.rules.facts import Facts
 from gateway.rules.model import SenderLocation
@@ -23,7 +24,11 @@ MOST_ADDRESSES: Final = 2_000  # Of one field that is broken; what stands behind
 LONGEST_COMMON: Final = 256  # Octets of an address field that may be one of many alike.
 LONGEST_LOOSE: Final = 256 * 1024  # Octets of a broken address field that are looked through.
 
-_LOOSE = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[^\s<>()\[\],;:\"\\@]+")
+_WORD = re.compile(rb"=\?[^?\s]{1,80}\?[bBqQ]\?[^?]*\?=")
+_CODED = re.compile(rb"\?=[^\s<>,;]{0,64}@|@[^\s<>,;]{0,64}=\?")
+_OTHERS: Final = r"[^\s<>()\[\],;:\"\\@]"
+# From the beginning of such a run alone, so that a long one without an @ is looked at once.
+_LOOSE = re.compile(rf"(?<!{_OTHERS}){_OTHERS}++@{_OTHERS}++")
 
 
 class View:
@@ -189,6 +194,10 @@ def _value(value: bytes) -> tuple[Address, ...]:
         every = mailboxes(value) if len(value) <= LONGEST_LOOSE else _loose(value)
     except BadAddress:
         every = _loose(value)
+    if b"=?" in value and _is_coded(value):
+        every += tuple(
+            [one for text in field_texts(value[:LONGEST_LOOSE]) for one in _loose(text.encode("utf-8", "replace"))]
+        )
     if len(every) <= 1:
         return every
     found: dict[str, Address] = {}
@@ -201,10 +210,17 @@ def _value(value: bytes) -> tuple[Address, ...]:
 _common_value = lru_cache(maxsize=2048)(_value)
 
 
+def _is_coded(value: bytes) -> bool:
+    """Whether an encoded word stands in an address or in place of one. The standard forbids it (RFC 2047 5), and there
+    are readers who show what it says as the address.
+    """
+    return _CODED.search(value) is not None or b"@" not in _WORD.sub(b"", value)
+
+
 def _loose(value: bytes) -> tuple[Address, ...]:
     """Whatever looks like an address: nobody can say which of them a reader will see."""
     found = []
-    for match in _LOOSE.finditer(value[:LONGEST_LOOSE].decode("utf-8", "replace")):
+    for match in _LOOSE.finditer(without_unseen(value[:LONGEST_LOOSE].decode("utf-8", "replace"))):
         try:
             found.append(parse_address(match[0].strip(".'`")))
         except BadAddress:

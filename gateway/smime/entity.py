@@ -23,15 +23,20 @@ _MIME = re.compile(
     rb"^(?:(content-[!-9;-~]*)|mime-version)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)", re.IGNORECASE | re.MULTILINE
 )
 _TYPES = re.compile(rb"^content-type[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_ENCODINGS = re.compile(rb"^content-transfer-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # All fields from the start, folded or not. A line of a mailbox file in front of them is passed over.
 _FIELDS = re.compile(rb"(?:>?From [^\n]*+\n)?(?:[!-9;-~]++[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*)*")
 _DISPOSITION = re.compile(rb"^content-disposition[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 # RFC 8551 3.2.1: some hosts send what they don't know as octet-stream, and the name alone tells.
-_NAME = re.compile(rb"""[;\s](?:file)?name\*?[01]?\*?\s*=\s*"?[^";\r\n]*\.p7([ms])\s*(?:["';]|\s|\Z)""", re.IGNORECASE)
+_NAME = re.compile(
+    rb"""[;\s](?:file)?name\*?[01]?\*?\s*=\s*"?[^";\r\n]{0,1000}\.p7([ms])\s*(?:["';]|\s|\Z)""", re.IGNORECASE
+)
 _PROTOCOL = re.compile(
     rb"""[;\s]protocol\s*=\s*"?\s*application/(?:x-)?pkcs7-signature\s*(?:[";]|\s|\Z)""", re.IGNORECASE
 )
 _LONE = re.compile(rb"(?<!\r)\n")
+# A part in front of the first delimiter or behind the last, where some readers find one.
+_PART = re.compile(rb"(?:\A|\n)--[^\r\n]{0,200}\r?\n(?=content-[a-z-]{2,30}[ \t]*:)", re.IGNORECASE)
 
 
 class Form(StrEnum):
@@ -57,6 +62,16 @@ class Entity:
     def section(self) -> bytes:
         """The header section without the empty line."""
         return section_of(self.octets)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all readers find the same body and take it for the same: each line of the header section belongs to
+        a field, and no two fields tell a type or an encoding.
+        """
+        section = self.section
+        if len(_TYPES.findall(section)) > 1 or len(_ENCODINGS.findall(section)) > 1:
+            return False
+        return split(self.octets).body == self.body
 
     def decoded(self) -> bytes:
         """The body without its transfer encoding. Raises ValueError where it has one that we don't know."""
@@ -89,7 +104,8 @@ class Split:
 @dataclass(frozen=True, slots=True)
 class ClearSigned:
     """Both parts of a multipart/signed (RFC 1847 2.1). `signed`: the octets as they were signed, the CR LF in front of
-    the delimiter not among them. `signature`: the second part. `is_whole`: there are two parts and no more.
+    the delimiter not among them. `signature`: the second part. `is_whole`: there are two parts and no more, for any
+    reader.
     """
 
     signed: bytes = field(repr=False)
@@ -147,7 +163,7 @@ def split(message: bytes) -> Split:
 def clear_signed(entity: Entity) -> ClearSigned | None:
     """The parts of a multipart/signed; None where it has no two parts that everybody would find."""
     boundary = entity.head.boundary
-    if boundary is None or entity.head.encoding not in _IDENTITY or len(_TYPES.findall(entity.section)) != 1:
+    if boundary is None or entity.head.encoding not in _IDENTITY:
         return None
     octets = entity.octets
     # The delimiter is a whole line (RFC 2046 5.1.1); the first may stand at the very start of the body.
@@ -165,7 +181,10 @@ def clear_signed(entity: Entity) -> ClearSigned | None:
     signed = octets[cuts[0][1] : max(cuts[1][0], cuts[0][1])]
     last = cuts[2][0] if len(cuts) > 2 else len(octets)
     signature = entity_of(octets[cuts[1][1] : max(last, cuts[1][1])])
-    return ClearSigned(signed, signature, is_whole=len(cuts) == 2 or cuts[2][2])
+    is_whole = len(cuts) == 2 or (cuts[2][2] and delimiter.search(octets, max(cuts[2][1] - 2, 0)) is None)
+    if is_whole and (_PART.search(octets, max(entity.body - 1, 0), cuts[0][0] + 2) or _PART.search(octets, last)):
+        is_whole = False
+    return ClearSigned(signed, signature, is_whole=is_whole)
 
 
 def is_pkcs7(main: bytes, sub: bytes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -38,19 +38,27 @@ ENCODING_BROKEN: Final = "encoding-broken"  # The base64 around the CMS object i
 CONTENT_BROKEN: Final = "content-broken"  # What was decrypted is no whole MIME entity: it may have been changed.
 
 _OTHERS: Final = {COMPRESSED_DATA: Finding.COMPRESSED}
+_WRAPPED = re.compile(rb"pkcs7-mime|\.p7m", re.IGNORECASE)
 _SIGNED = re.compile(rb"""[;\s]smime-type\s*=\s*"?(?:signed-data|certs-only)""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Peeled:
     """One layer taken off. `inside` None: nothing below it is read. `is_loose`: it came out of a cipher that does not
-    authenticate, and nothing below proves that nobody has changed it. `openers`: as `Opened` has them.
+    authenticate, and nothing below proves that nobody has changed it. `openers`: as `Opened` has them. `is_read`: its
+    structure is broken, so that every reader finds in it what he can; whoever judges the message has to see it whole.
     """
 
     layers: tuple[Layer, ...]
     inside: bytes | None = field(repr=False)
     is_loose: bool = False
     openers: tuple[frozenset[str], ...] = ()
+    is_read: bool = False
+
+
+def may_be_wrapped(octets: bytes) -> bool:
+    """Whether CMS may be in a message with the content inside, by its type or by its name; a quick look."""
+    return _WRAPPED.search(octets) is not None
 
 
 def open_message(
@@ -81,7 +89,8 @@ def open_message(
         layers += peeled.layers
         openers += peeled.openers
         if peeled.inside is None:
-            return Opened(layers=tuple(layers))
+            shown = _view(octets, entity) if peeled.is_read and depth > 1 else None  # The first is there as it came.
+            return Opened(layers=tuple(layers), octets=shown, openers=openers)
         is_loose = peeled.is_loose
         entity = entity_of(peeled.inside)
     if not any(layer.status is SignatureStatus.BAD for layer in layers) and _has_stray(entity):
@@ -90,6 +99,13 @@ def open_message(
 
 
 def _peel(entity: Entity, keys: DecryptionKeys, verifier: Verifier, chance: Chance, *, is_loose: bool) -> _Peeled:
+    if (
+        not entity.is_plain
+    ):  # What one reader opens is something else to the next, who finds in it what rules would miss.
+        broken = (
+            _bad(Finding.STRUCTURE_BROKEN) if entity.form is Form.CLEAR else _broken(entity, Finding.STRUCTURE_BROKEN)
+        )
+        return _Peeled((broken,), None, is_read=True)
     if entity.form is Form.CLEAR:
         return _clear(entity, verifier, is_loose=is_loose)
     try:
@@ -124,14 +140,14 @@ def _clear(entity: Entity, verifier: Verifier, *, is_loose: bool) -> _Peeled:
     """multipart/signed. Where it is broken everybody reads what he finds, so nothing is hidden from rules either."""
     parts = clear_signed(entity)
     if parts is None or not is_signature(parts.signature):
-        return _Peeled((_bad(Finding.STRUCTURE_BROKEN),), None)
+        return _Peeled((_bad(Finding.STRUCTURE_BROKEN),), None, is_read=True)
     try:
         der = parts.signature.decoded()
     except ValueError:
-        return _Peeled((_bad(ENCODING_BROKEN),), None)
+        return _Peeled((_bad(ENCODING_BROKEN),), None, is_read=True)
     signed = verifier.detached(der, parts.signed)
     if not parts.is_whole:  # What stands behind the signature is shown by readers and signed by nobody.
-        signed = replace(signed, layers=(_bad(Finding.STRUCTURE_BROKEN), *signed.layers))
+        return _Peeled((_bad(Finding.STRUCTURE_BROKEN), *signed.layers), None, is_read=True)
     return _checked(signed, is_loose=is_loose)
 
 

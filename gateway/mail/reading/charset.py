@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from gateway.mail.reading.codec import codec_of
-from gateway.mail.reading.unseen import CONTROLS
+from gateway.mail.reading.unseen import CONTROLS, without_unseen
 
 MAX_GUESSED: Final = 128 * 1024  # Octets that are tried in charsets which nobody named.
 _LATIN: Final = "cp1252"
@@ -41,7 +41,9 @@ def meta_charset(html: bytes) -> bytes | None:
 
 
 def readings(octets: bytes, name: bytes | None) -> tuple[str, ...]:
-    """`octets` as text: as the charset of that `name` has it (None: none is named), then as others may see it."""
+    """`octets` as text: as the charset of that `name` has it (None: none is named), then as others may see it. What is
+    ASCII alone is without control characters, which nobody sees.
+    """
     codec = None if name is None else codec_of(name)
     if codec == "ascii":
         codec = None  # What is beyond it is nobody's; what is not is the same to all.
@@ -67,7 +69,7 @@ def readings(octets: bytes, name: bytes | None) -> tuple[str, ...]:
         found.extend(_guessed(octets, known=codec))
     elif codec not in _ESCAPING and _ESCAPES.search(octets) is not None:
         found.append(octets.decode("iso2022_jp_ext", "replace"))
-    return tuple(dict.fromkeys(found)) or ("",)
+    return tuple(dict.fromkeys([without_unseen(text) if text.isascii() else text for text in found])) or ("",)
 
 
 def _decoded(octets: bytes, codec: str) -> tuple[str, bool]:

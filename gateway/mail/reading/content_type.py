@@ -59,7 +59,7 @@ def _content_type(value: bytes) -> ContentType:
     if match is None or value.startswith(b"=", match.end()):
         return ContentType(*TEXT_PLAIN, Parameters(value))
     main, sub = match[1].lower(), (match[2] or b"").lower()
-    if not sub:
+    if not sub and main != b"multipart":  # A multipart is one to readers whatever stands behind, or nothing.
         main, sub = TEXT_PLAIN if main == b"text" else (b"application", b"octet-stream")
     return ContentType(main, sub, Parameters(value[match.end() :]))
 

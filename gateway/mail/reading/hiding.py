@@ -1,6 +1,7 @@
 """What HTML hides: by attribute, by style, by simple rules of its sheets.
 
-Leaves out: colours, places, floats, and rules whose selectors end with anything but one class or identifier.
+Leaves out: colours, places, floats, and rules whose selectors end with anything but one class, identifier or name of an
+element.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _HIDERS: Final = tuple(
 _SIGNS: Final = ("display:none", "visibility:", "mso-hide:", "font-size:0", "font-size:.", "opacity:0", "opacity:.",
                  "max-height:0", "max-width:0", "font:0", "hidden", "/*")  # fmt: skip
 _CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
-_SELECTED = re.compile(r"([.#])([\w-]+)\s*$")
+_CSS_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|([^\n]))")
+_SELECTED = re.compile(r"([.#])([\w-]+)$|(?:^|[\s>+~])([A-Za-z][\w-]*)$")
 _SELECTORS = re.compile(r"""(?<![\w-])(class|id)\s*=\s*(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++))""", re.IGNORECASE)
 
 
@@ -59,23 +61,33 @@ def places(low: str) -> list[int]:
 def hides(inside: str) -> bool:
     """Whether a tag hides its element; `inside` is what stands in it behind its name."""
     low = inside.lower()
-    if not may_hide(low) and "&" not in low:
+    if not may_hide(low) and "&" not in low and "\\" not in low:
         return False
-    low = unescaped(low)
-    return bool(places(_CSS_COMMENT.sub("", low) if "/*" in low else low))
+    return bool(places(_plain(unescaped(low)).lower()))
+
+
+def _plain(style: str) -> str:
+    """A style without comments, its escapes undone (CSS Syntax 3 4.3.7)."""
+    style = _CSS_COMMENT.sub("", style) if "/*" in style else style
+    return _CSS_ESCAPE.sub(_letter, style) if "\\" in style else style
+
+
+def _letter(match: re.Match[str]) -> str:
+    code = int(match[1], 16) if match[1] else 0
+    return match[2] or (chr(code) if 0 < code < 0xD800 else "\N{REPLACEMENT CHARACTER}")
 
 
 def hiding_names(styles: list[str]) -> frozenset[str]:
-    """Classes (`.name`) and identifiers (`#name`) that simple rules hide."""
+    """Classes (`.name`), identifiers (`#name`) and elements (`name`, in small letters) that simple rules hide."""
     found: set[str] = set()
     for style in styles:
-        style = _CSS_COMMENT.sub("", style) if "/*" in style else style
+        style = _plain(style)
         if not may_hide(style.lower()):
             continue
         for rule in style.split("}", MAX_RULES)[:MAX_RULES]:
             *around, body = rule.split("{")  # Of nested blocks the innermost.
             if around and places(body.lower()):
-                found.update("".join(one) for part in around[-1].split(",") if (one := _selected(part)))
+                found.update(one for part in around[-1].split(",") if (one := _selected(part)))
     return frozenset(found)
 
 
@@ -88,6 +100,8 @@ def is_named(inside: str, names: frozenset[str]) -> bool:
     return False
 
 
-def _selected(selector: str) -> tuple[str, str] | None:
-    match = _SELECTED.search(selector.rstrip()[-200:])
-    return None if match is None else (match[1], match[2])
+def _selected(selector: str) -> str | None:
+    match = _SELECTED.search(selector.strip()[-200:])
+    if match is None:
+        return None
+    return f"{match[1]}{match[2]}" if match[3] is None else match[3].lower()

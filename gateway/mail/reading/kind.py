@@ -76,7 +76,7 @@ def _by_header(fields: Sequence[ReadField]) -> Iterator[MessageKind]:
             values.setdefault(field.name, field.text.strip().lower())
             if field.name.startswith(_APPROVAL):
                 yield MessageKind.APPROVAL_REQUEST
-    submitted = values.get("auto-submitted", "").partition(";")[0].strip()
+    submitted = values.get("auto-submitted", "").partition(";")[0].partition("(")[0].strip()
     suppressed = values.get("x-auto-response-suppress", "")
     if submitted == "auto-replied" or (submitted.startswith("auto-") and ("all" in suppressed or "oof" in suppressed)):
         yield MessageKind.OOF

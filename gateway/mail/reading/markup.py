@@ -128,19 +128,20 @@ def _read(
     insides = set(pieces[2::3])
     low = "\n".join([inside for inside in insides if inside]).lower()
     hiders = frozenset[str]()
-    if names or may_hide(low) or "&#" in low:
+    elements = frozenset([one for one in names if one[0] not in ".#"])
+    if names or may_hide(low) or "&#" in low or "\\" in low:
         hiders = frozenset(one for one in insides if one and (hides(one) or (names and is_named(one, names))))
     careful = ":inline" in low or ": inline" in low or _tells(low)
-    if not hiders and not careful:
+    if not hiders and not elements and not careful:
         text = _joined(pieces)
     else:
-        text, apart = _walked(pieces, hiders, careful=careful)
+        text, apart = _walked(pieces, hiders, elements, careful=careful)
         beside = "\n".join([one for one in (beside, apart) if one])
-    if not hiders and whole is seen:
+    if not hiders and not elements and whole is seen:
         return Shown(text, text, beside)
     if whole is not seen:
         pieces = divide(whole)
-    full = _walked(pieces, frozenset(), careful=True)[0] if careful else _joined(pieces)
+    full = _walked(pieces, frozenset(), frozenset(), careful=True)[0] if careful else _joined(pieces)
     return Shown(text, text if full == text else full, beside)
 
 
@@ -156,8 +157,9 @@ def _joined(pieces: Pieces) -> str:
     return unescaped(text)
 
 
-def _walked(pieces: Pieces, hiders: frozenset[str], *, careful: bool) -> tuple[str, str]:
-    """The same, with attention to what stands in tags; `hiders` is what hides an element. With it what that hides.
+def _walked(pieces: Pieces, hiders: frozenset[str], elements: frozenset[str], *, careful: bool) -> tuple[str, str]:
+    """The same, with attention to what stands in tags; `hiders` is what hides an element, `elements` are hidden by
+    their names. With it what that hides.
 
     `careful`: tags may have texts of their own, or be blocks by name alone.
     """
@@ -182,6 +184,9 @@ def _walked(pieces: Pieces, hiders: frozenset[str], *, careful: bool) -> tuple[s
             continue
         if text:
             out.append(text)
+        if elements and name is not None and (low := name.lower()) in elements and low not in _VOID:
+            hider, depth = low, 1
+            continue
         if not inside or name is None:
             if inline and name is not None and name.lower() == inline[-1]:
                 inline.pop()

@@ -100,11 +100,15 @@ class Parameters:
                 octets, charset = _extended(joined)
                 found.extend(readings(octets, charset))
                 found.extend(decoded(octets))
+                if b"\0" in octets:  # To some a name ends at a zero.
+                    found.extend(readings(octets.partition(b"\0")[0], charset))
             else:
                 found.extend(decoded(joined))
         values = dict.fromkeys([value for piece in self.pieces if piece.name == name for value in _values(piece)])
         for value in _few(list(values)):
             found.extend(decoded(value))
+            if b"\0" in value:
+                found.extend(decoded(value.partition(b"\0")[0]))
             if b"%" in value:
                 found.extend(readings(unquote_to_bytes(value), None))
         # Each as it is seen, and behind them as they stand: a mark of direction makes `exe.txt` look like another.

@@ -13,7 +13,9 @@ from gateway.mail.reading.text import Text
 from gateway.mail.reading.transfer import decoded_blocks
 from gateway.mail.reading.unseen import without_unseen
 
-_HTML: Final = frozenset(("text/html", "application/xhtml+xml", "text/x-html", "application/html"))
+_HTML: Final = frozenset(
+    ("text/html", "application/xhtml+xml", "text/x-html", "application/html", "text/x-amp-html", "text/watch-html")
+)
 _RTF: Final = frozenset(("text/rtf", "text/richtext-rtf", "application/rtf", "application/x-rtf"))
 _RICH: Final[dict[str, Callable[[str], str]]] = {
     "text/enriched": rich.enriched,
@@ -70,7 +72,7 @@ def texts_of(leaf: Leaf, octets: bytes) -> list[Text]:
     else:
         where = f"part {leaf.where}" if leaf.where else "body"
     if name in _RTF:
-        return _texts(where, [rich.rtf(octets.decode("latin-1"))])
+        return _texts(where, [clean(rich.rtf(octets.decode("latin-1")))])
     is_html = name in _HTML
     charsets: list[bytes | None] = [*leaf.type.parameters.octets(b"charset")]
     if is_html and (not charsets or not octets.isascii()) and (told := meta_charset(octets)) is not None:

@@ -15,7 +15,7 @@ from gateway.mail.reading.content_type import NONE, TEXT_PLAIN, ContentType, con
 from gateway.mail.reading.flaw import Flaw
 from gateway.mail.reading.header import Head, head_at, unfolded
 from gateway.mail.reading.parameter import Parameters
-from gateway.mail.reading.transfer import Encoding, decoded_blocks, encoding_of, is_doubtful
+from gateway.mail.reading.transfer import Encoding, decoded_blocks, encoding_of, is_askew, is_doubtful
 
 MAX_PARTS: Final = 10_000  # Parts in all; what would be one more is part of the last.
 MAX_DEPTH: Final = 100  # Parts in each other; real mail stays below ten.
@@ -23,7 +23,7 @@ MAX_BOUNDARY: Final = 1_000  # Octets; the standard has 70, and no reader a limi
 MAX_DECODED: Final = 64 << 20  # Octets of messages in encodings, which have to be decoded to be read, in all.
 
 # What may be a boundary of which nobody told: a line with two dashes, and a MIME field below.
-_IMPLIED = re.compile(rb"(?:(?<=\n)|\A)--([^\r\n]{1,200})\r?\n(?=content-[a-z-]{2,30}[ \t]*:)", re.IGNORECASE)
+_IMPLIED = re.compile(rb"(?:(?<=\n)|\A)--([^\r\n]{0,200})\r?\n(?=content-[a-z-]{2,30}[ \t]*:)", re.IGNORECASE)
 
 
 @dataclass(slots=True)  # Not frozen: each message makes some, and a frozen one takes thrice as long to make.
@@ -108,6 +108,9 @@ class _Walk:
         encodings = self._encodings(head)
         if len(types) > 1 or len(encodings) > 1:
             flaws.add(Flaw.TYPES)
+        if Encoding.BASE64 in encodings and is_askew(region.source, head.body, region.end):
+            flaws.add(Flaw.ENCODING)
+            encodings += (Encoding.BASE64_IN_FOURS, Encoding.BASE64_UNPADDED)
         inner: list[_Region] = []
         seen: list[ContentType] = []
         for kind in types:

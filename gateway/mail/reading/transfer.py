@@ -1,6 +1,7 @@
 """Transfer encodings, decoded as tolerantly as any reader does it (RFC 2045 6), block by block.
 
-base64: letters outside the alphabet are read over, padding in the middle ends nothing. quoted-printable: what quotes
+base64: letters outside the alphabet are read over, padding in the middle ends nothing; where it stands askew readers
+go on in one of three ways, each of which has a name here. quoted-printable: what quotes
 nothing stays. uuencode and yEnc, which came before MIME.
 """
 
@@ -19,6 +20,7 @@ _NO_LETTERS: Final = bytes(octet for octet in range(256) if octet not in _LETTER
 _OUTSIDE: Final = bytes(octet for octet in range(256) if octet not in _LETTERS + b"=")
 _URL_LETTERS: Final = bytes.maketrans(b"-_", b"+/")
 _MAX_PADDED: Final = 1000  # Pieces that end with padding in one block; behind them padding is read over.
+_PADDING: Final = bytes(octet == 61 for octet in range(256))
 _SOFT = re.compile(rb"=[ \t]*+(?:\r?\n|\r)")
 _NAME = re.compile(rb"\([^)]*\)|[^a-z0-9]+")
 
@@ -28,6 +30,8 @@ class Encoding(StrEnum):
 
     NONE = "none"
     BASE64 = "base64"
+    BASE64_IN_FOURS = "base64, in fours"  # Padding counts among the four, as in Thunderbird.
+    BASE64_UNPADDED = "base64, unpadded"  # Padding that ends nothing is read over, as in Python.
     QUOTED = "quoted-printable"
     UUENCODE = "uuencode"
     YENC = "yenc"
@@ -78,6 +82,10 @@ def decoded_blocks(octets: bytes, start: int, end: int, encoding: Encoding) -> I
                 yield octets[place : min(place + BLOCK, end)]
         case Encoding.BASE64:
             yield from _base64(octets, start, end)
+        case Encoding.BASE64_IN_FOURS:
+            yield _base64_in_fours(octets[start:end].translate(None, _OUTSIDE))
+        case Encoding.BASE64_UNPADDED:
+            yield _quads(octets[start:end].translate(None, _NO_LETTERS))
         case Encoding.QUOTED:
             yield from _quoted(octets, start, end)
         case Encoding.UUENCODE:
@@ -110,6 +118,18 @@ def is_doubtful(octets: bytes, start: int, end: int, encoding: Encoding) -> bool
     return strange * 16 > len(sample)
 
 
+def is_askew(octets: bytes, start: int, end: int) -> bool:
+    """Whether there is padding in base64 where no four letters end, so that readers differ about what follows."""
+    padding = octets.find(b"=", start, end)
+    if padding < 0 or (end - padding < 100 and not octets[padding:end].strip(b"=\r\n\t ")):
+        return False
+    letters = octets[start:end].translate(None, _OUTSIDE).rstrip(b"=")
+    if b"=" in letters[::4] or b"=" in letters[1::4]:
+        return True
+    third, fourth = letters[2::4].translate(_PADDING), letters[3::4].translate(_PADDING)
+    return bool(int.from_bytes(third, "little") & ~int.from_bytes(fourth, "little"))
+
+
 def _base64(octets: bytes, start: int, end: int) -> Iterator[bytes]:
     rest = b""
     for place in range(start, end, BLOCK):
@@ -125,6 +145,18 @@ def _base64(octets: bytes, start: int, end: int) -> Iterator[bytes]:
         whole = len(bare) if last else len(bare) // 4 * 4
         yield _quads(bare[:whole])
         rest = bare[whole:]
+
+
+def _base64_in_fours(letters: bytes) -> bytes:
+    """Each four letters by themselves, those that are padding count as less."""
+    out: list[bytes] = []
+    place = 0
+    while len(out) < 2 * _MAX_PADDED and (padding := letters.find(b"=", place)) >= 0:
+        start = place + (padding - place) // 4 * 4
+        four = letters[start : start + 4]
+        out += (_quads(letters[place:start]), _quads(four.replace(b"=", b"A"))[: max(1, 3 - four.count(b"="))])
+        place = start + 4
+    return b"".join([*out, _quads(letters[place:].translate(None, b"="))])
 
 
 def _quads(letters: bytes) -> bytes:
@@ -151,7 +183,7 @@ def _quoted(octets: bytes, start: int, end: int) -> Iterator[bytes]:
 
 def _uuencoded(octets: bytes, start: int, end: int) -> Iterator[bytes]:
     """The lines between `begin` and `end`, if those are there; else all of them."""
-    begin = re.compile(rb"begin [0-7]{3,4} [^\n]*\n").search(octets, start, end)
+    begin = re.compile(rb"begin {1,4}[0-7]{3,5} [^\n]*\n").search(octets, start, end)
     place = start if begin is None else begin.end()
     out: list[bytes] = []
     size = 0

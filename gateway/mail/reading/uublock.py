@@ -12,7 +12,8 @@ from gateway.mail.reading.transfer import Encoding
 MAX_BLOCKS: Final = 200  # In one text.
 
 _BEGIN = re.compile(
-    rb"(?:(?<=\n)|\A)(?:begin(-base64)? [0-7]{3,4} ([^\r\n]{1,1000})\r?\n|=ybegin [^\r\n]*?name=([^\r\n]{1,1000})\r?\n)"
+    rb"(?:(?<=\n)|\A)(?:begin(-base64)? {1,4}[0-7]{3,5} {1,4}([^\r\n]{1,1000})\r?\n"
+    rb"|=ybegin [^\r\n]*?name=([^\r\n]{1,1000})\r?\n)"
 )
 _END = re.compile(rb"\n(?:end|====)[ \t]*\r?(?:\n|\Z)")
 _YEND = re.compile(rb"\n=yend")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 from gateway.rules.classifiers.checksum import mod97
 from gateway.rules.classifiers.model import Gathered, Sensitive
-from gateway.rules.matching.fold import plain
+from gateway.rules.matching.fold import hyphened, plain
 
 # One of a hundred sequences has fitting check digits by chance, and hardly any has a country and its length too.
 SURE: Final = 85
@@ -39,7 +40,7 @@ _LENGTHS: Final = {
     for country in countries.split()
 }
 _BEGIN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}[ \-]?[0-9]{2}")
-_SIGNS: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_APART: Final = dict.fromkeys(map(ord, " \t-"))
 
 
 class Iban:
@@ -49,7 +50,7 @@ class Iban:
         """Each distinct number once, in groups or without."""
         gathered = Gathered()
         for where, raw in places:
-            text = plain(raw).upper()
+            text = hyphened(plain(raw).upper())
             for begin in _BEGIN.finditer(text):
                 number = _number(text, begin.start())
                 if number is not None and mod97(number):
@@ -60,18 +61,11 @@ class Iban:
 def _number(text: str, at: int) -> str | None:
     """What stands at `at`, where it is as long as its country's numbers are."""
     length = _LENGTHS.get(text[at : at + 2])
-    if length is None:
-        return None
-    signs: list[str] = []
-    apart = False
-    while len(signs) < length:
-        sign = text[at : at + 1]
-        at += 1
-        if sign in _SIGNS and sign:
-            signs.append(sign)
-            apart = False
-        elif sign and sign in " -\t" and not apart:
-            apart = True
-        else:
-            return None
-    return None if text[at : at + 1] in _SIGNS and text[at : at + 1] else "".join(signs)
+    match = None if length is None else _of_length(length).match(text, at)
+    return None if match is None else match[0].translate(_APART)
+
+
+@cache
+def _of_length(length: int) -> re.Pattern[str]:
+    """So many letters and digits and no more, with at most one blank or hyphen between them."""
+    return re.compile(rf"[A-Z0-9](?:[ \t\-]?[A-Z0-9]){{{length - 1}}}(?![A-Z0-9])")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
 
 from gateway.rules.classifiers.checksum import luhn
 from gateway.rules.classifiers.model import Gathered, Sensitive
 from gateway.rules.classifiers.near import Near
-from gateway.rules.matching.fold import caseless, plain
+from gateway.rules.matching.fold import caseless, hyphened, plain
 
 ALONE: Final = 65  # Low confidence, as Exchange has it: the number by itself (semantics r37).
 SUPPORTED: Final = 85  # A word or a date near it.
@@ -102,7 +103,7 @@ class CreditCard:
         """Each distinct number once, whatever blanks and hyphens it is written with (semantics r36)."""
         gathered = Gathered()
         for where, raw in places:
-            text = caseless(plain(raw))
+            text = hyphened(caseless(plain(raw)))
             words: tuple[list[int], list[int]] | None = None
             dates: list[int] = []
             for run in _RUN.finditer(text):
@@ -118,7 +119,8 @@ class CreditCard:
 
 
 def _date_near(dates: list[int], start: int, end: int) -> bool:
-    return any(start - DISTANCE <= date <= end + DISTANCE for date in dates[:1000])
+    place = bisect_left(dates, start - DISTANCE)
+    return place < len(dates) and dates[place] <= end + DISTANCE
 
 
 def _numbers(run: str, offset: int) -> Iterable[tuple[str, int, int]]:

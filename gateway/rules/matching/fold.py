@@ -7,6 +7,7 @@ import unicodedata
 from gateway.mail.reading.unseen import without_unseen
 from gateway.rules.text import normalise
 
+_DASHES = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2015, 0x2212), "-")
 _GAPS = bytes(octet if octet >= 0x80 or chr(octet).isalnum() else 0x20 for octet in range(256))
 _ASCII_ALONE = bytes(octet if octet < 0x80 and chr(octet).isalnum() else 0x20 for octet in range(256))
 
@@ -17,6 +18,11 @@ def plain(text: str) -> str:
         return text
     text = without_unseen(text)
     return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)
+
+
+def hyphened(text: str) -> str:
+    """`text` with a hyphen for each dash that a word processor makes of one."""
+    return text if text.isascii() else text.translate(_DASHES)
 
 
 def caseless(text: str) -> str:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from tests.fakes.settings import settings_in
+from tests.fakes.smime_messages import encrypted, signed
 
 LETTER = b"From: Ida <ida@corp.example>\nTo: otto@partner.example\nSubject: Offer [secure]\n\nhello\n"
 RULES = """
@@ -180,3 +181,17 @@ def test_bad_rules_are_named(folder: Path) -> None:
     code, out, err = run("--rules", "some", "--json")
     assert (code, out) == (1, "")
     assert "reject_message" in err
+
+
+def test_what_a_signature_is_wrapped_around_is_read(folder: Path) -> None:
+    (folder / "some" / "rules.yaml").write_text(
+        "- {name: Words, when: {subject_or_body_contains_words: amber lantern}, then: {quarantine: true}}\n"
+    )
+    for message, disposition in (
+        (signed(opaque=True), "quarantine"),
+        (signed(), "quarantine"),
+        (signed(signed(opaque=True)), "quarantine"),
+        (encrypted(), "deliver"),
+    ):
+        (folder / "letter.eml").write_bytes(message.replace(b"\r\n", b"\n"))
+        assert [one["disposition"] for one in found()["outcomes"]] == [disposition]

@@ -116,9 +116,13 @@ async def test_mail_of_the_gateway_itself_is_not_looked_into(house: House) -> No
     assert house.opener.seen == []
 
 
-async def test_without_keys_and_anchors_nothing_is_done(house: House) -> None:
+async def test_without_keys_and_anchors_rules_read_what_everybody_reads_and_nothing_is_told(house: House) -> None:
     house.opener.is_on = False
-    assert (await house.run(P7M)).message.head == P7M
+    mail = await house.run(P7M)
+    assert (mail.opened, mail.message.head) == (FOUND, P7M)
+    assert house.metrics.snapshot()["smime_layers_total"] == []
+    house.opener.seen.clear()
+    await house.run(b"Subject: x\r\n\r\nx\r\n")
     assert house.opener.seen == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, encodebytes
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -147,8 +148,31 @@ def test_only_what_is_encrypted_by_its_octets_counts_as_encrypted(house: House) 
         body + b"(" + SECRET + b")\r\n",
         b"AAAA\r\n",
         b"\xc3\xa4!\r\n" + body,
+        body + b"\r\nthe secret in letters\r\n",
+        b"the secret in letters now\r\n" + body,
+        encodebytes(b64decode(body) + SECRET),
+        encodebytes(b64decode(body) + b"=") + encodebytes(SECRET),
     ):
         assert not house.smime.is_encrypted(head + b"\r\n\r\n" + other)
+    binary = head.replace(b"base64", b"binary") + b"\r\n\r\n" + b64decode(body)
+    assert house.smime.is_encrypted(binary + b"\r\n")
+    assert not house.smime.is_encrypted(binary + SECRET)
+
+
+@pytest.mark.parametrize("line", [b"the secret, which the next hop takes for the body", b"Content-Type: text/plain"])
+def test_text_in_the_header_section_of_what_is_encrypted_makes_it_not_so(house: House, line: bytes) -> None:
+    """It went on as it came: without the empty line many a host takes such text for the body, which left in clear."""
+    octets = house.smime.encrypt(LETTER, [house.otto.certificate])
+    for odd in (
+        octets.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n", 1),
+        octets.replace(b"Content-Type: ", line + b"\r\nContent-Type: ", 1),
+    ):
+        assert not house.smime.is_encrypted(odd)
+        again = house.smime.encrypt(odd, [house.otto.certificate])
+        assert line not in again
+
+
+def test_what_is_signed_or_neither_is_not_encrypted(house: House) -> None:
     assert not house.smime.is_encrypted(house.smime.sign(LETTER, house.ida))
     assert not house.smime.is_encrypted(LETTER)
 
@@ -159,3 +183,20 @@ def test_with_keys_or_anchors_there_is_something_to_do(house: House) -> None:
     assert not house.smime.is_on
     house.certificates.trust = Trust([house.otto.certificate])
     assert house.smime.is_on
+
+
+async def test_what_is_signed_around_is_read_without_keys_and_anchors(house: House) -> None:
+    """Where only partners' certificates were known, rules saw no word of it, and it left without its protection."""
+    identity = await house.smime.signer([IDA])
+    assert isinstance(identity, Identity)
+    house.terms = SmimeTerms(sign_opaque=True)
+    around = house.smime.sign(LETTER, identity)
+    house.terms = SmimeTerms()
+    beside, both = house.smime.sign(LETTER, identity), house.smime.sign(around, identity)
+    house.certificates.selection, house.certificates.trust = Selection(), Trust([])
+    assert not house.smime.is_on
+    for message in (around, both, around.replace(b"application/pkcs7-mime", b"application/octet-stream")):
+        opened = await house.smime.open(message, house.work)
+        assert opened is not None
+        assert SECRET in (opened.octets or b"")
+    assert await house.smime.open(beside, house.work) is None

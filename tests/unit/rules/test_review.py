@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.rules.model import Action, Condition, Mode, OnError, Rule, RuleSet
@@ -10,6 +12,8 @@ from gateway.rules.review import review
 NOW = 1_796_000_000.0
 MATCH = (Condition("from_scope", "not_in_organization", 3),)
 HOLD = (Action("quarantine", True, 4),)
+REJECT, DELETE = Action("reject_message", None, 4), Action("delete_message", True, 4)
+REDIRECT = Action("redirect_message_to", (), 4)
 STOP = (Action("stop_rule_processing", True, 4),)
 
 
@@ -29,14 +33,33 @@ def test_a_rule_with_a_condition_and_one_end_is_fine() -> None:
         (Rule(name="A", then=HOLD, on_error=OnError.DEFER), "when"),
         (Rule(name="A", when=MATCH, then=HOLD, on_error=OnError.DEFER, expiry=NOW), "expiry_date"),
         (Rule(name="A", when=MATCH, then=HOLD), "rule_error_action"),
+        (Rule(name="A", when=MATCH, then=(*HOLD, REJECT), on_error=OnError.DEFER), "then"),
+        (Rule(name="A", when=MATCH, then=(REDIRECT, DELETE), on_error=OnError.DEFER), "then"),
+        (
+            Rule(name="A", when=(Condition("subject_contains_words", ("x", "\u201ey\u201c"), 3),), then=STOP),
+            "when.subject_contains_words",
+        ),
+        (
+            Rule(
+                name="A", when=MATCH, unless=(Condition("subject_matches_patterns", ("\u2019x\u2019",), 3),), then=STOP
+            ),
+            "unless.subject_matches_patterns",
+        ),
     ],
 )
 def test_what_is_hardly_meant_is_warned_of_while_the_rule_is_enabled(rule: Rule, key: str) -> None:
     assert warned(rule) == [("A", key)]
-    off = Rule(
-        name=rule.name, enabled=False, when=rule.when, then=rule.then, on_error=rule.on_error, expiry=rule.expiry
-    )
+    off = replace(rule, enabled=False)
     assert warned(off) == []
+
+
+def test_which_of_two_ends_is_done_is_told() -> None:
+    (one,) = review(RuleSet(rules=(Rule(name="A", when=MATCH, then=(DELETE, *HOLD), on_error=OnError.DEFER),)), NOW)
+    assert one.found == "delete_message beside quarantine: the first alone is done"
+
+
+def test_a_message_may_be_held_for_somebody_else() -> None:
+    assert warned(Rule(name="A", when=MATCH, then=(*HOLD, REDIRECT), on_error=OnError.DEFER)) == []
 
 
 def test_a_rule_with_exceptions_alone_is_none_for_every_message() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -104,7 +105,11 @@ def test_blanks_may_stand_behind_a_delimiter() -> None:
     [
         (PARTS.removesuffix(b"--b--\r\n"), True),  # It was cut off behind the signature: all that counts is there.
         (PARTS.replace(b"--b--", b"--b\r\n\r\nmore\r\n--b--"), False),
-        (PARTS + b"what stands behind belongs to nobody and is shown by nobody\r\n", True),
+        (PARTS + b"what stands behind belongs to nobody and is shown by nobody\r\n-- \r\nchecked\r\n", True),
+        (b"for old readers\r\n-- \r\nthis is signed\r\n" + PARTS, True),
+        (PARTS + b"--b\r\n\r\nmore\r\n--b--\r\n", False),  # Some readers go on behind the end,
+        (PARTS + b"--c\r\nContent-Type: text/html\r\n\r\nmore\r\n--c--\r\n", False),  # or take any such line,
+        (b"--c\r\nContent-Type: text/html\r\n\r\nmore\r\n" + PARTS, False),  # or begin in front of the first.
     ],
 )
 def test_a_third_part_is_told(body: bytes, whole: bool) -> None:
@@ -116,6 +121,23 @@ def test_a_third_part_is_told(body: bytes, whole: bool) -> None:
 @pytest.mark.parametrize("body", [b"", b"--b--\r\n", b"--b\r\n--b--\r\n", b"--b\r\nx\r\n", b"--b"])
 def test_one_part_is_too_few(body: bytes) -> None:
     assert clear_signed(entity_of(KIND + b"\r\n" + body)) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "plain"),
+    [
+        (b"From: a@b\r\n" + KIND + b"Content-Transfer-Encoding: 7bit\r\n\r\nx", True),
+        (b"From a@b at noon\r\n" + KIND + b"\r\nx", True),
+        (b"\r\nx", True),
+        (b"From: a@b\r\n" + KIND, True),
+        (KIND + b"content-TYPE : text/plain\r\n\r\nx", False),
+        (KIND + b"Content-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: base64\r\n\r\nx", False),
+        (KIND + b"the body, to some\r\n\r\nx", False),
+        (b"the body, to some\r\n" + KIND + b"\r\nx", False),
+    ],
+)
+def test_an_entity_is_plain_where_all_readers_find_the_same(message: bytes, plain: bool) -> None:
+    assert entity_of(message).is_plain is plain
 
 
 def test_empty_parts_are_parts() -> None:
@@ -150,3 +172,14 @@ def test_a_header_section_of_10_mib_takes_no_time() -> None:
     assert entity_of(message).form is Form.CMS
     assert split(message).inner == b"Content-Type: application/pkcs7-mime\r\n"
     assert len(section_of(message)) == len(message) - 3
+
+
+@pytest.mark.parametrize(
+    "piece", [b" name=a", b" name=", b" boundary=", b' boundary="', b" protocol= ", b" smime-type "]
+)
+def test_a_long_type_takes_bounded_time(piece: bytes) -> None:
+    """Each name in a field of 250 KiB was followed to the field's end: a minute in which the process served nobody."""
+    for kind in (b"application/octet-stream; ", b"multipart/signed; "):
+        began = process_time()
+        entity_of(b"Content-Type: " + kind + piece * (250_000 // len(piece)) + b"\r\n\r\nx")
+        assert process_time() - began < 3

@@ -373,7 +373,36 @@ def test_what_stands_behind_a_clear_signature_is_signed_by_nobody() -> None:
     found = re.search(rb"\r\n(--=_smime_[0-9a-f]+)--\r\n\Z", message)
     assert found is not None
     added = message[: found.start()] + b"\r\n" + found[1] + b"\r\n\r\npay at once\r\n" + found[1] + b"--\r\n"
-    assert told(opened(added)) == ["bad structure-broken", "good rsa@corp.example"]
+    alone = opened(added)
+    assert told(alone) == ["bad structure-broken", "good rsa@corp.example"]
+    assert alone.octets is None  # Rules read the message as it came, with all that its readers are shown.
+    inner = opened(encrypted(added, cipher=AES256_GCM))
+    assert told(inner) == ["enveloped", "bad structure-broken", "good rsa@corp.example"]
+    assert b"pay at once" in (inner.octets or b"")
+
+
+@pytest.mark.parametrize("opaque", [True, False])
+@pytest.mark.parametrize(
+    "line", [b"Content-Type: multipart/mixed; boundary=b", b"Content-Transfer-Encoding: 8bit", b"see below, at once"]
+)
+def test_what_readers_take_for_different_things_is_not_opened(line: bytes, opaque: bool) -> None:
+    """Who sent a signature under a second type had rules read what was signed, and readers what stood behind it."""
+    message = signed(opaque=opaque)
+    front = b"" if opaque else b"Content-Transfer-Encoding: 7bit\r\n"  # The other has one of base64.
+    odd = message.replace(b"\r\n\r\n", b"\r\n" + front + line + b"\r\n\r\n", 1)
+    found = opened(odd)
+    assert told(found) == ["bad structure-broken"]
+    assert found.octets is None
+    inner = opened(encrypted(odd, cipher=AES256_GCM))
+    assert told(inner)[0] == "enveloped"
+    assert line.startswith(b"see") or inner.octets is not None  # That line ends what our sealing takes for fields.
+
+
+def test_an_envelope_that_readers_take_for_something_else_stays_shut() -> None:
+    odd = encrypted().replace(b"\r\n\r\n", b"\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n", 1)
+    found = opened(odd)
+    assert told(found) == ["closed structure-broken"]
+    assert not shows(found)
 
 
 @pytest.mark.parametrize(

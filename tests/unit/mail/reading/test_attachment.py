@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import binascii
+from base64 import encodebytes
+from collections.abc import Callable
 
 import pytest
 
 from gateway.mail.reading import Attachment, read
+
+MZ = b"MZ\x90\0\3" + bytes(range(200))
 
 
 def part(head: bytes, body: bytes = b"x") -> tuple[Attachment, ...]:
@@ -62,9 +66,10 @@ def test_its_size_is_told_without_padding_and_line_ends() -> None:
     assert attachment.size == len(attachment.octets()) == 4
 
 
-def test_a_uuencoded_file_in_a_text_is_an_attachment() -> None:
+@pytest.mark.parametrize("begin", [b"begin 644 ", b"begin  644  ", b"begin 00644 "])
+def test_a_uuencoded_file_in_a_text_is_an_attachment(begin: bytes) -> None:
     lines = b"".join([binascii.b2a_uu(b"MZ" + bytes(range(40))) for _ in range(3)])
-    reading = read(b"Subject: x\r\n\r\nhello\nbegin 644 tool.exe\n" + lines + b"`\nend\nbye\n")
+    reading = read(b"Subject: x\r\n\r\nhello\n" + begin + b"tool.exe\n" + lines + b"`\nend\nbye\n")
     (attachment,) = reading.attachments
     assert attachment.names == ("tool.exe",)
     assert attachment.octets() == (b"MZ" + bytes(range(40))) * 3
@@ -109,3 +114,32 @@ def test_a_file_in_a_text_that_is_encoded_is_an_attachment() -> None:
     head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     (attachment,) = read(head + binascii.b2a_base64(inner)).attachments
     assert (attachment.name, attachment.octets()) == ("tool.exe", b"MZ")
+
+
+@pytest.mark.parametrize(
+    "askew",
+    [
+        lambda letters: letters,
+        lambda letters: b"=" + letters,
+        lambda letters: letters[:2] + b"=" + letters[2:],  # To Python a lone sign is nothing.
+        lambda letters: b"TQ==" + encodebytes(MZ[1:]),
+    ],
+)
+def test_a_file_is_decoded_however_readers_take_padding_in_its_middle(askew: Callable[[bytes], bytes]) -> None:
+    body = askew(encodebytes(MZ))
+    head = b"Content-Type: application/x; name=a.exe\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    every = [one.octets() for one in read(head + body).attachments]
+    assert MZ in every
+
+
+def test_a_word_is_found_where_padding_counts_among_four_letters() -> None:
+    """As Thunderbird has it: the third of these fours is two octets, an `r` and a zero, which nobody sees."""
+    body = b"aSBz" + b"ZWM=" + b"cg=A" + b"ZXQ="
+    texts = read(b"Content-Transfer-Encoding: base64\r\n\r\n" + body).texts
+    assert "i secret" in [one.text for one in texts]
+
+
+def test_padding_where_it_belongs_divides_nobody() -> None:
+    for body in (b"TVo=", b"TQ==Wg==", b"TV o\r\n=", b"TVpN\r\nTVpN\r\n", b"TVo=--"):
+        (one,) = read(b"Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n" + body).attachments
+        assert one.octets().startswith(b"MZ")

@@ -45,6 +45,9 @@ def hidden(html: str) -> str:
         "se<span style='/**/display:/* */none'>xxx</span>cret",
         "<style>.h{color:red;display:none}</style>se<span class='a h'>xxx</span>cret",
         "<style>p #h , q{visibility:hidden}</style>se<span id=h>xxx</span>cret",
+        "<style>p, div > U {display:none}</style>se<u>xx<u>x</u></u>cret",
+        "<style>u{displa\\79 :none}</style>se<u class=a>x</u>cret",
+        "se<span style='displa\\79:no\\ne'>xxx</span>cret",
         "se<script>xx</script>cret",
         "se<SCRIPT>if (a<b) x()</SCRIPT >cret",
         "se<style>x</style>cret",
@@ -98,6 +101,8 @@ def test_words_are_two_that_a_reader_sees_as_two(html: str) -> None:
         "<p style='opacity:0.0'>secret</p>",
         "<p style='max-height:0'>secret</p>",
         "<script>never closed secret",
+        "<style>section{font-size:0}</style><section>secret</section>",
+        "<style>u{display:none}</style><u>never closed secret",
     ],
 )
 def test_what_is_hidden_counts_and_is_told_apart(html: str) -> None:
@@ -132,6 +137,8 @@ def test_a_hidden_word_is_one_though_it_touches_another(html: str, alone: list[s
         "<p style='display:block'>secret</p>",
         "<p data-hidden=1>secret</p>",
         "<style>.x{display:none}</style><p class=y>secret</p>",
+        "<style>u.x, u:hover, [u], u *, #u{display:none}</style><u>secret</u>",
+        "<style>br, p{display:none}</style><br>secret",
         "<br hidden>secret",
         "<p hidden>x</p>secret",
         "<div hidden><div>x</div>y</div>secret",

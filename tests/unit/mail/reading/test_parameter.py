@@ -35,6 +35,8 @@ from gateway.mail.reading.unseen import without_unseen
         (b'; x="filename=b.exe"; filename="a.exe"', ["a.exe"]),
         (b"; filename*=caf%C3%A9.exe", ["café.exe"]),
         (b"; filename=caf\xe9.exe", ["café.exe"]),
+        (b'; filename="a.exe\0.txt"', ["a.exe.txt", "a.exe"]),
+        (b"; filename*=utf-8''a.exe%00.txt", ["a.exe.txt", "a.exe"]),
         (b"; size=3 filename=a.exe", ["a.exe"]),
         (b'; name="b.txt" filename="a.exe"', ["a.exe"]),
     ],

@@ -76,6 +76,7 @@ def test_text_of_flowed_lines_is_joined_where_its_blanks_go() -> None:
         (b"Content-Class: urn:content-classes:calendarmessage", MessageKind.CALENDARING),
         (b"Content-Type: message/disposition-notification", MessageKind.READ_RECEIPT),
         (b"Auto-Submitted: auto-replied", MessageKind.OOF),
+        (b"Auto-Submitted: auto-replied (on holiday); x=y", MessageKind.OOF),
         (b"Auto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All", MessageKind.OOF),
         (b"Auto-Submitted: auto-forwarded", MessageKind.AUTO_FORWARD),
         (b"X-MS-Exchange-Inbox-Rules-Loop: a@x.example", MessageKind.AUTO_FORWARD),
@@ -132,3 +133,20 @@ def test_what_lies_in_files_in_each_other_shares_one_bound() -> None:
     assert reading.texts is not None
     assert process_time() - began < 10
     assert reading._room == [0]
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"\r\nthe sec\0ret",
+        b"\r\nthe sec\x01\x1bret",
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\nthe sec=00ret",
+        b"Content-Type: text/plain; charset=utf-7\r\n\r\nthe sec+AAE-ret",
+        b"Content-Type: text/plain; charset=utf-8\r\n\r\nthe sec\0ret\xe2\x80\x8b",
+        b"Content-Type: text/html\r\n\r\nthe sec\0ret",
+        b"Content-Type: text/rtf\r\n\r\n{\\rtf1 the sec\\'01ret}",
+        b"Content-Type: text/calendar\r\n\r\nthe sec\0ret",
+    ],
+)
+def test_a_word_that_is_cut_by_what_nobody_sees_is_whole(octets: bytes) -> None:
+    assert any("the secret" in text.text for text in read(octets).texts)

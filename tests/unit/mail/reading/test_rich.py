@@ -54,3 +54,9 @@ def test_groups_beyond_the_limit_are_left_in_order() -> None:
 
 def test_a_message_of_rtf_is_read() -> None:
     assert [text.text for text in read(b"Content-Type: text/rtf\r\n\r\n{\\rtf1 secret}").texts] == ["secret"]
+
+
+@pytest.mark.parametrize("kind", [b"text/x-amp-html", b"text/watch-html"])
+def test_what_some_readers_show_instead_of_html_is_html(kind: bytes) -> None:
+    (text,) = read(b"Content-Type: " + kind + b"\r\n\r\nam<b>ber</b>").texts
+    assert text.text == "amber"

@@ -69,6 +69,19 @@ def test_a_multipart_is_read_whose_boundary_nobody_tells(told: bytes) -> None:
     assert Flaw.BOUNDARY in reading.flaws
 
 
+def test_a_multipart_is_read_whose_boundary_is_empty() -> None:
+    octets = (
+        b'Content-Type: multipart/mixed; boundary=""\r\n\r\n--\r\nContent-Type: text/plain\r\n\r\nsecret\r\n----\r\n'
+    )
+    assert any(text.text.startswith("secret") for text in read(octets).texts)
+
+
+@pytest.mark.parametrize("told", [b"multipart", b"multipart/", b"Multipart /", b"multipart/ (mixed)"])
+def test_a_multipart_is_one_whatever_its_subtype(told: bytes) -> None:
+    octets = multipart(TEXT + b"one", TEXT + b"two").replace(b"multipart/mixed", told)
+    assert found(octets) == ["one", "two"]
+
+
 def test_a_multipart_without_any_part_is_text() -> None:
     assert found(b"Content-Type: multipart/mixed; boundary=b\r\n\r\nsecret") == ["secret"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from gateway.rules.classifiers.card import ALONE, SUPPORTED, CreditCard
@@ -28,6 +30,7 @@ def test_issuers_with_their_lengths(number: str) -> None:
     [
         "4111 1111 1111 1111",
         "4111-1111-1111-1111",
+        "4111\u20131111\u20111111\u20101111",
         "4111\u00a01111\u00a01111\u00a01111",
         "\uff14\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11",
         "(4111111111111111)",
@@ -96,3 +99,9 @@ def test_many_digits_take_little_time() -> None:
     assert found("4 " * 100_000) == {}
     assert found("4444 " * 100_000) == {}
     assert found("1" * 500_000) == {}
+
+
+def test_many_cards_with_their_dates_take_little_time() -> None:
+    began = process_time()
+    assert found("12/25 4111111111111111 " * 50_000) == {"4111111111111111": SUPPORTED}
+    assert process_time() - began < 5
