@@ -144,6 +144,9 @@ class Guarded:
             return "length", 414
         if method not in METHODS:
             return "method", 405
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # Proxies differ in which of them ends a form: the rest would be another's request (RFC 9112 6.1, 11.2).
+            return "framing", 400
         if method == "POST" and not security.is_our_origin(
             self.site.terms, headers.getlist("origin"), headers.getlist("sec-fetch-site")
         ):
