@@ -116,7 +116,7 @@ class Site:
             self.count("portal_refused_total", (error.reason.value,))
             return self.page(request, page, status, **values)
         if isinstance(error, NeedsFile):
-            return self.page(request, Page.OPEN, error="needs_file", limit=self.terms.max_upload, address="")
+            return self.page(request, Page.OPEN, error="needs_file", limit=self.terms.max_dropped, address="")
         if isinstance(error, Away):
             self.count("portal_refused_total", ("away",))
             return self.page(request, Page.AWAY, 503, **values)
