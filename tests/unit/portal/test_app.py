@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.portal import security
-from gateway.portal.app import MAX_PATH, Guarded, make_app
+from gateway.portal.app import MAX_PATH, STALLED, Guarded, make_app
 from gateway.portal.desk import Fate
 from gateway.portal.pdf_pages import DrawerFailed, NotDrawn
 from gateway.portal.site import MAX_FORM, SLOW
@@ -276,6 +277,29 @@ async def test_a_form_that_comes_too_slowly_is_not_waited_for(web: httpx.AsyncCl
     await asyncio.sleep(0.05)
     await clock.advance(SLOW)
     assert (await asyncio.wait_for(asking, 30)).status_code == 408
+
+
+async def test_a_client_that_takes_nothing_of_its_answer_is_not_waited_for(
+    app: Guarded, told: Told, clock: FakeClock
+) -> None:
+    """Attack: a reader asks for a large file a hundred times and takes none: each holds the message in memory."""
+
+    async def stalling(scope: Scope, receive: Receive, send: Send) -> None:
+        async def until_the_content(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+            await send(message)
+
+        await app(scope, receive, until_the_content)
+
+    web = httpx.AsyncClient(transport=httpx.ASGITransport(app=stalling), base_url=URL)
+    asking = asyncio.create_task(web.get(f"{MESSAGE}/original", headers={"Cookie": SESSION}))
+    await asyncio.sleep(0.05)
+    assert not asking.done()
+    await clock.advance(STALLED)
+    with pytest.raises(AssertionError):  # That of httpx: it was not given the whole.
+        await asyncio.wait_for(asking, 30)
+    assert told.counts[-1] == ("portal_refused_total", ("stalled",)) and not told.lines
 
 
 async def test_a_long_path_and_another_method_are_refused(web: httpx.AsyncClient) -> None:
