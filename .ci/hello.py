@@ -157,7 +157,7 @@ def hello(
         "or, the same with swaks:",
         f"  swaks --server {first['listen']}{tls} --from {sender} --to otto@partner.example",
         "",
-        *(_protected(path, command, settings, folders) if "portal" in settings else []),
+        *(_protected(path, command, settings, folders, mailbox) if "portal" in settings else []),
         *(_sealed(path, command, f"{first['listen']}{tls} --from {sender}", partner, folders) if partner else []),
         *([] if mailbox is None else _kept(path, command, settings, f"{first['listen']}{tls}", *mailbox)),
         "Ctrl-C stops it; what was accepted stays.",
@@ -207,7 +207,9 @@ def _kept(path: Path, command: str, settings: dict[str, Any], way: str, address:
     ]
 
 
-def _protected(path: Path, command: str, settings: dict[str, Any], folders: list[str]) -> list[str]:
+def _protected(
+    path: Path, command: str, settings: dict[str, Any], folders: list[str], mailbox: tuple[str, str] | None
+) -> list[str]:
     """How to send something that a rule protects by rights, and how a stranger reads it."""
     lines = [
         f"A rule ({path.parent / 'rules/10-secure.yaml'}) has mail tagged [secure] leave protected, for any stranger:",
@@ -215,11 +217,12 @@ def _protected(path: Path, command: str, settings: dict[str, Any], folders: list
     ]
     if folders:
         last = f'"$(ls -t {path.parent / folders[0]}/*.eml | head -1)"'
+        answer = "as well" if mailbox is None else f"comes into the mailbox of {mailbox[0]}, below"
         lines += [
             "What has arrived has a link to the portal; open it, and ask there for a code:",
             f"  grep -o '{settings['portal']['url'].rstrip('/')}/m/[A-Za-z0-9_-]*' {last} | head -1",
-            "The mail with the code lands in the outbox too, and so does your answer:",
-            f"  grep -A2 '^Your code' {last}",
+            f"The mail with the code lands in the outbox too; your answer {answer}:",
+            f"  grep -E '^ +[0-9]{{8}}' {last}",  # It is in the language of your browser, the code's line in none.
         ]
     return [*lines, ""]
 

@@ -94,7 +94,7 @@ class Portal:
         self._mail_terms = await asyncio.to_thread(self._read_mail_terms, loaded)
         self._drops = drops = self._open_drops()
         self._desk = desk = self._open_desk(drops)
-        terms = portal_terms(section, self._mail_terms.address)
+        terms = portal_terms(loaded, section, self._mail_terms.address)
         pages = await asyncio.to_thread(Pages, self._mail_terms.branding, self._clock.now)
         self._app = make_app(
             desk,
@@ -184,7 +184,7 @@ class Portal:
         pages = await asyncio.to_thread(Pages, mail_terms.branding, self._clock.now)
         context = await self._certificate.read()
         self._mail_terms = mail_terms
-        self._app.site.terms = portal_terms(section, mail_terms.address)
+        self._app.site.terms = portal_terms(loaded, section, mail_terms.address)
         self._app.site.pages = pages
         self._server.use(context)
 

@@ -1,7 +1,8 @@
 """Answers what the portal's pages ask (`gateway.portal.desk.Desk`): joins codes, kept messages, licences, replies.
 
 What is answered about a link that nobody knows takes as long as about a known one: the same rows are read and written,
-the mail leaves behind the answer's back, and no answer leaves before FLOOR.
+the mail leaves behind the answer's back, and no answer leaves before FLOOR, nor the first page before GLANCE: rows that
+are found have to be opened, which can be measured.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
 FLOOR: Final = 0.25  # Seconds below which nothing is answered that depends on a link. A reader does not notice them.
+GLANCE: Final = 0.05  # The same for a look at a link, which changes nothing and is a page that somebody waits for.
 SWEEP: Final = 300.0  # Seconds between two looks for what has ended.
 
 
@@ -88,7 +90,7 @@ class PortalDesk:
     # -- a link and its code ------------------------------------------------------------------------------------------
 
     async def look(self, token: str) -> Notice:
-        async with self._answering():
+        async with self._answering(GLANCE):
             known = await self._known(token)
             return Notice(self._fate(known), known.dropped is not None, self._needs_file(known))
 

@@ -125,7 +125,7 @@ class RightsOffice:
 
     def _why_not(self) -> str | None:
         try:
-            _ = self.tenant.current
+            self.tenant.check()
         except TenantFault as fault:
             return str(fault)
         return None

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.app.rights_commands import Said, job_of, refused, told
-from gateway.rights.container.limits import MOST_OCTETS
 from gateway.rights.opening import Inspected, inspect, open_rpmsg
 from gateway.rights.pem_tenant import MAX_FILE, PemTenant
 from gateway.rights.reason import NotOpened
@@ -16,7 +15,7 @@ from gateway.rights.template import Templates
 from gateway.world.chance import Chance
 from gateway.world.clock import rfc3339
 
-MOST: Final = MOST_OCTETS
+MOST: Final = 1 << 31  # Octets; a compound file can't be longer ([MS-CFB] 2.6.3).
 
 
 class FileFault(Exception):

@@ -125,6 +125,19 @@ class VaultTenant:
             self._prove(newest)
         return newest
 
+    def check(self) -> None:
+        """Whether mail could be sealed now. Asks the vault anew, but for no use of the key: that would be in its log
+        each time. Raises as `current` does.
+        """
+        _ = self.current
+        try:
+            state = next((key.state for key in self._vault().keys() if key.name == self._name.key), None)
+        except KeyFault as fault:
+            raise _meaning(fault) from fault
+        if state is not KeyState.ENABLED:
+            word = "gone" if state is None else state.value
+            raise TenantDenied(f"the tenant key {self._name} is {word}")
+
     def find(self, modulus: int) -> TenantVersion | None:
         """The version with that modulus, of the vault or of the archive."""
         try:

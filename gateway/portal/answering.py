@@ -56,7 +56,7 @@ class AnsweringPages:
         session = await site.session(request)
         to_all = request.query_params.get("all") == "1"
         try:
-            form = await self._form(request, text=MAX_TEXT)
+            form = await self._form(request, self._site.terms.max_upload, text=MAX_TEXT)
         except BadForm as bad:
             site.count("portal_refused_total", (bad.wrong.value,))
             status = _STATUS[bad.wrong]
@@ -170,7 +170,7 @@ class AnsweringPages:
         """Take it, and go on as with a link."""
         site = self._site
         try:
-            form = await self._form(request, text=4096, files=1)
+            form = await self._form(request, self._site.terms.max_dropped, text=4096, files=1)
         except BadForm as error:
             site.count("portal_refused_total", (error.wrong.value,))
             word = error.wrong.value if error.wrong is Wrong.TOO_LARGE else "damaged"
@@ -201,14 +201,16 @@ class AnsweringPages:
         self, request: Request, *, status: int = 200, error: str | None = None, address: str = ""
     ) -> Response:
         return self._site.page(
-            request, Page.OPEN, status, error=error, limit=self._site.terms.max_upload, address=address
+            request, Page.OPEN, status, error=error, limit=self._site.terms.max_dropped, address=address
         )
 
     def _admit(self, request: Request, fields: Mapping[str, str]) -> None:
         self._site.check(request, fields)
 
-    async def _form(self, request: Request, *, text: int, files: int = 50) -> Form:
-        """A form with files; its hidden field stands in front of them, and is judged before one octet is kept."""
+    async def _form(self, request: Request, octets: int, *, text: int, files: int = 50) -> Form:
+        """A form with files of so many `octets`; its hidden field stands in front of them, and is judged before one of
+        those is kept.
+        """
         site = self._site
         if site.browser(request) is None:
             raise Turned(Page.REFUSED, 403)
@@ -217,7 +219,7 @@ class AnsweringPages:
                 form = await read_form(
                     request.stream(),
                     request.headers.get("content-type", ""),
-                    FormLimits(site.terms.max_upload, text, files),
+                    FormLimits(octets, text, files),
                     room=site.desk.room,
                     clock=site.clock,
                     admit=lambda fields: self._admit(request, fields),

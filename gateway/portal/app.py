@@ -27,6 +27,7 @@ from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
 WHOLE: Final = 1800.0  # Seconds for a request with its answer: 25 MiB on a slow line take a quarter of an hour.
+STALLED: Final = 60.0  # Seconds that a client may take for one piece of an answer, which holds the message in memory.
 MAX_PATH: Final = 2_000  # Octets of path and query.
 METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 
@@ -127,6 +128,8 @@ class Guarded:
         try:
             async with self.site.clock.timeout(WHOLE):
                 await self._app(scope, receive, answered)
+        except Stalled:  # Nothing of ours has failed. The server closes the connection.
+            self.site.count("portal_refused_total", ("stalled",))
         except Exception as error:  # An answer that had begun breaks off; the server closes the connection.
             if answered.begun:
                 self.site.failed(error)
@@ -144,6 +147,9 @@ class Guarded:
             return "length", 414
         if method not in METHODS:
             return "method", 405
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # Proxies differ in which of them ends a form: the rest would be another's request (RFC 9112 6.1, 11.2).
+            return "framing", 400
         if method == "POST" and not security.is_our_origin(
             self.site.terms, headers.getlist("origin"), headers.getlist("sec-fetch-site")
         ):
@@ -163,6 +169,10 @@ class Guarded:
         await response(scope, receive, _Answer(send, self.site.clock))
 
 
+class Stalled(Exception):
+    """A client takes nothing of its answer."""
+
+
 class _Answer:
     """What an answer lacks of the headers of every page it gets here: also one that is not made by us."""
 
@@ -179,4 +189,8 @@ class _Answer:
                 for name, value in security.file_headers().items():
                     headers[name] = value
             headers["Date"] = formatdate(self._clock.now(), usegmt=True)  # RFC 9110 6.6.1
-        await self._send(message)
+        try:
+            async with self._clock.timeout(STALLED):
+                await self._send(message)
+        except TimeoutError as error:
+            raise Stalled from error

@@ -65,6 +65,11 @@ class MessageView:
         """The files that the text does not show in their place."""
         return tuple([file for file in self.files if not file.is_in_text])
 
+    @property
+    def told(self) -> MessageView:
+        """The same without the message's octets, for a page that only tells of them."""
+        return replace(self, files=tuple([file.told for file in self.files]))
+
     def file(self, number: int) -> ShownFile | None:
         """The one with that number, as it stands in a path."""
         return self.files[number - 1] if 0 < number <= len(self.files) else None

@@ -4,11 +4,13 @@ right that it needs, and keeps nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from gateway.portal import security
 from gateway.portal.file_kind import FileKind
@@ -181,10 +183,32 @@ class ReadingPages:
 
     @staticmethod
     def _stream(blocks: Iterator[bytes], headers: dict[str, str]) -> Response:
-        response = StreamingResponse(blocks)
+        response = _Stream(blocks)
         for name, value in headers.items():
             response.headers[name] = value
         return response
+
+
+class _Stream(StreamingResponse):
+    """An answer that lets go of its message as soon as it ends. One that breaks off is part of a circle with the error
+    that ended it, which Python looks for when many small objects were made, and not when a few large ones were.
+    """
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = _each(blocks)
+        super().__init__(self._blocks)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with suppress(ValueError):  # A thread is about to take the next one.
+                self._blocks.close()
+
+
+def _each(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """The same, as what can be closed, and what it comes from with it."""
+    yield from blocks
 
 
 def _number(text: str) -> int:

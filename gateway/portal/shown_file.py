@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote
 
@@ -39,6 +39,11 @@ class ShownFile:
     def blocks(self) -> Iterator[bytes]:
         """Its octets in pieces of about 1 MiB, decoded as they are asked for: nothing lies in memory twice."""
         return iter(()) if self.attachment is None else self.attachment.blocks()
+
+    @property
+    def told(self) -> ShownFile:
+        """The same without its octets."""
+        return replace(self, attachment=None)
 
     @property
     def can_be_shown(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -14,9 +15,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from gateway.portal import security
 from gateway.portal.desk import TOKEN_OCTETS, Away, Desk, NeedsFile, Session
 from gateway.portal.languages import LANGUAGES, chosen
+from gateway.portal.message_view import MessageView
 from gateway.portal.page import Page, Pages
 from gateway.portal.pdf_pages import PdfDrawer
+from gateway.portal.shown_file import ShownFile
 from gateway.portal.terms import PortalTerms
+from gateway.rights.opening import OpenedMessage
 from gateway.rights.reason import NotOpened, Reason
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
@@ -92,7 +96,7 @@ class Site:
             path=request.url.path,
             languages=tuple(LANGUAGES),
             script_free=not self.terms.scripts,
-            **values,
+            **{name: _told(value) for name, value in values.items()},
         )
         response = HTMLResponse(text, status, security.page_headers(scripts=self.terms.scripts))
         if fresh is not None:
@@ -116,7 +120,7 @@ class Site:
             self.count("portal_refused_total", (error.reason.value,))
             return self.page(request, page, status, **values)
         if isinstance(error, NeedsFile):
-            return self.page(request, Page.OPEN, error="needs_file", limit=self.terms.max_upload, address="")
+            return self.page(request, Page.OPEN, error="needs_file", limit=self.terms.max_dropped, address="")
         if isinstance(error, Away):
             self.count("portal_refused_total", ("away",))
             return self.page(request, Page.AWAY, 503, **values)
@@ -187,6 +191,15 @@ class Site:
         if found is None:
             raise Turned(Page.SESSION_ENDED, 401)
         return found
+
+
+def _told(value: object) -> object:
+    """What a page is told, without octets of the message: what a template was given is part of a circle, in which it
+    would lie until Python looks for those.
+    """
+    if isinstance(value, OpenedMessage):
+        return replace(value, original=b"")
+    return value.told if isinstance(value, MessageView | ShownFile) else value
 
 
 async def small_form(request: Request, clock: Clock) -> dict[str, str]:

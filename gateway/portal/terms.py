@@ -15,14 +15,17 @@ HTTPS: Final = 443
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortalTerms:
-    """`url` as `https://HOST[:PORT]`, nothing behind it. `max_upload` in octets, `session` in seconds. `address`: the
-    portal's own mail address, which is nobody to answer.
+    """`url` as `https://HOST[:PORT]`, nothing behind it. `max_upload` in octets: of a reply's files.
+    `max_dropped`: of a message.rpmsg; whatever we seal has to open, also where no copy of it is stored. `session` in
+    seconds. `address`: the portal's own mail address, which is
+    nobody to answer.
     """
 
     url: str
     address: str = "portal@localhost"
     language: str = "en"
     max_upload: int = 25 * 1024 * 1024
+    max_dropped: int = 25 * 1024 * 1024
     session: float = 3600.0
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     scripts: bool = False  # Whether a page names a script of ours; the policy for contents allows none otherwise.

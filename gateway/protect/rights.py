@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
-from gateway.mail.envelope import Body, Recipient
+from gateway.mail.envelope import PORTAL, Body, Recipient
 from gateway.mail.mail import Mail
 from gateway.mail.message import MAX_HEAD, Content, Held, Joined, Message
 from gateway.mail.plan import Left
@@ -214,7 +214,8 @@ class Wrapping:
         branding = terms.branding
         wrapper = Wrapper.made(sealed.rpmsg, branding, mark)
         fields = outside(copy.message, branding.wording.subject if branding.hide_subject else None)
-        sender = sender_of(copy.message, copy.envelope.sender)
+        is_answer = copy.client is not None and copy.client.listener == PORTAL
+        sender = sender_of(copy.message, copy.envelope.sender, is_answer=is_answer)
         heads = tuple(
             wrapper.head(
                 fields,

@@ -11,7 +11,6 @@ from typing import Final
 from uuid import UUID
 
 from gateway.rights.cipher import BLOCK, BadCipher, Cipher, decrypt_within
-from gateway.rights.container import limits
 from gateway.rights.container.envelope import Envelope
 from gateway.rights.container.inner import original_place, read_inner
 from gateway.rights.rebuilding import rebuild
@@ -69,8 +68,10 @@ class OpenedMessage:
     weak: tuple[str, ...] = ()
 
 
-def inspect(octets: bytes, most: int = limits.MOST_OCTETS) -> Inspected:
-    """What can be seen without a key. `most`: octets of a file. Raises NotOpened, always as damaged."""
+def inspect(octets: bytes, most: int | None = None) -> Inspected:
+    """What can be seen without a key. `most`: octets of a file, by default `limits.most_of` its own. Raises NotOpened,
+    always as damaged.
+    """
     with reasons():
         wrapper = unwrap(octets, most)
         licence = read_body(wrapper.root.body)
@@ -100,12 +101,12 @@ def open_rpmsg(
     principal: str | None,
     now: float,
     is_revoked: Callable[[UUID, str], bool],
-    most: int = limits.MOST_OCTETS,
+    most: int | None = None,
 ) -> OpenedMessage:
     """The message for `principal`, an authenticated address; None: for a super user. `octets`: the file, or an envelope
     that was fed with all of it and is of no use afterwards. `now`: seconds since 1970.
     `is_revoked` is asked with the address in the form in which addresses are compared, never for the owner, who opens
-    at any time. `most`: octets of a file.
+    at any time. `most`: octets of a file, by default `limits.most_of` its own.
 
     Raises NotOpened, whose reason is all there is to say. Takes 3 ms and 110 ms for each 10 MiB, in memory the file
     once more; blocks while the tenant key unseals.

@@ -17,7 +17,6 @@ from typing import Final
 from uuid import UUID
 
 from gateway.rights.cipher import BadCipher, decrypt_text
-from gateway.rights.container import limits
 from gateway.rights.container.container import read_rpmsg
 from gateway.rights.container.damaged import Damaged
 from gateway.rights.container.envelope import Envelope
@@ -74,8 +73,11 @@ def reasons() -> Iterator[None]:
         raise NotOpened(Reason.DAMAGED) from error
 
 
-def unwrap(octets: bytes | Envelope, most: int = limits.MOST_OCTETS) -> Wrapper:
-    """Steps 1 to 4: on hostile octets, with no key. `most`: octets of a file. Raises Damaged and BadLicence."""
+def unwrap(octets: bytes | Envelope, most: int | None = None) -> Wrapper:
+    """Steps 1 to 4: on hostile octets, with no key. `most`: octets of a file, by default `limits.most_of` its own.
+
+    Raises Damaged and BadLicence.
+    """
     parts = read_rpmsg(octets, most)
     found = roots(parts.licence.decode("utf-8"))
     return Wrapper(root(found[0]), len(found), parts.content)
@@ -88,7 +90,7 @@ def unlock(
     principal: str | None,
     now: float,
     is_revoked: Callable[[UUID, str], bool],
-    most: int = limits.MOST_OCTETS,
+    most: int | None = None,
 ) -> Unlocked:
     """All steps. `principal`: who asks and was authenticated, by his address; None: a super user, who has all rights at
     any time, like the owner. Raises NotOpened; blocks while the tenant key unseals.
@@ -115,7 +117,7 @@ def unlock(
         return Unlocked(licence, version, rights, granted, key, wrapper.content)
 
 
-def proved(octets: bytes, tenant: TenantKeys, most: int = limits.MOST_OCTETS) -> PublishingLicence:
+def proved(octets: bytes, tenant: TenantKeys, most: int | None = None) -> PublishingLicence:
     """Steps 1 to 7, which need no secret: whose message it is, once our signature over the licence and the digest of
     its content was proved. Raises NotOpened. Blocks.
     """

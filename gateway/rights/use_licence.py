@@ -13,7 +13,6 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from gateway.rights.container import limits
 from gateway.rights.container.envelope import Envelope
 from gateway.rights.enabling import seal_key
 from gateway.rights.right import Right
@@ -65,7 +64,7 @@ def grant(
     principal: str | None,
     now: float,
     is_revoked: Callable[[UUID, str], bool],
-    most: int = limits.MOST_OCTETS,
+    most: int | None = None,
 ) -> UseLicence:
     """The licence for an authenticated `principal`; None: for a super user. Arguments and NotOpened as `open_rpmsg` has
     them: expired, revoked or without the right there is none.

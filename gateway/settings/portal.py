@@ -36,7 +36,9 @@ class Portal(Section):
         "en", description="Of pages for readers whose browser asks for none of those that there are."
     )
     max_upload: Octets = Field(
-        25 * 1024 * 1024, description="Octets of the files of a reply together, and of a message.rpmsg put there."
+        25 * 1024 * 1024,
+        description="Octets of the files of a reply together. A message.rpmsg that is put there may be longer: as long "
+        "as that of the largest message that a listener takes.",
     )
     session_minutes: Annotated[int, Field(ge=5, le=720)] = Field(
         60, description="Minutes that a browser may read a message after its code; no use makes them more."

@@ -51,17 +51,27 @@ def is_list(annotation: Any) -> bool:
 
 
 def kind(annotation: Any) -> str:
-    """What a value of this type is, in words: `text`, `a whole number`, `one of "a", "b"`, `a list of texts`."""
+    """What a value of this type is, in words: `text`, `a whole number`, `one of "a", "b"`, `a list of texts`,
+    `a list of some of "a", "b"`."""
     words = []
     for one in alternatives(annotation):
         if get_origin(one) is Literal:
-            words.append("one of " + ", ".join(f'"{choice}"' for choice in get_args(one)))
+            words.append(f"one of {_choices(one)}")
         elif get_origin(one) is list:
             entries = alternatives(get_args(one)[0])
-            words.append("a list of " + " or ".join(_PLURALS.get(entry, "tables") for entry in entries))
+            words.append("a list of " + " or ".join(_PLURALS.get(entry) or _several(entry) for entry in entries))
         else:
             words.append(_KINDS.get(one, "a table"))
     return " or ".join(words)
+
+
+def _several(entry: Any) -> str:
+    """What a list of such entries holds, where they are none of the plain kinds."""
+    return f"some of {_choices(entry)}" if get_origin(entry) is Literal else "tables"
+
+
+def _choices(literal: Any) -> str:
+    return ", ".join(f'"{choice}"' for choice in get_args(literal))
 
 
 def at(place: Place) -> tuple[type[Section] | None, Any, FieldInfo | None]:

@@ -40,16 +40,16 @@ def write_rpmsg(licence: bytes, drm_content: bytes) -> bytes:
     return write_envelope([file.head, *file.streams[:at]], file.streams[at:])
 
 
-def read_rpmsg(octets: bytes | Envelope, most: int = limits.MOST_OCTETS) -> Parts:
+def read_rpmsg(octets: bytes | Envelope, most: int | None = None) -> Parts:
     """Licence and ciphertext of a message.rpmsg, or of what an envelope was fed. `most` octets may it have, and as many
-    may come of it. A ciphertext in one piece, as we write it, is not copied.
+    may come of it; by default `limits.most_of` its own. A ciphertext in one piece, as we write it, is not copied.
 
     Raises `Damaged` for whatever is no such file, or passes a limit.
     """
     if isinstance(octets, Envelope):
         envelope = octets
     else:
-        envelope = Envelope(most)
+        envelope = Envelope(limits.most_of(len(octets)) if most is None else most)
         envelope.feed(octets)
     plain = envelope.end()
     file = CompoundFile(plain.getbuffer())

@@ -77,9 +77,11 @@ def is_envelope(octets: bytes | memoryview) -> bool:
     return octets[: len(PREFIX)] == PREFIX
 
 
-def read_envelope(octets: bytes | memoryview, most: int = limits.MOST_OCTETS) -> bytes:
-    """What the blocks hold. Raises `Damaged`, as for a file, or what comes of it, of more than `most` octets."""
-    envelope = Envelope(most)
+def read_envelope(octets: bytes | memoryview, most: int | None = None) -> bytes:
+    """What the blocks hold. Raises `Damaged`, as for a file, or what comes of it, of more than `most` octets; by
+    default `limits.most_of` its own.
+    """
+    envelope = Envelope(limits.most_of(len(octets)) if most is None else most)
     envelope.feed(octets)
     return envelope.end().getvalue()
 
@@ -91,10 +93,11 @@ class Envelope:
     too. A block may be shorter than 4,096 octets anywhere.
     """
 
-    def __init__(self, most: int = limits.MOST_OCTETS, *, expected: int = 0) -> None:
+    def __init__(self, most: int | None = None, *, expected: int = 0) -> None:
         """`most` octets may it have, and as many may come of it. `expected`: octets of the file, where they are known:
         about as much comes of it, and a buffer that grows is there twice while it does.
         """
+        most = limits.most_of(expected) if most is None else most
         self._most = most
         self._read = 0
         self._rest = b""  # Of a block, or of the prefix, that has not come whole yet.

@@ -18,6 +18,21 @@ def most_octets(largest_message: int) -> int:
 
 MOST_OCTETS: Final = most_octets(LARGEST_MESSAGE)
 
+
+def most_of(size: int) -> int:
+    """What may come of inflating a file of so many octets. One of ours becomes no longer than that, however long the
+    messages are that the settings allow, or allowed when it was sealed; how long a file may be, says who takes it.
+    """
+    return max(MOST_OCTETS, size + size // 16 + 2 * MIB)
+
+
+def sealed_octets(message: int) -> int:
+    """How long a file of ours may get for a message of so many octets: tables of both compound files, heads of blocks,
+    licence.
+    """
+    return message + message // 32 + 2 * MIB
+
+
 BLOCK: Final = 4096  # [MS-OXORMMS] 2.2.4.5: plain octets of a block.
 DEFLATED_BLOCK: Final = 8192  # Real ones reach 4,108: what can't be deflated grows by a few octets.
 

@@ -1,9 +1,13 @@
-"""Who has written a message, as its recipients are told: never more than its From says. Pure."""
+"""Who has written a message, as its recipients are told: never more than its From says. Pure.
+
+An answer from the portal has the portal's address there and its reader's in Reply-To, both written by ourselves.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +17,7 @@ from gateway.mail.message import Message
 from gateway.mail.reading.header import field_texts
 
 MOST: Final = 120  # Letters of a name; mail programs show fewer.
-_NAMED = re.compile(r"(.*)<[^<>]*>\s*", re.DOTALL)
+_NAME = re.compile(r"(.*)<[^<>]*>\s*", re.DOTALL)
 _SPACES = re.compile(r"\s+")
 
 
@@ -30,19 +34,27 @@ class Sender:
         return f"{self.name} ({self.address})" if self.name and self.address else self.name or self.address
 
 
-def sender_of(message: Message, path: Address | None) -> Sender:
-    """The one author that From names; `path` (of the envelope) where it names none, or several."""
+def sender_of(message: Message, path: Address | None, *, is_answer: bool = False) -> Sender:
+    """The one author that From names; `path` (of the envelope) where it names none, or several.
+
+    `is_answer`: a reader's, from the portal. It is told by his own address; that of the portal is nobody to ask.
+    """
     raw = message.first(b"From")
-    try:
-        found = () if raw is None else mailboxes(raw)
-    except BadAddress:
-        found = ()
+    found = _named(raw)
     if raw is None or len(found) != 1:
         return Sender("", "" if path is None else shown(path.text))
-    named = _NAMED.fullmatch(field_texts(raw)[0])
+    named = _NAME.fullmatch(field_texts(raw)[0])
     name = "" if named is None else shown(named[1].strip().strip('"'))
     # A name that is an address would be taken for the address (`"boss@corp.example" <x@elsewhere.example>`).
-    return Sender("" if "@" in name else name, shown(found[0].text))
+    own = _named(message.first(b"Reply-To")) if is_answer else ()
+    return Sender("" if "@" in name else name, shown((own if len(own) == 1 else found)[0].text))
+
+
+def _named(raw: bytes | None) -> Sequence[Address]:
+    try:
+        return () if raw is None else mailboxes(raw)
+    except BadAddress:
+        return ()
 
 
 def shown(text: str) -> str:

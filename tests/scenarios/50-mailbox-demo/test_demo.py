@@ -13,6 +13,10 @@ from types import ModuleType
 
 import pytest
 
+from gateway.mail.address import parse_address
+from gateway.rights.branding import Branding
+from gateway.rights.code_mail import CodeMail, code_mail
+from gateway.rights.wording import WORDINGS
 from tests.scenarios.peers.gateway import ROOT, Gateway
 from tests.scenarios.peers.ports import answers, free_port, until
 
@@ -115,3 +119,31 @@ def test_the_demo_does_what_it_prints(demo: Demo) -> None:
     read = call(*curl)
     assert read.returncode != 0 and "rhubarb" not in read.stdout
     assert "rhubarb" not in gateway.log and "Traceback" not in gateway.log
+
+
+def test_the_demo_says_where_a_code_and_an_answer_to_a_protected_mail_arrive(
+    make_gateway: Callable[..., Gateway],
+) -> None:
+    portal, imap = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    gateway = make_gateway(file=None, options=("--portal", portal, "--imap", imap))
+    hello = script()
+    kept = hello.hello(gateway.config, COMMAND, mailbox=("ida@corp.example", "secret"))
+    assert "your answer comes into the mailbox of ida@corp.example" in kept
+    assert "your answer as well:" in hello.hello(gateway.config, COMMAND)
+    (line,) = [one.strip() for one in kept.splitlines() if one.startswith("  grep -E ")]
+    outbox = gateway.folder / "outbox"
+    outbox.mkdir(exist_ok=True)
+    for wording in WORDINGS.values():
+        about = CodeMail(
+            id="Q1",
+            author=parse_address("portal@corp.example"),
+            to=parse_address("otto@partner.example"),
+            code="00012345",
+            reference="ABCD",
+            now=0.0,
+            ends=900.0,
+        )
+        mail = code_mail(about, Branding(name="Corp", language=wording.language))
+        assert mail.message.content.inline is not None
+        (outbox / "code.eml").write_bytes(mail.message.content.inline)
+        assert call("/bin/sh", "-c", line).stdout.strip() == "00012345"

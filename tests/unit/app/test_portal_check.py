@@ -116,5 +116,18 @@ def test_the_pages_go_by_the_settings(settings: Path) -> None:
     assert one.settings.portal is not None
     address = portal_address(one, one.settings.portal)
     assert address is not None and address.text == "portal@corp.example"
-    terms = portal_terms(one.settings.portal, address)
+    terms = portal_terms(one, one.settings.portal, address)
     assert (terms.url, terms.session, terms.proxies) == ("https://127.0.0.1:8443", 3600.0, ())
+    assert terms.max_upload < one.settings.listeners[0].max_message_size
+
+
+@pytest.mark.parametrize(("key", "octets"), [("max_message_size", 150 << 20), ("max_upload", 200 << 20)])
+def test_a_file_may_be_put_there_whatever_size_its_message_had(settings: Path, key: str, octets: int) -> None:
+    where = "[[listeners]]" if key == "max_message_size" else "[portal]"
+    text = settings.read_text("utf-8").replace(f"{where}\n", f"{where}\n{key} = {octets}\n", 1)
+    settings.write_text(text, "utf-8")
+    one = loaded(settings)
+    assert one.settings.portal is not None
+    address = portal_address(one, one.settings.portal)
+    assert address is not None
+    assert portal_terms(one, one.settings.portal, address).max_dropped > octets

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.app.portal_desk import FLOOR, PortalDesk
+from gateway.app.portal_desk import FLOOR, GLANCE, PortalDesk
 from gateway.app.rights_desk import RightsDesk
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
@@ -304,7 +304,7 @@ async def test_an_unknown_link_is_answered_as_a_known_one_and_mails_nobody(house
     assert len(house.post.codes) == 1
     refused = await house.desk.try_code(UNKNOWN, BROWSER, "00000000", CLIENT)
     assert isinstance(refused, Refusal) and (refused.reason, refused.tries_left) == (Reason.WRONG_CODE, 4)
-    assert house.clock.slept == [pytest.approx(FLOOR)] * 3
+    assert house.clock.slept == [pytest.approx(GLANCE)] * 2 + [pytest.approx(FLOOR)] * 3
 
 
 async def test_a_code_mail_that_fails_keeps_the_answer(house: House) -> None:

@@ -46,7 +46,12 @@ class Site:
         self.app: Guarded = make_app(
             self.desk,
             PlainPages(),
-            PortalTerms(url="https://portal.corp.example", address="portal@corp.example", max_upload=100_000),
+            PortalTerms(
+                url="https://portal.corp.example",
+                address="portal@corp.example",
+                max_upload=100_000,
+                max_dropped=100_000,
+            ),
             FakeClock(),
             chance=FakeChance("site"),
             executor=executor,

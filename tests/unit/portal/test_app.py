@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.portal import security
-from gateway.portal.app import MAX_PATH, Guarded, make_app
+from gateway.portal.app import MAX_PATH, STALLED, Guarded, make_app
 from gateway.portal.desk import Fate
+from gateway.portal.pages import Pages
 from gateway.portal.pdf_pages import DrawerFailed, NotDrawn
 from gateway.portal.site import MAX_FORM, SLOW
 from gateway.portal.terms import PortalTerms
+from gateway.rights.branding import Branding
 from gateway.rights.reason import Reason
-from gateway.rights.right import Right
+from gateway.rights.right import ALL, Right
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.pdf import FakeDrawer, pdf
@@ -276,6 +282,56 @@ async def test_a_form_that_comes_too_slowly_is_not_waited_for(web: httpx.AsyncCl
     await asyncio.sleep(0.05)
     await clock.advance(SLOW)
     assert (await asyncio.wait_for(asking, 30)).status_code == 408
+
+
+@pytest.mark.parametrize("end", ["original", "file/1", "zip"])
+async def test_a_client_that_takes_nothing_of_its_answer_is_not_waited_for(
+    app: Guarded, desk: FakeDesk, told: Told, clock: FakeClock, end: str
+) -> None:
+    """Attack: a reader asks for a large file a hundred times and takes none: each holds the message in memory."""
+    desk.message = replace(opened(*ALL), original=(octets := ORIGINAL + b"x"))
+    held = sys.getrefcount(octets)
+
+    async def stalling(scope: Scope, receive: Receive, send: Send) -> None:
+        async def until_the_content(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+            await send(message)
+
+        await app(scope, receive, until_the_content)
+
+    web = httpx.AsyncClient(transport=httpx.ASGITransport(app=stalling), base_url=URL)
+    gc.disable()  # What only the search for circles lets go of may lie there for long: it looks at no sizes.
+    try:
+        asking = asyncio.create_task(web.get(f"{MESSAGE}/{end}", headers={"Cookie": SESSION}))
+        await asyncio.sleep(0.1)
+        assert not asking.done() and sys.getrefcount(octets) > held
+        await clock.advance(STALLED)
+        with pytest.raises(AssertionError):  # That of httpx: it was not given the whole.
+            await asyncio.wait_for(asking, 30)
+        async with asyncio.timeout(10):
+            while sys.getrefcount(octets) > held:  # A thread that has read it may not have gone on yet.
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+    assert told.counts[-1] == ("portal_refused_total", ("stalled",)) and not told.lines
+
+
+@pytest.mark.parametrize("end", ["read", "read?text=1", "view/1", "reply", "body", "file/1", "file/99"])
+async def test_no_page_leaves_the_message_in_memory(
+    web: httpx.AsyncClient, app: Guarded, desk: FakeDesk, clock: FakeClock, end: str
+) -> None:
+    app.site.pages = Pages(Branding(name="Corp"), clock.now)
+    desk.message = replace(opened(*ALL), original=(octets := ORIGINAL + b"x"))
+    held = sys.getrefcount(octets)
+    gc.disable()  # As in the test above.
+    try:
+        assert (await web.get(f"{MESSAGE}/{end}", headers={"Cookie": SESSION})).status_code in (200, 404)
+        async with asyncio.timeout(10):
+            while sys.getrefcount(octets) > held:  # A thread that has read it may not have gone on yet.
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 async def test_a_long_path_and_another_method_are_refused(web: httpx.AsyncClient) -> None:

@@ -125,6 +125,14 @@ async def test_what_is_no_http_is_refused(door: Door) -> None:
     assert (await door.ask(b"EHLO there\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
 
 
+async def test_a_form_of_two_lengths_is_refused_and_the_line_closed(door: Door) -> None:
+    """Attack: a request behind the form, of which the proxy in front thinks that it belongs to it."""
+    lengths = b"Content-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    form = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\n" + lengths
+    answer = await asyncio.wait_for(door.ask(form + GET), 30)
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
+
+
 async def test_one_connection_too_many_is_ended(door: Door) -> None:
     kept = [await door.visit() for _ in range(3)]
     while len(door.server) < 3:

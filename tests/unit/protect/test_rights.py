@@ -13,6 +13,7 @@ from email.message import EmailMessage
 
 import pytest
 
+from gateway.mail.envelope import PORTAL, Client
 from gateway.mail.mail import Mail
 from gateway.mail.message import Held, Joined, Message
 from gateway.mail.plan import Left, Plan
@@ -331,6 +332,16 @@ async def test_a_hidden_subject_is_inside_alone(house: House) -> None:
     opened = house.open(rpmsg_of(found), OTTO)
     assert b"Subject: plans of autumn" in opened.original
     assert house.kept[0][0].shows_subject is False
+
+
+async def test_an_answer_from_the_portal_is_told_by_its_reader_and_other_mail_by_its_from(house: House) -> None:
+    octets = b'From: "otto@partner.example" <portal@corp.example>\r\nReply-To: <otto@partner.example>\r\n\r\ntext\r\n'
+    copy = letter(ANNA, octets=octets, smime=None)
+    for listener, told in ((PORTAL, "otto@partner.example has sent"), ("127.0.0.1:25", "portal@corp.example has sent")):
+        client = Client(address="192.0.2.1", port=0, helo="h", esmtp=False, listener=listener, tls=None, user=None)
+        plan = await house.stage(Plan(copies=(replace(copy, client=client),)))
+        body = (await read(plan.copies[0])).get_body(("plain",))
+        assert body is not None and told in body.get_content()
 
 
 async def test_what_its_sender_encrypted_goes_on_as_it_came(house: House) -> None:

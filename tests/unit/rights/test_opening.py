@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from gateway.rights.cipher import Cipher
+from gateway.rights.container import limits
 from gateway.rights.container.container import read_rpmsg, write_rpmsg
 from gateway.rights.container.envelope import Envelope
 from gateway.rights.container.inner import Inner, InnerAttachment
@@ -32,7 +33,7 @@ DIGEST = sha256(MESSAGE).hexdigest()
 INNER = Inner(None, None, (), MESSAGE)
 
 
-def opened(octets: bytes, tenant: FakeTenant | None = None, **changed: Any) -> OpenedMessage:
+def opened(octets: bytes | Envelope, tenant: FakeTenant | None = None, **changed: Any) -> OpenedMessage:
     usual: dict[str, Any] = {"principal": READER, "now": NOW, "is_revoked": nobody}
     return open_rpmsg(octets, tenant or FakeTenant(), **(usual | changed))
 
@@ -320,6 +321,17 @@ def test_a_file_longer_than_the_limit_is_damage() -> None:
     octets = sealed()
     assert opened(octets, most=1 << 20).original == MESSAGE
     assert reason(octets, most=len(octets) - 1) is Reason.DAMAGED
+
+
+@pytest.mark.parametrize("size", [3 << 20, 12 << 20])
+def test_what_we_sealed_opens_however_long_it_is(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where messages may be longer than the limits on hostile files were made for."""
+    monkeypatch.setattr(limits, "MOST_OCTETS", 1 << 20)
+    octets = seal(FakeChance().octets(size), job(READER), FakeTenant(), FakeChance()).rpmsg
+    assert len(octets) < limits.sealed_octets(size)
+    envelope = Envelope(expected=len(octets))
+    envelope.feed(octets)
+    assert len(opened(octets).original) == len(opened(envelope).original) == size
 
 
 # -- older and foreign forms -------------------------------------------------------------------------------------------

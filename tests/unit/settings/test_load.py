@@ -131,6 +131,14 @@ TABLE = {
         '[vaults]\npath = "x"\n',
         ["vaults: found a table; right would be a list of tables"],
     ),
+    "a text where a list of some words stands": (
+        "[rights]\n[[rights.templates]]\nname = 'a'\ntitle = 'A'\ndescription = 'a'\nrights = 'VIEW'\n",
+        [
+            'rights.templates[0].rights: found "VIEW"; right would be a list of some of "VIEW", "EDIT", "PRINT", '
+            '"EXTRACT", "REPLY", "REPLYALL", "FORWARD", "OBJMODEL", "EXPORT", "VIEWRIGHTSDATA", "EDITRIGHTSDATA", '
+            '"COMMENT", "DOCEDIT"'
+        ],
+    ),
     "an accepted domain of the wrong kind": (
         "!accepted_domains = [5, {external_relay = true}]\n",
         [

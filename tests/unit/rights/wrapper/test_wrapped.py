@@ -221,6 +221,28 @@ def test_a_sender_is_told_by_what_his_from_says_for_sure(field: bytes, name: str
     assert sender_of(message, parse_address("path@corp.example")) == Sender(name, address)
 
 
+@pytest.mark.parametrize(
+    ("fields", "name", "address"),
+    [
+        (b"From: Ben Blum <portal@corp.example>\r\nReply-To: <ben@x.example>", "Ben Blum", "ben@x.example"),
+        (b'From: "ben@x.example" <portal@corp.example>\r\nReply-To: <ben@x.example>', "", "ben@x.example"),
+        (b"From: Ben Blum <portal@corp.example>", "Ben Blum", "portal@corp.example"),
+        (
+            b"From: Ben Blum <portal@corp.example>\r\nReply-To: a@x.example, b@x.example",
+            "Ben Blum",
+            "portal@corp.example",
+        ),
+    ],
+)
+def test_the_sender_of_an_answer_is_its_reader_and_not_the_portal(fields: bytes, name: str, address: str) -> None:
+    assert sender_of(head_of(fields + b"\r\n\r\n"), None, is_answer=True) == Sender(name, address)
+
+
+def test_whom_other_mail_wants_answers_for_is_not_taken_for_its_sender() -> None:
+    message = head_of(b"From: Ida <ida@corp.example>\r\nReply-To: <boss@elsewhere.example>\r\n\r\n")
+    assert sender_of(message, None) == Sender("Ida", "ida@corp.example")
+
+
 def test_a_name_has_a_limit() -> None:
     message = head_of(b"From: " + b"n" * (MOST + 1) + b" <x@y.example>\r\n\r\n")
     assert len(sender_of(message, None).name) == MOST
