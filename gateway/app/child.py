@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Child:
         """Its process id."""
         return 0 if self._process is None else self._process.pid
 
-    async def start(self, settings: Loaded, sockets: Mapping[str, Socket], tasks: asyncio.TaskGroup) -> None:
+    async def start(self, settings: Loaded, sockets: Mapping[str, Sequence[Socket]], tasks: asyncio.TaskGroup) -> None:
         """Start it and wait until it serves. Raises WorkerFailed, OSError."""
         ours, theirs = pair()
         hand, taken = pair()
@@ -88,8 +88,9 @@ class Child:
             raise WorkerFailed(f"worker {self.number} did not start") from error
         self.ready = True
 
-    def hand(self, settings: Loaded, sockets: Mapping[str, Socket]) -> None:
-        """Hand it settings and listening sockets; it takes them at its start and at a reload. Blocks; raises Closed.
+    def hand(self, settings: Loaded, sockets: Mapping[str, Sequence[Socket]]) -> None:
+        """Hand it settings and the sockets of each listener; it takes them at its start and at a reload. Blocks; raises
+        Closed.
 
         Settings and rules as they were validated: what stands in the files when a worker is started again may be
         anything.
@@ -98,12 +99,13 @@ class Child:
             raise Closed
         self._handover.setblocking(True)
         note = {
-            "listeners": list(sockets),
+            "listeners": [name for name, doors in sockets.items() for _ in doors],
             "settings": settings.octets.decode("utf-8"),
             "rules": settings.rules,
             "masters": self._masters,  # Over this socket alone: neither the environment nor a disk sees them.
         }
-        send_sockets(self._handover, json.dumps(note, ensure_ascii=False).encode(), list(sockets.values()))
+        handed = [door for doors in sockets.values() for door in doors]
+        send_sockets(self._handover, json.dumps(note, ensure_ascii=False).encode(), handed)
 
     async def ask(self, command: str, arguments: dict[str, Any]) -> Any:
         """Its answer. Raises Fault, Closed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.smtp.desk import Desk, Terms
 from gateway.smtp.entrance import Entrance
@@ -18,7 +18,7 @@ class Doors:
         self._desk = desk
         self._loop = loop
         self._tasks = tasks
-        self._open: dict[str, tuple[asyncio.Server | Entrance, Sessions]] = {}
+        self._open: dict[str, tuple[list[asyncio.Server | Entrance], Sessions]] = {}
         self._retired: list[Sessions] = []  # Of listeners that were closed while clients were there.
         self._watches: dict[Sessions, asyncio.Task[None]] = {}
 
@@ -30,13 +30,13 @@ class Doors:
                 found[sessions.terms.name] += len(sessions)
         return found
 
-    async def arrange(self, listeners: Sequence[Terms], sockets: Mapping[str, Socket]) -> None:
+    async def arrange(self, listeners: Sequence[Terms], sockets: Mapping[str, Sequence[Socket]]) -> None:
         """Serve exactly `listeners`; `sockets` are those of the new ones. Running sessions keep their terms."""
         self._forget_empty()
         names = {terms.name for terms in listeners}
         for name in [name for name in self._open if name not in names]:
-            server, sessions = self._open.pop(name)
-            server.close()
+            servers, sessions = self._open.pop(name)
+            _close(servers)
             self._retired.append(sessions)  # Those who are connected stay until they go by themselves.
         for terms in listeners:
             if (entry := self._open.get(terms.name)) is not None:
@@ -46,26 +46,26 @@ class Doors:
                     entry[1].terms = terms
                     continue
                 await self._reopen(terms)
-            elif (door := sockets.get(terms.name)) is not None:
-                await self._serve(terms, door)
+            elif doors := sockets.get(terms.name):
+                await self._serve(terms, doors)
 
-    async def _serve(self, terms: Terms, door: Socket) -> None:
+    async def _serve(self, terms: Terms, doors: Sequence[Socket]) -> None:
         sessions = Sessions(self._desk, terms, self._loop)
-        server: asyncio.Server | Entrance
+        servers: list[asyncio.Server | Entrance]
         if _is_asked(terms):
-            server = Entrance(sessions, door)
+            servers = [Entrance(sessions, doors)]
         else:
-            server = await self._loop.create_server(sessions, sock=door)
-        self._open[terms.name] = server, sessions
+            servers = [await self._loop.create_server(sessions, sock=door) for door in doors]
+        self._open[terms.name] = servers, sessions
         self._watches[sessions] = self._tasks.create_task(sessions.watch())
 
     async def _reopen(self, terms: Terms) -> None:
-        """What comes before the greeting belongs to the server, not to the session: a new one takes over its socket."""
-        server, sessions = self._open[terms.name]
-        door = server.sockets[0].dup()
-        server.close()
+        """What comes before the greeting belongs to the server, not to the session: new ones take over its sockets."""
+        servers, sessions = self._open[terms.name]
+        doors = [door.dup() for server in servers for door in server.sockets]
+        _close(servers)
         self._retired.append(sessions)
-        await self._serve(terms, door)
+        await self._serve(terms, doors)
 
     def _forget_empty(self) -> None:
         for sessions in [sessions for sessions in self._retired if not len(sessions)]:
@@ -78,14 +78,19 @@ class Doors:
 
     def close(self) -> None:
         """Take no more connections. What the kernel holds for us is for whoever has the socket next."""
-        for server, _ in self._open.values():
-            server.close()
+        for servers, _ in self._open.values():
+            _close(servers)
 
     async def drain(self, seconds: float) -> None:
         """Let what is under way end."""
         async with asyncio.TaskGroup() as tasks:
             for sessions in [*(sessions for _, sessions in self._open.values()), *self._retired]:
                 tasks.create_task(sessions.drain(seconds))
+
+
+def _close(servers: Iterable[asyncio.Server | Entrance]) -> None:
+    for server in servers:
+        server.close()
 
 
 def _same_door(old: Terms, new: Terms) -> bool:

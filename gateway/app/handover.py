@@ -17,10 +17,13 @@ from gateway.world.sockets import Socket, receive_sockets, send_sockets
 
 @dataclass(frozen=True, slots=True)
 class TakenOver:
-    """What the supervisor hands over. `masters`: master keys of vaults that a passphrase opened, by vaults' names."""
+    """What the supervisor hands over: settings, and sockets by the listener's name.
+
+    `masters`: master keys of vaults that a passphrase opened, by vaults' names.
+    """
 
     settings: Loaded
-    listening: dict[str, Socket]
+    listening: dict[str, list[Socket]]
     masters: dict[str, bytes] = field(repr=False)
 
 
@@ -31,9 +34,12 @@ def taken_over(handover: Socket, path: Path) -> TakenOver:
     octets, sockets = receive_sockets(handover)
     note = json.loads(octets)
     rules = tuple([(name, text) for name, text in note["rules"]])
+    listening: dict[str, list[Socket]] = {}
+    for name, door in zip(note["listeners"], sockets, strict=True):
+        listening.setdefault(name, []).append(door)
     return TakenOver(
         replace(loaded(path, note["settings"].encode()), rules=rules),
-        dict(zip(note["listeners"], sockets, strict=True)),
+        listening,
         _decoded(note["masters"]),
     )
 

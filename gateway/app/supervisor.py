@@ -2,7 +2,7 @@
 
 It reads no mail, and holds no key but the master keys of vaults that a passphrase opened, for workers to come. Each
 worker has a listening socket of its own (SO_REUSEPORT), which stays open here, so that neither a restart nor a reload
-drops what waits in its backlog.
+drops what waits in its backlog; its neighbour looks after it too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from gateway.settings.load import Loaded
 from gateway.settings.place import listening
 from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock
-from gateway.world.sockets import Socket, bind, control_server
+from gateway.world.sockets import MAX_PASSED, Socket, bind, control_server
 
 ASK = 10.0  # Seconds that a worker has for an answer.
 BACKOFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)  # Seconds before the next start of a worker that keeps dying.
@@ -175,11 +175,17 @@ class Supervisor:
             for door in self._doors.pop(name):
                 door.close()
 
-    def _sockets(self, slot: int) -> dict[str, Socket]:
+    def _sockets(self, slot: int) -> dict[str, tuple[Socket, ...]]:
+        """Those that it serves, by the listener's name.
+
+        A worker has a door of its own and that of the next one: the kernel puts a client before a door by chance, and
+        of the two that look after it whoever has time takes him in. All doors for all would wake all for each client.
+        """
         if (face := self._faces.get(slot)) is not None:
             place, door = face.listen(self._settings), self._face_doors.get(slot)
-            return {} if place is None or door is None else {place: door}
-        return {name: doors[slot] for name, doors in self._doors.items()}
+            return {} if place is None or door is None else {place: (door,)}
+        both = {slot, (slot + 1) % self._count} if 2 * len(self._doors) <= MAX_PASSED else {slot}
+        return {name: tuple([doors[one] for one in both]) for name, doors in self._doors.items()}
 
     # -- workers ------------------------------------------------------------------------------------------------------
 
@@ -301,7 +307,7 @@ class Supervisor:
             self.status.settings(new, faults)
             for slot, child in enumerate(self._children):
                 if child is not None and child.ready:
-                    fresh = {name: door for name, door in self._sockets(slot).items() if name not in before}
+                    fresh = {name: doors for name, doors in self._sockets(slot).items() if name not in before}
                     # Asked first: what is handed over may be more than fits between the two of us.
                     asked = asyncio.ensure_future(child.ask("reload", {}))
                     await asyncio.to_thread(child.hand, new, fresh)

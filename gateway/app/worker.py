@@ -222,7 +222,7 @@ class Worker:
             metrics=self._metrics,
         )
         self._facing = facing(self._face, around)
-        await self._facing.open(self._listening[place], tasks)
+        await self._facing.open(self._listening[place][0], tasks)
 
     def _open_office(self, stores: Stores) -> RightsOffice:
         """Reads archived keys. Raises TenantDenied."""
@@ -454,7 +454,7 @@ class Worker:
         self._log.set_level(new.settings.log.level)
         return True
 
-    async def _take(self, terms: Policy, sockets: Mapping[str, Socket], *, is_renewal: bool = False) -> None:
+    async def _take(self, terms: Policy, sockets: Mapping[str, Sequence[Socket]], *, is_renewal: bool = False) -> None:
         """Go by these terms from now on; what is under way ends under the old."""
         await self._know_recipients(terms)
         self._policy = terms

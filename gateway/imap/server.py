@@ -71,7 +71,7 @@ class ImapServer:
     async def open(self, door: Socket) -> None:
         """Serve on it from now on. Raises OSError."""
         self._threshold = Threshold(
-            door,
+            [door],
             meet=self._meet,
             context=lambda: self._context,
             handshake=lambda: HANDSHAKE,

@@ -8,6 +8,7 @@ looked at in the socket before an event loop's transport takes that over. Leaves
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from gateway.smtp.proxy import CUT_OFF, MAX_V2, BadHeader, Header, parse, plain
@@ -27,12 +28,12 @@ class Entrance:
     Closed, those that did not get past their header or handshake end; proxies try again.
     """
 
-    def __init__(self, sessions: Sessions, door: Socket) -> None:
-        self.sockets = (door,)
+    def __init__(self, sessions: Sessions, doors: Sequence[Socket]) -> None:
+        self.sockets = tuple(doors)
         self._sessions = sessions
         self._loop = asyncio.get_running_loop()
         self._threshold = Threshold(
-            door,
+            doors,
             meet=self._meet,
             context=lambda: sessions.terms.tls if sessions.terms.implicit else None,
             handshake=lambda: sessions.terms.deadlines.greeting,

@@ -1,4 +1,4 @@
-"""Where connections come in: taken from a listening socket, counted, and given to a protocol once what comes before is
+"""Where connections come in: taken from listening sockets, counted, and given to a protocol once what comes before is
 done, as a TLS handshake.
 
 An event loop's own server tells of nobody before that, so that who never ends his handshake would hold memory (70 KiB)
@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.world.clock import Clock
 from gateway.world.sockets import Socket, accept
 
-BATCH: Final = 64  # Connections in one go, before others get their turn.
+BATCH: Final = 8  # Connections in one go, before others get their turn, also those who look after the same door.
 PAUSE: Final = 1.0  # Seconds after which we try again where there are no descriptors left.
 
 
@@ -34,7 +34,7 @@ class Threshold:
 
     def __init__(
         self,
-        door: Socket,
+        doors: Sequence[Socket],
         *,
         meet: Callable[[Socket, str], Awaitable[asyncio.Protocol | None]],
         context: Callable[[], ssl.SSLContext | None],
@@ -48,8 +48,7 @@ class Threshold:
         that of TLS, None: it goes on in clear; `handshake` are the seconds for it. All are asked anew for each
         connection. `refused` hears of one for which there is no room, `failed` of accept(2) that fails.
         """
-        self.sockets = (door,)
-        self._door = door
+        self.sockets = tuple(doors)
         self._meet = meet
         self._context = context
         self._handshake = handshake
@@ -60,8 +59,9 @@ class Threshold:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._arriving: Counter[str] = Counter()  # By address.
-        self._is_open = False
-        self._listen()
+        self._open: set[Socket] = set()
+        for door in self.sockets:
+            self._listen(door)
 
     def __len__(self) -> int:
         """Connections on their way in."""
@@ -69,26 +69,29 @@ class Threshold:
 
     def close(self) -> None:
         """Take no more connections; those on their way in end."""
-        if self._is_open:
-            self._loop.remove_reader(self._door.fileno())
-            self._is_open = False
-        self._door.close()
+        for door in self.sockets:
+            self._pause(door)
+            door.close()
         for task in self._tasks:
             task.cancel()
 
-    def _listen(self) -> None:
-        self._loop.add_reader(self._door.fileno(), self._accept)
-        self._is_open = True
+    def _listen(self, door: Socket) -> None:
+        self._loop.add_reader(door.fileno(), self._accept, door)
+        self._open.add(door)
 
-    def _accept(self) -> None:
+    def _pause(self, door: Socket) -> None:
+        if door in self._open:
+            self._loop.remove_reader(door.fileno())
+            self._open.discard(door)
+
+    def _accept(self, door: Socket) -> None:
         for _ in range(BATCH):
             try:
-                found = accept(self._door)
+                found = accept(door)
             except OSError as error:
                 self._failed(error)
-                self._loop.remove_reader(self._door.fileno())
-                self._is_open = False
-                self._hold(self._rest())
+                self._pause(door)
+                self._hold(self._rest(door))
                 return
             if found is None:
                 return
@@ -106,10 +109,10 @@ class Threshold:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _rest(self) -> None:
+    async def _rest(self, door: Socket) -> None:
         """Out of descriptors: who waits is left waiting, instead of asking the kernel again at once."""
         await self._clock.sleep(PAUSE)
-        self._listen()
+        self._listen(door)
 
     async def _arrive(self, client: Socket, address: str) -> None:
         taken = False

@@ -96,7 +96,7 @@ async def heard(octets: bytes, cut: int) -> bytes:
     port = door.getsockname()[1]
     proxies = (IPv4Network("127.0.0.0/8"),)
     sessions = Sessions(desk.desk, Terms.made(name="x", hostname="mx.corp.example", proxies=proxies), loop)
-    entrance = Entrance(sessions, door)
+    entrance = Entrance(sessions, [door])
     try:
         async with asyncio.timeout(10):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

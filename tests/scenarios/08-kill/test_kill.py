@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tests.scenarios.peers.gateway import Gateway
 from tests.scenarios.peers.hop import Hop
-from tests.scenarios.peers.ports import until
+from tests.scenarios.peers.ports import greets, until
 from tests.scenarios.peers.stream import Stream, marks
 
 
@@ -57,6 +57,19 @@ def test_without_its_fork_server_mail_goes_on_and_workers_come_again(
     assert now != forks and now in {one["pid"] for one in gateway.json("status")["processes"]}
     gateway.drained(60)
     assert gateway.stop() == 0 and gateway.pids() == []
+
+
+def test_a_worker_that_hangs_keeps_no_client_waiting(make_gateway: Callable[..., Gateway], hop: Hop) -> None:
+    gateway = make_gateway(HOP=hop.port).start()
+    gateway.all_started()
+    hanging = gateway.workers()[0]
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        # The kernel puts each client before one of two doors by chance: that all of them hit the other is 1 to 2**40.
+        assert all(greets(gateway.port) for _ in range(40))
+    finally:
+        os.kill(hanging, signal.SIGCONT)
+    assert gateway.stop() == 0
 
 
 def test_what_waits_survives_a_kill(make_gateway: Callable[..., Gateway]) -> None:

@@ -32,9 +32,9 @@ class Served:
         self.sockets: dict[str, Socket] = {}
         self.wires: list[asyncio.StreamWriter] = []
 
-    def socket(self, name: str) -> dict[str, Socket]:
+    def socket(self, name: str) -> dict[str, list[Socket]]:
         self.sockets[name] = bind("127.0.0.1", 0)
-        return {name: self.sockets[name].dup()}
+        return {name: [self.sockets[name].dup()]}
 
     async def dial(
         self, name: str, context: ssl.SSLContext | None = None
@@ -134,6 +134,19 @@ async def test_a_listener_changes_to_tls_at_once_and_back_on_its_socket(
     await served.doors.arrange([terms("a")], {})
     assert (await served.greeting("a")).startswith("220 ")
     assert served.doors.sessions() == {"a": 2}
+
+
+async def test_a_listener_serves_all_its_sockets_in_clear_and_with_tls_at_once(
+    served: Served, certificate: Certificate
+) -> None:
+    doors = [*served.socket("a")["a"], *served.socket("neighbour")["neighbour"]]
+    await served.doors.arrange([terms("a")], {"a": doors})
+    assert [(await served.greeting(name))[:4] for name in ("a", "neighbour")] == ["220 ", "220 "]
+    await served.doors.arrange([terms("a", tls=certificate.server, implicit=True)], {})
+    assert [(await served.greeting(name, trusting()))[:4] for name in ("a", "neighbour")] == ["220 ", "220 "]
+    await served.doors.arrange([terms("a")], {})
+    assert [(await served.greeting(name))[:4] for name in ("a", "neighbour")] == ["220 ", "220 "]
+    assert served.doors.sessions() == {"a": 6}
 
 
 async def test_a_new_certificate_is_shown_to_new_clients_of_tls_at_once(served: Served, tmp_path: Path) -> None:

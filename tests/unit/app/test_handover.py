@@ -13,7 +13,7 @@ from gateway.app.handover import TakenOver, taken_over
 from gateway.app.rule_files import judge_rules, load_rules
 from gateway.rules import files
 from gateway.settings.load import Loaded
-from gateway.world.sockets import pair
+from gateway.world.sockets import Socket, bind, pair
 from tests.fakes.clock import FakeClock
 from tests.fakes.settings import PLAIN, settings_in
 
@@ -21,12 +21,14 @@ NOW = 1_796_000_000.0
 RULE = "- {name: Größe, when: {recipient_domain_is: partner.example}, then: {quarantine: true}}\n"
 
 
-def handed(loaded: Loaded, masters: dict[str, bytes] | None = None) -> TakenOver:
+def handed(
+    loaded: Loaded, masters: dict[str, bytes] | None = None, sockets: dict[str, list[Socket]] | None = None
+) -> TakenOver:
     """What a worker gets of `loaded` by way of a socket."""
     ours, theirs = pair()
     child = Child(0, loaded.path, FakeClock(), Forks(loaded.path, FakeClock()), masters)
     child._handover = ours
-    sender = Thread(target=child.hand, args=(loaded, {}))
+    sender = Thread(target=child.hand, args=(loaded, sockets or {}))
     sender.start()
     try:
         return taken_over(theirs, loaded.path)
@@ -52,6 +54,19 @@ def test_a_worker_gets_settings_and_rules_as_they_were_checked(tmp_path: Path) -
     assert taken.settings.settings == checked.settings
     assert taken.masters == {"main": b"\x00\xff"}
     assert "\\xff" not in repr(taken)
+
+
+def test_a_worker_gets_all_sockets_of_each_listener(tmp_path: Path) -> None:
+    _, checked = judge_rules(settings_in(tmp_path), NOW)
+    doors = [bind("127.0.0.1", 0) for _ in range(3)]
+    taken = handed(checked, sockets={"a": doors[:2], "b": doors[2:]})
+    ports = {name: [door.getsockname()[1] for door in those] for name, those in taken.listening.items()}
+    assert ports == {
+        "a": [doors[0].getsockname()[1], doors[1].getsockname()[1]],
+        "b": [doors[2].getsockname()[1]],
+    }
+    for door in [*doors, *taken.listening["a"], *taken.listening["b"]]:
+        door.close()
 
 
 def test_a_worker_of_a_gateway_without_rules_finds_none_that_were_laid_there_since(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class House:
         self.sessions = Sessions(self.desk.desk, Terms.made(**facts), loop)
         door = bind("127.0.0.1", 0)
         self.port = door.getsockname()[1]
-        self.entrance = Entrance(self.sessions, door)
+        self.entrance = Entrance(self.sessions, [door])
         self.wires: list[asyncio.StreamWriter] = []
 
     async def dial(self, *said: bytes) -> Wire:
