@@ -93,7 +93,7 @@ def test_a_passphrase_is_asked_for_once_and_stands_nowhere(make_gateway: Callabl
     person = Terminal(gateway)
     person.see("passphrase of vault main: ")
     person.type("a wrong passphrase of somebody")
-    until(lambda: (person.read(), person.screen.count(b"passphrase of vault main: "))[1] == 2, "a second question")
+    person.see("that does not open vault main; once more: ")
     person.type(PHRASE)
     until(lambda: greets(gateway.port), f"the gateway to greet\n{person.screen.decode()}")
     assert swaks(gateway.port).code == 0
@@ -119,7 +119,9 @@ def test_a_passphrase_is_asked_for_once_and_stands_nowhere(make_gateway: Callabl
             assert not any(secret in octets for secret in secrets), path
     person.read()
     assert not any(secret in person.screen for secret in secrets)
-    assert person.screen.count(b"passphrase of vault") == 2, "nobody was asked again"
+    assert person.screen.count(b"passphrase of vault") == person.screen.count(b"once more: ") == 1, (
+        "nobody was asked again"
+    )
     assert gateway.stop() == 0
 
 

@@ -174,8 +174,8 @@ def test_ten_mebibytes_for_a_hundred_readers_lie_on_the_disk_once(office: Office
         # Twice: as it leaves (in base64), and as it is kept for the portal.
         assert after - before < 3 * len(large), f"{(after - before) / len(large):.1f} times its size"
     finally:
-        done = office.gateway.run("queue", "delete", "--all", "--yes")
-        assert done.returncode == 0, done.stderr
+        # What is on the wire at that moment is left as it is.
+        until(lambda: office.gateway.run("queue", "delete", "--all", "--yes").returncode == 0, "the queue to be empty")
         office.hop.healthy()
 
 

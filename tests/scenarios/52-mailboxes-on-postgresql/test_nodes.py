@@ -117,14 +117,26 @@ def test_a_policy_that_is_denied_at_one_is_closed_at_both(rooms: Rooms) -> None:
         first.does("key", "disable", f"{vault}/berts", "--yes")
     for room in rooms:
         assert "berts" in room.closed(BERT)
-    id_ = second.write("meanwhile", BERT)
-    until(lambda: [one for one in first.gateway.queue(id_) if one["attempts"]], "the mail to wait")
+    written = ["before"]
+
+    def waits() -> bool:
+        """Whether the next mail does. A worker that has not heard of it yet delivers one more."""
+        written.append(f"meanwhile {len(written)}")
+        id_ = second.write(written[-1], BERT)
+
+        def fate() -> str | None:
+            rows = first.gateway.queue(id_)
+            return "gone" if not rows else "waits" if rows[0]["attempts"] else None
+
+        return until(fate, "the mail to be tried") == "waits"
+
+    until(waits, "every worker to have heard of it")
     for vault in ("root-a", "root-b"):
         second.does("key", "enable", f"{vault}/berts")
     for room in rooms:
         room.opens(BERT)
     first.gateway.retry_all()
-    assert marks(second.arrived(2, BERT)) == ["before", "meanwhile"]
+    assert marks(second.arrived(len(written), BERT)) == written
 
 
 def test_a_purge_by_one_is_final_for_both_and_leaves_a_certificate(rooms: Rooms, tmp_path: Path) -> None:
