@@ -170,14 +170,13 @@ class Hop:
         ready.set()
         await self._stop.wait()
         server.close()
-        await asyncio.sleep(0)  # Whose connection was taken just now is among them then.
+        await _turns()  # Whose connection was taken just now is among them then.
         while talking:
             for task in list(talking):
                 task.cancel()
             await asyncio.gather(*talking, return_exceptions=True)
             await asyncio.sleep(0)
-        for _ in range(3):  # What was aborted closes its socket.
-            await asyncio.sleep(0)
+        await _turns()  # What was aborted closes its socket.
 
     def scripted(self, verb: str) -> bool:
         """Whether the script has something to say to `verb` now."""
@@ -311,3 +310,9 @@ class _Session:
         if said == STALL:
             await asyncio.Event().wait()
         await self._write(said)
+
+
+async def _turns() -> None:
+    """Let the loop go round as often as it takes a connection to begin, or to end."""
+    for _ in range(10):
+        await asyncio.sleep(0)
