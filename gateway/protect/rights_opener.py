@@ -16,7 +16,7 @@ from gateway.protect.workroom import Workroom
 from gateway.rights.opening import OpenedMessage, inspect
 from gateway.rights.reason import NotOpened, Reason
 from gateway.rights.tenant import TenantFault, TenantKeys
-from gateway.rights.wrapper.unwrapping import file_at, places, unwrapped
+from gateway.rights.wrapper.unwrapping import file_at, places, seen
 from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.storage.writer import StorageBroken, StorageFull
 
@@ -64,7 +64,7 @@ class RightsOpener:
         if not layers:
             return None
         originals = [None if one is None else one.original for one in found]
-        inside = await work.run(len(octets), partial(unwrapped, octets, originals))
+        inside = await work.run(len(octets), partial(seen, octets, originals))
         return Opened(layers=tuple(layers), octets=inside, unsealed=tuple(found))
 
     def _is_ours(self, file: bytes) -> bool:

@@ -13,7 +13,7 @@ from gateway.rights.logo import BadLogo, read_logo
 from gateway.rights.wrapper.outside import SEVERAL, SINGLE, head_of, outside, without_trace
 from gateway.rights.wrapper.proof import Proof
 from gateway.rights.wrapper.sender import MOST, sender_of
-from gateway.rights.wrapper.unwrapping import file_at, places, unwrapped
+from gateway.rights.wrapper.unwrapping import file_at, places, seen, unwrapped
 
 pytestmark = pytest.mark.fuzz
 
@@ -49,6 +49,8 @@ def test_any_message_is_looked_through_and_nothing_of_it_stands_outside_that_may
             assert 0 <= place.start <= place.body <= place.end <= len(octets)
             file_at(octets, place)
         made = unwrapped(octets, [ORIGINAL] * len(found))
+        assert (made is not None and b"words" in made) if found else made is None
+        made = seen(octets, [ORIGINAL] * len(found))
         assert (made is not None and b"words" in made) if found else made is None
         message = head_of(octets)
         said = outside(message, None)

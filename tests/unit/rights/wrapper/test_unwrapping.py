@@ -6,11 +6,12 @@ from base64 import encodebytes
 
 import pytest
 
+from gateway.mail.reading import read
 from gateway.rights.branding import Branding
 from gateway.rights.wrapper.letter import Letter
 from gateway.rights.wrapper.outside import head_of, outside, without_trace
 from gateway.rights.wrapper.sender import sender_of
-from gateway.rights.wrapper.unwrapping import MOST, can_travel, file_at, is_worth_a_look, places, unwrapped
+from gateway.rights.wrapper.unwrapping import MOST, can_travel, file_at, is_worth_a_look, places, seen, unwrapped
 from gateway.rights.wrapper.wrapped import Wrapper
 
 RPMSG = bytes.fromhex("76e80460c411e386") + bytes(range(256)) * 3
@@ -32,6 +33,12 @@ def wrapped(original: bytes = ORIGINAL, subject: str | None = None) -> bytes:
         branding=branding,
     )
     return wrapper.head(outside(message, subject), letter) + wrapper.shared + wrapper.tail
+
+
+def with_program(octets: bytes) -> bytes:
+    front, edge, _ = octets.rpartition(b"--=_m")
+    part = b"Content-Type: application/octet-stream; name=run.exe\r\n\r\nMZ\r\n"
+    return front + edge + b"0" * 30 + b"\r\n" + part + octets[len(front) :]
 
 
 def attached(head: bytes = b"Content-Type: application/x-microsoft-rpmsg-message", body: bytes | None = None) -> bytes:
@@ -63,6 +70,36 @@ def test_a_subject_that_was_hidden_comes_back_and_what_a_rule_put_in_front_stays
     assert found is not None and found.count(b"Subject:") == 1 and b"Subject: true\r\n" in found
     found = unwrapped(wrapped().replace(b"Subject: true", b"Subject: [EXT] true"), [ORIGINAL])
     assert found is not None and found.count(b"Subject:") == 1 and b"Subject: [EXT] true\r\n" in found
+
+
+def test_rules_see_the_original_first_and_all_that_stands_around_the_file() -> None:
+    """Else what somebody puts beside a genuine file would pass all rules, and be read all the same."""
+    octets = with_program(wrapped(subject="A protected message"))
+    made = seen(octets, [ORIGINAL])
+    assert made is not None and head_of(made).first(b"Subject") == b"true"
+    found = read(made)
+    assert found.subject == "true" and found.texts[0].text.strip() == "the plain words"
+    assert any("https://p.example/m/x" in text.text for text in found.texts)
+    assert "run.exe" in [name for file in found.attachments for name in file.names]
+
+
+def test_a_mail_that_is_the_file_and_nothing_else_keeps_its_header() -> None:
+    """Without it no rule would know its sender, and no reader."""
+    fields = b"From: otto@partner.example\r\nSubject: Re: true\r\n"
+    head = b"Content-Type: application/x-microsoft-rpmsg-message\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    octets = fields + head + encodebytes(RPMSG).replace(b"\n", b"\r\n")
+    made = seen(octets, [ORIGINAL])
+    assert made is not None and made.startswith(fields)
+    assert read(made).texts[0].text.strip() == "the plain words"
+    assert unwrapped(octets, [ORIGINAL]) == fields + ORIGINAL.partition(b"true\r\n")[2]
+
+
+def test_what_stands_beside_the_file_stays_when_the_original_takes_its_place() -> None:
+    octets = with_program(wrapped())
+    (place,) = places(octets)
+    made = unwrapped(octets, [ORIGINAL])
+    assert made is not None and made.startswith(octets[: place.start]) and made.endswith(octets[place.end :])
+    assert ORIGINAL in made[place.start :]
 
 
 @pytest.mark.parametrize(
