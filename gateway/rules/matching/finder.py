@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ahocorasick_rs import BytesAhoCorasick, Implementation
-
 from gateway.rules.matching.fold import has_twins, plain, scanned, scanned_as_written
 from gateway.rules.matching.literal import required
 from gateway.rules.matching.run import Patterns
+from gateway.rules.matching.scan import Scan
 from gateway.rules.text import Form, literal, normalise, wanted
 
-PIECE: Final = 64 * 1024  # Octets that are scanned at once: the hits of one piece are held in memory.
 LONGEST_KEY: Final = 1024  # Octets of what is scanned for, of which the beginning is enough.
-FEW_KEYS: Final = 200  # As many fit into a processor's caches as a table; of more the table itself costs the time.
 MOST_SHOWN: Final = 5  # Hits of one pattern that are told.
 LONGEST_SHOWN: Final = 200  # Letters of each.
 
@@ -54,9 +51,7 @@ class Finder:
                 keys.setdefault(one.encode()[:LONGEST_KEY], []).append(number)
         self._runs = Patterns(runs)
         self._keys = [tuple(numbers) for numbers in keys.values()]
-        self._overlap = max(map(len, keys), default=1)
-        how = Implementation.DFA if len(keys) <= FEW_KEYS else Implementation.ContiguousNFA
-        self._scan = BytesAhoCorasick(list(keys), implementation=how) if keys else None
+        self._scan = Scan([*keys]) if keys else None
         self._points_patterns = any(numbers[-1] >= len(self.words) for numbers in self._keys)
         for number in self._always:
             self._runs.one(number)
@@ -91,15 +86,9 @@ class Finder:
 
     def _point(self, octets: bytes, may: set[int]) -> None:
         """Add whatever the scan points at."""
-        scan, keys = self._scan, self._keys
-        assert scan is not None  # noqa: S101 - for mypy: the caller has looked
-        size = len(octets)
-        for start in range(0, size, PIECE):
-            piece = octets if size <= PIECE else octets[start : start + PIECE + self._overlap]
-            hits = scan.find_matches_as_indexes(piece, overlapping=True)
-            if hits:  # Most texts have none.
-                for key in {hit[0] for hit in hits}:
-                    may.update(keys[key])
+        assert self._scan is not None  # noqa: S101 - for mypy: the caller has looked
+        for key in self._scan.points(octets):
+            may.update(self._keys[key])
 
     def _point_as_written(self, text: str, may: set[int]) -> None:
         """The same for patterns, to which letters beyond ASCII end a word."""
