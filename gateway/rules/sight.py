@@ -8,6 +8,7 @@ from gateway.mail.address import Address
 from gateway.mail.reading import Flaw
 from gateway.rules.conditions.kind import Cost, Hit, Hits, Place, Sought, Text
 from gateway.rules.matching.finder import Finder
+from gateway.rules.matching.scan import Scan
 from gateway.rules.model import SenderLocation
 from gateway.rules.view import View
 from gateway.rules.work import Finding
@@ -41,7 +42,9 @@ class Finders:
 
     def compile(self) -> None:
         """Make the finders. Raises re2.error."""
-        self.by_text = {text: Finder([*words], [*self._patterns[text]]) for text, words in self._words.items()}
+        scan = Scan()
+        self.by_text = {text: Finder([*words], [*self._patterns[text]], scan) for text, words in self._words.items()}
+        scan.compile()
 
     def numbers(self, sought: Sought) -> frozenset[int]:
         """Under which numbers its finder tells these."""

@@ -200,7 +200,11 @@ def _is_rpmsg(part: Part, octets: bytes) -> bool:
 
 
 _TEXTS: Final = ("multipart/alternative", "text/plain", "text/html")
-_SHAPES: Final = ([], ["multipart/mixed", *_TEXTS], ["multipart/mixed", "multipart/related", *_TEXTS, "image"])
+_SHAPES: Final[tuple[list[str], ...]] = (
+    [],
+    ["multipart/mixed", *_TEXTS],
+    ["multipart/mixed", "multipart/related", *_TEXTS, "image"],
+)
 _NAMED = re.compile(rb'[;\s](?:file)?name\s*=\s*"?' + re.escape(NAME.encode()) + rb'"?\s*(?:;|\r|\Z)', re.IGNORECASE)
 
 

@@ -19,10 +19,11 @@ LONGEST_SHOWN: Final = 200  # Letters of each.
 class Finder:
     """Numbers its values: words from 0 on, patterns behind them, in the order in which they were given.
 
-    `words` are whole words and phrases, `patterns` RE2's. Raises re2.error for a pattern that RE2 can't run.
+    `words` are whole words and phrases, `patterns` RE2's. `scan` is one that several share, and that whoever made it
+    compiles when all have been made; without one it has its own. Raises re2.error for a pattern that RE2 can't run.
     """
 
-    def __init__(self, words: Sequence[str], patterns: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], patterns: Sequence[str], scan: Scan | None = None) -> None:
         self.words = tuple(words)
         self.patterns = tuple(patterns)
         keys: dict[bytes, list[int]] = {}
@@ -50,16 +51,18 @@ class Finder:
             for one in every or ():
                 keys.setdefault(one.encode()[:LONGEST_KEY], []).append(number)
         self._runs = Patterns(runs)
-        self._keys = [tuple(numbers) for numbers in keys.values()]
-        self._scan = Scan([*keys]) if keys else None
-        self._points_patterns = any(numbers[-1] >= len(self.words) for numbers in self._keys)
+        self._scan = Scan() if scan is None else scan
+        self._keys = {self._scan.add(key): tuple(numbers) for key, numbers in keys.items()}
+        if scan is None:
+            self._scan.compile()
+        self._points_patterns = any(numbers[-1] >= len(self.words) for numbers in self._keys.values())
         for number in self._always:
             self._runs.one(number)
 
     def hits(self, text: str) -> frozenset[int]:
         """The numbers of all values that are found in `text`."""
         may: set[int] = set(self._always)
-        if self._scan is not None:
+        if self._keys:
             self._point(scanned(text), may)
             if self._points_patterns and not text.isascii():
                 self._point_as_written(text, may)
@@ -86,9 +89,9 @@ class Finder:
 
     def _point(self, octets: bytes, may: set[int]) -> None:
         """Add whatever the scan points at."""
-        assert self._scan is not None  # noqa: S101 - for mypy: the caller has looked
         for key in self._scan.points(octets):
-            may.update(self._keys[key])
+            if (numbers := self._keys.get(key)) is not None:
+                may.update(numbers)
 
     def _point_as_written(self, text: str, may: set[int]) -> None:
         """The same for patterns, to which letters beyond ASCII end a word."""

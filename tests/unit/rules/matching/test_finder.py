@@ -12,6 +12,7 @@ from gateway.rules.matching import run
 from gateway.rules.matching.finder import Finder
 from gateway.rules.matching.fold import plain
 from gateway.rules.matching.run import Patterns
+from gateway.rules.matching.scan import Scan
 from gateway.rules.shapes.pattern import options
 from gateway.rules.text import Form, literal, normalise, wanted
 
@@ -22,6 +23,14 @@ def test_numbers_are_those_of_the_values() -> None:
     finder = Finder(["cat", "wild dog", "[x]"], [r"\d{3}", "secret"])
     assert finder.hits("The CAT, a wild\r\n  dog: [x] 123 SECRETS") == {0, 1, 2, 3, 4}
     assert finder.hits("concatenate wilddog x 12") == frozenset()
+
+
+def test_finders_that_share_a_scan_find_what_is_theirs() -> None:
+    scan = Scan()
+    first, second, third = Finder(["cat"], ["d.g"], scan), Finder(["bird", "cat"], [], scan), Finder([], [], scan)
+    scan.compile()
+    assert [one.hits("a cat and a bird") for one in (first, second, third)] == [{0}, {0, 1}, frozenset()]
+    assert [one.hits("a bird and a dog") for one in (first, second, third)] == [{1}, {0}, frozenset()]
 
 
 def test_nothing_to_find_is_never_found() -> None:
