@@ -223,7 +223,9 @@ class Reception:
         if not plan.touched and plan.copies[0].message.content is mail.message.content:
             return mail
         message = await bundled(mail, plan, self._spool)
-        return mail if message is mail.message else replace(mail, message=message)
+        if message is mail.message:
+            return mail
+        return mail.as_copy(mail.envelope, message, mail.terms, opened=mail.opened)
 
     def _told(
         self, mail: Mail, plan: Plan, deliveries: tuple[Delivery, ...]

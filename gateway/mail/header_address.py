@@ -8,10 +8,13 @@ Leaves out: what display names say.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import Final
 
 from gateway.mail.address import Address, BadAddress, parse_address
 
-MAX_COMMENTS = 20  # How deeply comments may be nested.
+LONGEST_COMMON: Final = 256  # Octets of a value that may be one of many alike.
+MAX_COMMENTS: Final = 20  # How deeply comments may be nested.
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _RUN = re.compile(r'[^\s()<>\[\]:;@\\,"]+')  # Of atoms; the dot counts as one of their letters.
@@ -29,9 +32,17 @@ _SIMPLE = re.compile(
 
 def mailboxes(value: bytes) -> tuple[Address, ...]:
     """The addresses of a field's value, folded or not, in order. Raises BadAddress."""
+    return _common(value) if len(value) <= LONGEST_COMMON else _mailboxes(value)
+
+
+def _mailboxes(value: bytes) -> tuple[Address, ...]:
     if value.isascii() and (simple := _SIMPLE.fullmatch(value.decode("ascii"))) is not None:
         return (parse_address(simple[1] or simple[2]),)
     return _read(value)
+
+
+# People write more than one message, and a message's fields are asked for more than once.
+_common = lru_cache(maxsize=2048)(_mailboxes)
 
 
 def _read(value: bytes) -> tuple[Address, ...]:

@@ -35,6 +35,8 @@ def distinct(works: Sequence[Work]) -> tuple[Work, ...]:
     with the strictest terms; where another asks for more still, in one of his own with all of it, for he gets what was
     to be protected in either. Forks that nobody is left in are no more.
     """
+    if len(works) == 1 and not works[0].added:  # As nearly always.
+        return tuple(works) if works[0].recipients else ()
     taken: set[str] = set()
     for work in works:
         if is_going(work):

@@ -218,6 +218,9 @@ def who(address: Address) -> str:
 
 def merged(works: Iterable[Work]) -> tuple[Work, ...]:
     """Forks of one outcome made one, in the order in which they began; nobody is in a fork twice (a32)."""
+    works = tuple(works)
+    if len(works) == 1 and len(works[0].recipients) <= 1:  # As nearly always.
+        return works
     groups: dict[tuple[object, ...], Work] = {}
     for work in works:
         key = work.outcome()

@@ -30,14 +30,15 @@ def write_base64(blocks: Iterable[bytes | memoryview], sink: Sink) -> None:
         start = 0
         if rest:
             start = _LINE_OCTETS - len(rest)
-            sink.write(_lines(rest + view[:start]))
+            sink.write(base64_lines(rest + view[:start]))
         end = len(view) - (len(view) - start) % _LINE_OCTETS
         for at in range(start, end, _BLOCK):
-            sink.write(_lines(view[at : min(at + _BLOCK, end)]))
+            sink.write(base64_lines(view[at : min(at + _BLOCK, end)]))
         rest = bytes(view[end:])
     if rest:
-        sink.write(_lines(rest))
+        sink.write(base64_lines(rest))
 
 
-def _lines(octets: bytes | memoryview) -> bytes:
+def base64_lines(octets: bytes | memoryview) -> bytes:
+    """The same of octets at hand, which are not many."""
     return encodebytes(octets).replace(b"\n", b"\r\n")

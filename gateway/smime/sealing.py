@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from io import BytesIO
 from typing import Final
 
-from gateway.smime.armour import write_base64
+from gateway.smime.armour import base64_lines, write_base64
 from gateway.smime.cms.algorithms import ContentCipher, Mode
-from gateway.smime.cms.enveloped import seal_blocks
+from gateway.smime.cms.enveloped import seal_blocks, seal_enveloped
 from gateway.smime.cms.recipients import Recipient
 from gateway.smime.cms.signing import Signer
 from gateway.smime.cms.signing import sign as cms_sign
@@ -25,6 +24,7 @@ from gateway.world.chance import Chance
 
 SMALL: Final = 64 * 1024  # Octets; what is no longer is put together at once, which is quicker than piece by piece.
 
+_MARK: Final = 16  # Octets of a signature that stand in a boundary.
 _TYPE = re.compile(rb"^content-type[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _VERSION: Final = b"MIME-Version: 1.0\r\n"
 # RFC 8551 3.2.2: the type says which of the CMS types is inside. The line is folded before the 76th octet.
@@ -57,12 +57,11 @@ def encrypt(message: bytes, recipients: Sequence[Recipient], cipher: ContentCiph
     """
     parts = split(message)
     fields = _fields(parts)
-    body = memoryview(message)[parts.body :]
-    blocks = seal_blocks(len(fields) + len(body), (fields, body), recipients, cipher, chance)
-    if len(body) <= SMALL:
-        blocks = iter((b"".join(blocks),))
     kind = b"authEnveloped-data" if cipher.mode is Mode.GCM else b"enveloped-data"
-    return _with_cms(parts, kind, blocks)
+    if len(message) <= SMALL:
+        return _with_cms(parts, kind, seal_enveloped(fields + message[parts.body :], recipients, cipher, chance))
+    body = memoryview(message)[parts.body :]
+    return _with_cms(parts, kind, seal_blocks(len(fields) + len(body), (fields, body), recipients, cipher, chance))
 
 
 def sign(message: bytes, signers: Sequence[Signer], now: float, *, opaque: bool = False) -> bytes:
@@ -75,19 +74,17 @@ def sign(message: bytes, signers: Sequence[Signer], now: float, *, opaque: bool 
     parts = split(message)
     entity = steady(canonical(b"".join((_fields(parts), memoryview(message)[parts.body :]))))
     if opaque:
-        return _with_cms(parts, b"signed-data", [cms_sign(entity, signers, detached=False, now=now)])
+        return _with_cms(parts, b"signed-data", cms_sign(entity, signers, detached=False, now=now))
     signature = cms_sign(entity, signers, detached=True, now=now)
     boundary = _boundary(entity, signature)
-    out = BytesIO()
-    _write_outer(out, parts)
-    out.write(_CLEAR % (_micalg(signers), boundary))
-    out.write(b"\r\n--%s\r\n" % boundary)
-    out.write(entity)
-    out.write(b"\r\n--%s\r\n" % boundary)
-    out.write(_P7S)
-    write_base64([signature], out)
-    out.write(b"\r\n--%s--\r\n" % boundary)
-    return out.getvalue()
+    delimiter = b"\r\n--%s" % boundary
+    return b"".join((
+        *_outer(parts),
+        _CLEAR % (_micalg(signers), boundary),
+        *(delimiter, b"\r\n", entity),
+        *(delimiter, b"\r\n", _P7S, base64_lines(signature)),
+        *(delimiter, b"--\r\n"),
+    ))  # fmt: skip
 
 
 def _fields(parts: Split) -> bytes:
@@ -97,18 +94,19 @@ def _fields(parts: Split) -> bytes:
     return (b"" if _TYPE.search(parts.inner) else b"Content-Type: text/plain\r\n") + parts.inner + b"\r\n"
 
 
-def _with_cms(parts: Split, kind: bytes, blocks: Iterable[bytes]) -> bytes:
+def _with_cms(parts: Split, kind: bytes, cms: bytes | Iterable[bytes]) -> bytes:
+    """`cms` whole where it is short, else in pieces."""
+    if isinstance(cms, bytes) and len(cms) <= 2 * SMALL:
+        return b"".join((*_outer(parts), _P7M % kind, base64_lines(cms)))
     out = BytesIO()
-    _write_outer(out, parts)
-    out.write(_P7M % kind)
-    write_base64(blocks, out)
+    for piece in (*_outer(parts), _P7M % kind):
+        out.write(piece)
+    write_base64([cms] if isinstance(cms, bytes) else cms, out)
     return out.getvalue()
 
 
-def _write_outer(out: BytesIO, parts: Split) -> None:
-    out.write(parts.outer)
-    if not parts.has_version:
-        out.write(_VERSION)
+def _outer(parts: Split) -> tuple[bytes, bytes]:
+    return parts.outer, b"" if parts.has_version else _VERSION
 
 
 def _micalg(signers: Sequence[Signer]) -> bytes:
@@ -121,11 +119,9 @@ def _micalg(signers: Sequence[Signer]) -> bytes:
 
 def _boundary(entity: bytes, signature: bytes) -> bytes:
     """One that does not occur in the entity. What stands behind the equals sign is in no body that is encoded."""
-    number = 0
-    end = signature[-64:]  # The last signer's signature itself, which differs each time.
-    while True:
-        # A boundary has 70 octets at most (RFC 2046 5.1.1).
-        boundary = b"=_smime_%s" % sha256(b"%d %s" % (number, end)).hexdigest()[:32].encode()
-        if boundary not in entity:
-            return boundary
-        number += 1
+    number = b""
+    # The end of the last signer's signature itself, which nobody can tell before the entity is there. A boundary has 70
+    # octets at most (RFC 2046 5.1.1).
+    while (boundary := b"=_smime_%s%s" % (signature[-_MARK:].hex().encode(), number)) in entity:
+        number = b"%d" % (int(number or b"0") + 1)
+    return boundary

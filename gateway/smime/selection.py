@@ -5,6 +5,7 @@ Values: a change of the store makes a new selection. Leaves out: certificates fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,8 @@ from gateway.smime.certificate import CERTIFICATE_NOT_APPROVED, Certificate, Pur
 NO_CERTIFICATE: Final = "no-certificate"
 NO_SIGNING_IDENTITY: Final = "no-signing-identity"
 CERTIFICATES_NOT_READ: Final = "certificates-not-read"  # Nobody knows yet which there are: that passes.
+
+REMEMBERED: Final = 4096  # Choices, all forgotten at once.
 
 # NIST SP 800-57 part 1, table 2: bits of strength that a key has; RSA's by its length.
 _CURVES: Final = {"ec-p256": 128, "x25519": 128, "ed25519": 128, "ec-p384": 192, "ed448": 224, "ec-p521": 256}
@@ -62,12 +65,13 @@ class Choice:
 class Selection:
     """What is known at one moment, found by address, domain, serial number and key identifier."""
 
-    __slots__ = ("_addresses", "_domains", "_fingerprints", "_fips", "_keys", "all")
+    __slots__ = ("_addresses", "_chosen", "_domains", "_fingerprints", "_fips", "_keys", "all")
 
     def __init__(self, known: Iterable[Known] = (), *, fips: bool = False) -> None:
         """`fips`: keys that FIPS 140 does not approve are not used for what is made anew; old mail is still opened."""
         self._fips = fips
         self.all: tuple[Known, ...] = tuple(known)
+        self._chosen: dict[tuple[str, Purpose], tuple[Choice | None, float, float]] = {}
         self._addresses: dict[str, list[Known]] = {}
         self._domains: dict[str, list[Known]] = {}
         self._fingerprints = {one.certificate.fingerprint: one for one in self.all}
@@ -110,7 +114,22 @@ class Selection:
         return self._fingerprints.get(fingerprint)
 
     def _best(self, address: Address, purpose: Purpose, now: float) -> Choice | None:
-        """None where nobody knows a certificate for the address."""
+        """None where nobody knows a certificate for the address. Remembered for as long as no date changes it."""
+        key = (address.who, purpose)
+        if (kept := self._chosen.get(key)) is not None and kept[1] < now < kept[2]:
+            return kept[0]
+        choice = self._sought(address, purpose, now)
+        if len(self._chosen) >= REMEMBERED:
+            self._chosen.clear()
+        there = (*self._addresses.get(address.who, ()), *self._domains.get(address.domain, ()))
+        dates = [date for one in there for date in (one.certificate.not_before, one.certificate.not_after)]
+        if now not in dates:  # At that very moment one ends or begins.
+            since = max([date for date in dates if date < now], default=-math.inf)
+            until = min([date for date in dates if date > now], default=math.inf)
+            self._chosen[key] = (choice, since, until)
+        return choice
+
+    def _sought(self, address: Address, purpose: Purpose, now: float) -> Choice | None:
         name = address.who
         unfit: Choice | None = None
         for whole_domain, there in (

@@ -11,11 +11,10 @@ from typing import Final
 
 from gateway.authenticate.dkim.canonical import one_blank
 from gateway.mail.body_hash import HashTerms
+from gateway.mail.digest import sha256
 
 _END: Final = b"\r\n"
 _MANY: Final = 1 << 15  # Line ends that are written at once.
-_GIVEN_AWAY: Final = 2048  # Octets from which on hashlib lets other threads run (its HASHLIB_GIL_MINSIZE).
-_AT_ONCE: Final = 32 * 1024  # Octets that are hashed in 20 us.
 _FEW: Final = 4  # Line ends at the end of a body that are taken off one by one.
 
 
@@ -79,21 +78,6 @@ def body_hash(body: bytes, terms: HashTerms) -> bytes:
     one = BodyHash(terms)
     one.update(body)
     return one.digest()
-
-
-def sha256(octets: bytes | memoryview) -> bytes:
-    """SHA-256 of octets at hand.
-
-    From 2,048 octets on hashlib gives the interpreter away, and has to wait for it where a thread is busy beside the
-    loop. So what is hashed in less time than such a change takes is given to it in pieces.
-    """
-    if len(octets) < _GIVEN_AWAY or len(octets) > _AT_ONCE:
-        return hashlib.sha256(octets).digest()
-    view = memoryview(octets)
-    made = hashlib.sha256()
-    for at in range(0, len(view), _GIVEN_AWAY - 1):
-        made.update(view[at : at + _GIVEN_AWAY - 1])
-    return made.digest()
 
 
 def _canonical_end(body: bytes, terms: HashTerms) -> int:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from gateway.authenticate.dkim import findings
-from gateway.authenticate.dkim.body import sha256
 from gateway.authenticate.dkim.findings import Finding, Found
 from gateway.authenticate.dkim.tags import TagFault, tags, unspaced
+from gateway.mail.digest import sha256
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -68,6 +68,18 @@ class Encryption:
         padding = self.encrypted_length - self._length
         yield encryptor.update(bytes([padding]) * padding) + encryptor.finalize()
 
+    def whole(self, content: bytes) -> bytes:
+        """The same of content at hand, which is not long: in one go. Raises ValueError likewise."""
+        if len(content) != self._length:
+            raise ValueError(f"{len(content)} octets came where {self._length} were announced")
+        algorithm = self._cipher.make(self.key)
+        if self._cipher.mode is Mode.GCM:
+            authentic: AEADEncryptionContext = Cipher(algorithm, GCM(self._vector)).encryptor()
+            return authentic.update(content) + authentic.finalize() + der.octet_string(authentic.tag)
+        encryptor = Cipher(algorithm, CBC(self._vector)).encryptor()
+        padding = self.encrypted_length - self._length
+        return encryptor.update(content + bytes([padding]) * padding) + encryptor.finalize()
+
     def _updated(self, encryptor: CipherContext, blocks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         """All whole blocks of the cipher; what is left over comes with the next one."""
         seen = 0

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.mail.address import parse_address
+from gateway.smime import selection as module
 from gateway.smime.certificate import (
     CERTIFICATE_EXPIRED,
     CERTIFICATE_KEY_WEAK,
@@ -100,6 +101,27 @@ def test_a_certificate_ends_at_its_last_second(known: Makes) -> None:
     end = one.certificate.not_after
     assert Selection([one]).recipient(IDA, end).reason is None
     assert Selection([one]).recipient(IDA, end + 1).reason == CERTIFICATE_EXPIRED
+
+
+def test_what_is_remembered_ends_with_the_date_that_it_hangs_on(known: Makes) -> None:
+    one = known("ida@corp.example")
+    selection = Selection([one])
+    begin, end = one.certificate.not_before, one.certificate.not_after
+    for _ in range(2):  # There and back: a clock may be set.
+        for now, reason in (
+            *((begin - 1, CERTIFICATE_NOT_YET_VALID), (begin, None), (begin + 1, None), (end - 1, None)),
+            *((end, None), (end + 0.5, CERTIFICATE_EXPIRED), (end + DAY, CERTIFICATE_EXPIRED), (begin + 1, None)),
+        ):
+            assert selection.recipient(IDA, now).reason == reason
+            assert selection.signer(IDA, now).reason == NO_SIGNING_IDENTITY
+
+
+def test_choices_are_remembered_up_to_a_limit(known: Makes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 10)
+    selection = Selection([known("ida@corp.example")])
+    for number in range(100):
+        selection.recipient(parse_address(f"u{number}@corp.example"), 0)
+    assert len(selection._chosen) <= 10
 
 
 def test_a_whole_domains_comes_after_somebodys_own(known: Makes) -> None:
