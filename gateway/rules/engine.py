@@ -162,15 +162,16 @@ class _Case:
 
     def _act(self, rule: Rule, fork: _Fork, findings: tuple[Finding, ...]) -> tuple[list[_Fork], bool]:
         """Carry out what the rule wants. Where that fails nothing of it is done."""
-        before = fork.work
-        trial_work = before.fork(before.recipients)
+        work, recipients = fork.work, fork.work.recipients
+        before = work.state()
         try:
-            made = apply(rule, trial_work, fork.sight.view, findings)
+            made = apply(rule, work, fork.sight.view, findings)
         except Exception as failure:  # noqa: BLE001 - whatever it is: on_error decides
             self._failures.append((rule.name, failure))
-            self._settle(rule, before)
+            work.restore(before)
+            self._settle(rule, work)
             return [fork], False
-        changed = len(made) != 1 or made[0].recipients != before.recipients
+        changed = len(made) != 1 or made[0].recipients != recipients
         forks = []
         for work in made:
             sight = fork.sight
