@@ -139,8 +139,10 @@ class Smime:
             der = entity.decoded()
         except ValueError:
             return False
-        # With no key at all whatever is whole, and encrypted for anybody, ends there.
-        if open_enveloped(der, DecryptionKeys(), self._chance).finding is not Finding.NO_RECIPIENT_OF_OURS:
+        # With no key at all whatever is whole, and encrypted for anybody, ends there. Under a cipher that keeps nobody
+        # out it counts as clear, and is encrypted once more.
+        opened = open_enveloped(der, DecryptionKeys(), self._chance)
+        if opened.finding is not Finding.NO_RECIPIENT_OF_OURS or opened.weak:
             return False
         return not der[len(ber.read(der).raw) :].strip(b"\r\n")  # Nothing stands behind it.
 
