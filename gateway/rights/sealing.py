@@ -8,11 +8,11 @@ anybody try what short ones say.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from struct import pack
 from typing import Final
 from uuid import UUID
 
+from gateway.mail.digest import sha256
 from gateway.rights.cipher import Cipher, encrypt_all
 from gateway.rights.container.container import write_rpmsg
 from gateway.rights.container.inner import Inner, write_inner
@@ -82,7 +82,7 @@ def seal(original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: F
     work = UUID(bytes=chance.octets(16), version=4)
     # One content key for one message, always: the IVs depend on it and on nothing else that would change.
     key = ContentKey(Cipher.CBC4K, chance.octets(KEY_OCTETS))
-    original_sha256 = sha256(original).hexdigest()
+    original_sha256 = sha256(original).hex()
     forms = forms or Forms()
     form, rights_form = forms.texts(version, job.url, job.template)
     rights_data = rights_form.text(
@@ -94,7 +94,7 @@ def seal(original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: F
         original_sha256=original_sha256,
     )
     content, encrypted_rights = _encrypted(original, job, key, rights_data)
-    content_sha256 = sha256(content).hexdigest()
+    content_sha256 = sha256(content).hex()
     body = form.body(
         issued=job.issued,
         owner=job.owner,

@@ -5,13 +5,13 @@ What DIGEST says is written for other readers, and never believed: the hash is c
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
+from gateway.mail.digest import sha256
 from gateway.rights.tenant import Mode, TenantVersion
 from gateway.rights.xrml.binary import read_base64, write_base64
 from gateway.rights.xrml.element import BadLicence, Element
@@ -34,7 +34,7 @@ def write_signature(octets: bytes, value: bytes) -> str:
     """The element for a signature of SHA-256 over `octets` (see `signed_octets`), `value` in network order as every RSA
     library has it.
     """
-    digest = write_base64(sha256(octets).digest())
+    digest = write_base64(sha256(octets))
     coding = '<PARAMETER name="codingtype"><VALUE encoding="string">surface-coding</VALUE></PARAMETER>'
     hashed = f'<ALGORITHM>SHA256</ALGORITHM>{coding}<VALUE encoding="base64" size="256">{digest}</VALUE>'
     signed = f'<VALUE encoding="base64" size="{len(value) * 8}">{write_base64(value)}</VALUE>'
