@@ -33,6 +33,7 @@ from gateway.settings.fault import Fault, shown
 from gateway.settings.load import Loaded, read
 from gateway.settings.place import BadPlace, listening, overlap, place, written
 from gateway.world.clock import Clock, SystemClock
+from gateway.world.sockets import has_address
 
 LONGEST_CONTACT = 200  # Letters. The reply that ends with it stays under 512 octets (RFC 5321 4.5.3.1.5).
 
@@ -54,6 +55,8 @@ def checked(path: Path, clock: Clock | None = None, *, ask: bool = True) -> tupl
     if reading.loaded is None:
         return list(reading.faults), None
     more = [*_judge(reading.loaded, (clock or SystemClock()).now()), *judge_database(reading.loaded, ask=ask)]
+    if ask:
+        more += _addresses(reading.loaded)
     more += judge_recipients(reading.loaded, strict=ask)
     more += judge_vaults(reading.loaded, ask=ask)
     more += _blobs(reading.loaded, clock or SystemClock(), ask)
@@ -99,6 +102,23 @@ def _listeners(loaded: Loaded, now: float) -> Iterator[Fault]:
     if (imap := loaded.settings.imap) is not None:
         yield from _free(loaded, "imap.listen", imap.listen, taken)
         yield from judge_imap(loaded, now)
+
+
+def _addresses(loaded: Loaded) -> Iterator[Fault]:
+    """Addresses to listen on that this machine has not; where the kernel takes them all the same, so do we."""
+    settings = loaded.settings
+    places = [(f"listeners[{number}].listen", one.listen) for number, one in enumerate(settings.listeners)]
+    for name, section in (("metrics", settings.metrics), ("portal", settings.portal), ("imap", settings.imap)):
+        if section is not None:
+            places.append((f"{name}.listen", section.listen))
+    for key, text in places:
+        try:
+            host, _ = listening(text)
+        except BadPlace:
+            continue  # Told already.
+        if not has_address(host):
+            right = "an address of this machine by the time that it serves, or 0.0.0.0 or [::] for all"
+            yield loaded.warning(key, f"{shown(text)}, an address that this machine does not have now", right)
 
 
 def _proxies(loaded: Loaded, key: str, texts: list[str]) -> list[Fault]:
@@ -180,6 +200,7 @@ def _disk(loaded: Loaded) -> Iterator[Fault]:
         yield loaded.fault("storage.url", shown(url), '"sqlite:FOLDER", such as "sqlite:data"')
     elif url.startswith("sqlite:"):
         yield from _writable(loaded, "storage.url", loaded.storage)
+        yield from _room(loaded)
     elif loaded.is_shared:
         yield from _writable(loaded, "storage.folder", loaded.storage)
     for number, outbound in enumerate(settings.connectors.outbound):
@@ -218,6 +239,24 @@ def _writable(loaded: Loaded, key: str, folder: Path) -> Iterator[Fault]:
     if not good:
         right = "a folder that belongs to the gateway's user"
         yield loaded.fault(key, f"{there}, where the gateway may not write", right)
+
+
+def _room(loaded: Loaded) -> Iterator[Fault]:
+    """More to be left free than the disk has means that no mail is ever taken."""
+    there = loaded.storage
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        disk = os.statvfs(there)
+    except OSError:
+        return  # Told already.
+    least, size, free = loaded.settings.storage.min_free, disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+    if least >= size:
+        found = f"{least}, more than the disk with {there} has, {size}: no mail would ever be taken"
+        yield loaded.fault("storage.min_free", found, "a small part of it, such as 67108864 (64 MiB)")
+    elif least > free:
+        found = f"{least}, more than is free now where {there} lies, {free}: mail is answered 452"
+        yield loaded.warning("storage.min_free", found, "a smaller number, or room on that disk")
 
 
 def _log(loaded: Loaded, file: Path) -> Iterator[Fault]:

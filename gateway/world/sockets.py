@@ -248,3 +248,13 @@ async def control_connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.Str
 def machine_name() -> str:
     """What this machine calls itself."""
     return socket.gethostname()
+
+
+def has_address(address: str) -> bool:
+    """Whether one may listen on that IP address here; true also where that can't be told."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as one:
+            one.bind((address, 0))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True

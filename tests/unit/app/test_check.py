@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -113,6 +114,33 @@ LISTENERS = {
         'listeners[0].hostname: found "mail server"; right would be a host name, such as "mail.corp.example"',
     ),
 }
+
+
+def test_an_address_of_another_machine_is_told_before_the_gateway_is_to_serve(path: Path) -> None:
+    change(path, 'listen = "127.0.0.1:2525"', 'listen = "192.0.2.7:2525"')
+    assert lines(path) == [
+        'listeners[0].listen: warning: found "192.0.2.7:2525", an address that this machine does not have now; right '
+        "would be an address of this machine by the time that it serves, or 0.0.0.0 or [::] for all"
+    ]
+    assert check(path, FakeClock(), ask=False) == []
+
+
+@pytest.mark.parametrize(
+    ("least", "said"),
+    [
+        (1 << 60, "more than the disk with @ has, 4096000: no mail would ever be taken"),
+        (4096000, "more than the disk with @ has, 4096000: no mail would ever be taken"),
+        (2000000, "more than is free now where @ lies, 1024000: mail is answered 452"),
+    ],
+)
+def test_more_room_than_there_is_can_not_be_kept_free(
+    path: Path, monkeypatch: pytest.MonkeyPatch, least: int, said: str
+) -> None:
+    disk = SimpleNamespace(f_blocks=1000, f_frsize=4096, f_bavail=250)
+    monkeypatch.setattr("gateway.app.check.os.statvfs", lambda _: disk)
+    change(path, "[storage]", f"[storage]\nmin_free = {least}")
+    (line,) = lines(path)
+    assert "storage.min_free: " in line and said in line.replace("@/data", "@")
 
 
 @pytest.mark.parametrize("name", LISTENERS)
