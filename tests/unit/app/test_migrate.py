@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gateway.app.keyring import vaults
 from gateway.app.migrate import migrate
+from gateway.keys.domain import PURPOSES
 from gateway.keys.providers.file.protectors import new_secret
 from gateway.settings.load import loaded
 from gateway.storage.migrate import MigrationFault
@@ -49,6 +51,42 @@ def test_an_installation_of_before_gets_the_key_that_signs_the_log(config: Path)
     assert [key.name for key in vaults(loaded(config))["main"].keys()] == ["access-log", "default"]
 
 
+def _without_key(config: Path, purpose: str, *more: str) -> None:
+    with closing(open_database(str(config.parent / "data" / "gateway.db"))) as shared:
+        assert shared.execute("DELETE FROM domain_keys WHERE purpose = ?", (purpose,)).rowcount == 1
+        for sql in more:
+            shared.execute(sql)
+
+
+ACCOUNT = "INSERT INTO accounts(organisation, token, id, sealed) VALUES ('default', 1, 'x', x'00')"
+
+
+def test_a_key_that_was_taken_away_is_not_made_anew_beside_what_is_sealed_under_it(config: Path) -> None:
+    """Whoever deletes a row of the database would else bury what lies under its key, unheard."""
+    migrate(config)
+    _without_key(config, "accounts", ACCOUNT)
+    for _ in range(2):
+        with pytest.raises(MigrationFault, match=r"no domain key 'accounts', but 1 row\(s\) of its table accounts"):
+            migrate(config)
+
+
+def test_a_key_under_which_nothing_lies_is_made(config: Path) -> None:
+    """As after an upgrade, which may bring purposes that were not there before."""
+    migrate(config)
+    for purpose in PURPOSES:
+        _without_key(config, purpose)
+        assert migrate(config)[-1] == "domain keys: ready"
+
+
+def test_the_key_of_the_queue_is_not_made_anew_beside_waiting_mail(config: Path) -> None:
+    migrate(config)
+    with closing(open_database(str(config.parent / "data" / "spool" / "0" / "spool.db"))) as spool:
+        spool.execute("INSERT INTO messages(id, received, size, content) VALUES ('Q1', 0, 1, x'00')")
+    _without_key(config, "spool")
+    with pytest.raises(MigrationFault, match=r"holds no keys of the queue, but .* holds 1 sealed message"):
+        migrate(config)
+
+
 def test_no_keys_are_made_beside_mail_that_is_sealed_under_others(config: Path) -> None:
     migrate(config)
     data = config.parent / "data"
@@ -57,7 +95,7 @@ def test_no_keys_are_made_beside_mail_that_is_sealed_under_others(config: Path) 
     spool.close()
     for path in data.glob("gateway.db*"):
         path.unlink()
-    with pytest.raises(MigrationFault, match=r"holds no keys, but .* holds 1 sealed message"):
+    with pytest.raises(MigrationFault, match=r"holds no keys of the queue, but .* holds 1 sealed message"):
         migrate(config)
     with pytest.raises(MigrationFault, match="Restore"):  # Nor by trying again.
         migrate(config)

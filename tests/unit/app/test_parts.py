@@ -131,7 +131,7 @@ async def test_no_keys_are_made_beside_mail_that_is_sealed_under_others(node: No
     await node.put("Q1")
     shared = open_shared(node.settings)
     shared.run(lambda db: db.exec_driver_sql("DELETE FROM domain_keys"))
-    with pytest.raises(MigrationFault, match=r"holds no keys, but 1 sealed message"):
+    with pytest.raises(MigrationFault, match=r"holds no keys of the queue, but 1 sealed message"):
         await asyncio.to_thread(migrate, node.path)
     assert await asyncio.to_thread(shared.keys) == []
     shared.close()
