@@ -21,8 +21,9 @@ from gateway.portal.entry import Entry
 from gateway.portal.page import Page, Pages
 from gateway.portal.pdf_pages import PdfDrawer
 from gateway.portal.reading import ReadingPages
-from gateway.portal.site import Site, Turned
+from gateway.portal.site import TURNS, Site, Turned
 from gateway.portal.terms import PortalTerms
+from gateway.portal.turns import Turn
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
@@ -124,6 +125,8 @@ class Guarded:
             await self._refuse(reason, status, scope, receive, send)
             return
         answered = _Answer(send, self.site.clock)
+        turns: list[Turn] = []
+        scope[TURNS] = turns
         began = self.site.clock.monotonic()
         try:
             async with self.site.clock.timeout(WHOLE):
@@ -136,6 +139,8 @@ class Guarded:
             else:
                 await self.site.failure(Request(scope, receive), error)(scope, receive, answered)
         finally:
+            for turn in turns:
+                turn.end()
             self._observe("portal_request_seconds", self.site.clock.monotonic() - began)
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[str, int] | None:

@@ -156,6 +156,7 @@ class ReadingPages:
     async def original(self, request: Request) -> Response:
         """The message itself, octet for octet."""
         session = await self._site.session(request)
+        await self._site.turn(request, session)
         opened = await self._site.desk.read(session, Right.EXTRACT)
         octets = opened.original
         headers = {
@@ -169,6 +170,7 @@ class ReadingPages:
 
     async def _opened(self, request: Request, right: Right) -> tuple[Session, OpenedMessage, MessageView]:
         session = await self._site.session(request)
+        await self._site.turn(request, session)
         opened = await self._site.desk.read(session, right)
         view = await self._site.apart(lambda: message_view(opened.original))
         return session, opened, view

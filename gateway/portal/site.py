@@ -20,6 +20,7 @@ from gateway.portal.page import Page, Pages
 from gateway.portal.pdf_pages import PdfDrawer
 from gateway.portal.shown_file import ShownFile
 from gateway.portal.terms import PortalTerms
+from gateway.portal.turns import Turns
 from gateway.rights.opening import OpenedMessage
 from gateway.rights.reason import NotOpened, Reason
 from gateway.world.chance import Chance
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 MAX_FORM: Final = 8 * 1024  # Octets of a form without files.
 SLOW: Final = 30.0  # Seconds for a form without files: whoever takes longer holds a connection that others want.
+TURNS: Final = "gateway.turns"  # In a request's scope: the turns that end with it.
 RETRY: Final = 30  # Seconds after which a browser may ask again, where something passing was in the way.
 
 _OPENED: Final = {
@@ -82,6 +84,7 @@ class Site:
         self.count = count
         self._chance = chance
         self._executor = executor
+        self._turns = Turns(clock)
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -182,6 +185,10 @@ class Site:
         if security.token_octets(token) is None:
             raise Turned(Page.NOT_FOUND, 404)
         return token
+
+    async def turn(self, request: Request, session: Session) -> None:
+        """Wait until this request may hold a message; it does until its answer has gone. Raises Away."""
+        request.scope[TURNS].append(await self._turns.take(session.principal))
 
     async def session(self, request: Request) -> Session:
         """Who reads. Raises Turned where nobody does."""

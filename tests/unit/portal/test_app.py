@@ -22,6 +22,7 @@ from gateway.portal.pages import Pages
 from gateway.portal.pdf_pages import DrawerFailed, NotDrawn
 from gateway.portal.site import MAX_FORM, SLOW
 from gateway.portal.terms import PortalTerms
+from gateway.portal.turns import OF_READER
 from gateway.rights.branding import Branding
 from gateway.rights.reason import Reason
 from gateway.rights.right import ALL, Right
@@ -315,6 +316,30 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_not_waited_for(
     finally:
         gc.enable()
     assert told.counts[-1] == ("portal_refused_total", ("stalled",)) and not told.lines
+
+
+async def test_a_reader_who_asks_for_a_file_many_times_holds_it_a_few_times(
+    app: Guarded, desk: FakeDesk, clock: FakeClock
+) -> None:
+    """Attack: as above, by one who takes a little now and then, so that nobody calls him stalled."""
+    desk.message = opened(*ALL)
+    go_on = asyncio.Event()
+
+    async def slowly(scope: Scope, receive: Receive, send: Send) -> None:
+        async def at_last(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await go_on.wait()
+            await send(message)
+
+        await app(scope, receive, at_last)
+
+    web = httpx.AsyncClient(transport=httpx.ASGITransport(app=slowly), base_url=URL)
+    asking = [asyncio.create_task(web.get(f"{MESSAGE}/original", headers={"Cookie": SESSION})) for _ in range(20)]
+    await asyncio.sleep(0.2)
+    assert len(desk.purposes) == OF_READER
+    go_on.set()
+    answers = await asyncio.gather(*asking)
+    assert len(desk.purposes) == 20 and all(one.content == ORIGINAL for one in answers)
 
 
 @pytest.mark.parametrize("end", ["read", "read?text=1", "view/1", "reply", "body", "file/1", "file/99"])
