@@ -106,6 +106,8 @@ class Site:
             self.set_cookie(response, security.BROWSER, security.spelled(fresh))
         if status == 503:
             response.headers["Retry-After"] = str(RETRY)
+        elif status == 401:  # RFC 9110 15.5.2. A scheme that no browser knows, so that each shows the page.
+            response.headers["WWW-Authenticate"] = "Passcode"
         return response
 
     def see(self, path: str) -> Response:

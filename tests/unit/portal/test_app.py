@@ -508,6 +508,7 @@ async def test_html_that_is_attached_is_never_a_page_of_ours(web: httpx.AsyncCli
 async def test_nothing_is_read_without_a_session(web: httpx.AsyncClient, desk: FakeDesk, end: str) -> None:
     answer = await web.get(f"{MESSAGE}/{end}")
     assert (answer.status_code, page(answer)["page"], desk.purposes) == (401, "session_ended", [])
+    assert answer.headers["www-authenticate"] == "Passcode"  # RFC 9110 15.5.2
     other = f"/m/{'B' * 42}A/{end}"  # The cookie of one message opens no other one.
     name = security.session_cookie("B" * 42 + "A")
     answer = await web.get(other, headers={"Cookie": f"{SESSION}; {name}={security.spelled(COOKIE)}"})
