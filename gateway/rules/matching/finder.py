@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from gateway.rules.matching.fold import has_twins, plain, scanned, scanned_as_written
@@ -55,7 +55,12 @@ class Finder:
         self._keys = {self._scan.add(key): tuple(numbers) for key, numbers in keys.items()}
         if scan is None:
             self._scan.compile()
-        self._points_patterns = any(numbers[-1] >= len(self.words) for numbers in self._keys.values())
+        # A word's own key would be found in the text as written where a letter beyond ASCII is beside it.
+        pointed = {
+            key: tuple([number for number in numbers if number >= len(self.words)])
+            for key, numbers in self._keys.items()
+        }
+        self._pattern_keys = {key: numbers for key, numbers in pointed.items() if numbers}
         for number in self._always:
             self._runs.one(number)
 
@@ -63,8 +68,8 @@ class Finder:
         """The numbers of all values that are found in `text`."""
         may: set[int] = set(self._always)
         if self._keys:
-            self._point(scanned(text), may)
-            if self._points_patterns and not text.isascii():
+            self._point(scanned(text), self._keys, may)
+            if self._pattern_keys and not text.isascii():
                 self._point_as_written(text, may)
         if not may:
             return _NONE
@@ -87,10 +92,10 @@ class Finder:
                 break
         return tuple(found)
 
-    def _point(self, octets: bytes, may: set[int]) -> None:
-        """Add whatever the scan points at."""
+    def _point(self, octets: bytes, keys: Mapping[int, tuple[int, ...]], may: set[int]) -> None:
+        """Add whatever the scan points at by `keys`."""
         for key in self._scan.points(octets):
-            if (numbers := self._keys.get(key)) is not None:
+            if (numbers := keys.get(key)) is not None:
                 may.update(numbers)
 
     def _point_as_written(self, text: str, may: set[int]) -> None:
@@ -99,7 +104,7 @@ class Finder:
             may.update(range(len(self.words), len(self.words) + len(self.patterns)))
             return
         for form in dict.fromkeys((text, plain(text))):
-            self._point(scanned_as_written(form), may)
+            self._point(scanned_as_written(form), self._pattern_keys, may)
 
     def _again(self, text: str, numbers: Iterable[int]) -> set[int]:
         """Those of `numbers` that are there in earnest."""

@@ -33,6 +33,13 @@ def test_finders_that_share_a_scan_find_what_is_theirs() -> None:
     assert [one.hits("a bird and a dog") for one in (first, second, third)] == [{1}, {0}, frozenset()]
 
 
+def test_a_word_that_ends_at_a_letter_beyond_ascii_is_none_where_patterns_are_sought_too() -> None:
+    """To a pattern `caf` ends there, so that the text is looked through for patterns in that form as well."""
+    finder = Finder(["caf", "dog"], ["secret", r"\bdog\b"])
+    assert finder.hits("a café, dogé") == {3}
+    assert finder.hits("a caf, é") == {0}
+
+
 def test_nothing_to_find_is_never_found() -> None:
     assert Finder([], []).hits("anything") == frozenset()
 
