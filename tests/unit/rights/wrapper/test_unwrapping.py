@@ -6,7 +6,7 @@ from base64 import encodebytes
 
 import pytest
 
-from gateway.mail.reading import read
+from gateway.mail.reading import MessageKind, read
 from gateway.rights.branding import Branding
 from gateway.rights.wrapper.letter import Letter
 from gateway.rights.wrapper.outside import head_of, outside, without_trace
@@ -102,6 +102,56 @@ def test_what_stands_beside_the_file_stays_when_the_original_takes_its_place() -
     assert ORIGINAL in made[place.start :]
 
 
+ALONE = b"Content-Type: application/x-microsoft-rpmsg-message\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n"
+ODD_HEADERS = [
+    b"From: ida@corp.example\r\nhidden words\r\nSubject: true\r\n\r\nthe plain words\r\n",
+    b"hidden words\r\nno field\r\n\r\nthe plain words\r\n",
+    b" hidden words\r\nFrom: ida@corp.example\r\n\r\nthe plain words\r\n",
+    b"From: ida@corp.example\r\nSubject: true\r\nSubject: hidden words\r\n\r\nthe plain words\r\n",
+    b"From: ida@corp.example\nSubject: hidden words\n\nthe plain words\n",
+    b"From: ida@corp.example\r\nSubject: true\n\nhidden words\r\n\r\nthe plain words\r\n",
+    b"From: ida@corp.example\r\nX: \r\n y\rhidden words\r\n\r\nthe plain words\r\n",
+    b"From: ida@corp.example\r\n" + b"X: y\r\n" * 60_000 + b"Subject: hidden words\r\n\r\nthe plain words\r\n",
+]
+
+
+@pytest.mark.parametrize("original", ODD_HEADERS)
+def test_what_readers_take_in_several_ways_of_a_header_section_is_neither_hidden_from_rules_nor_lost(
+    original: bytes,
+) -> None:
+    """What comes back in place of the file would be without them, and some readers take them for the text."""
+    for octets in (wrapped(original, subject="A protected message"), b"From: o@partner.example\r\n" + ALONE):
+        made = seen(octets, [original])
+        assert made is not None
+        found = read(made)
+        texts = " ".join([*found.subjects, *(text.text for text in found.texts)])
+        assert "plain words" in texts and ("hidden words" in texts or b"hidden words" in b" ".join(found.raws("x")))
+        back = unwrapped(octets, [original])
+        assert back is not None and original in back
+        assert back.startswith(octets.partition(b"\r\n")[0])
+
+
+def test_rules_see_the_fields_of_the_wrapped_mail_itself_too() -> None:
+    """The mail goes on with them: the mark of a filter in front of us, a subject that is another."""
+    front, class_, behind = wrapped(subject="Outside").partition(b"Content-Class")
+    made = seen(front + b"X-Filter: dirty\r\n" + class_ + behind, [b"Content-Class: voice-mail\r\n" + ORIGINAL])
+    assert made is not None
+    found = read(made)
+    assert found.subjects == ("true", "Outside")
+    assert [one.strip() for name in ("x-filter", "x-label") for one in found.raws(name)] == [b"dirty", b"inside"]
+    assert MessageKind.VOICEMAIL in found.kinds
+    made = seen(b"From: otto@partner.example\r\nX-Filter: dirty\r\n" + ALONE, [ORIGINAL])
+    assert made is not None and [one.strip() for one in read(made).raws("x-filter")] == [b"dirty"]
+
+
+def test_a_field_that_a_rule_has_set_stays_when_rights_are_removed() -> None:
+    front, class_, behind = wrapped().partition(b"MIME-Version")
+    octets = front + b"X-Set: yes\r\nDKIM-Signature: broken\r\n" + class_ + behind
+    made = unwrapped(octets, [ORIGINAL])
+    assert made is not None and made.endswith(b"Content-Type: text/plain\r\nX-Set: yes\r\n\r\nthe plain words\r\n")
+    assert b"DKIM-Signature" not in made
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -126,7 +176,13 @@ def test_an_attached_file_becomes_an_attached_message(head: bytes) -> None:
 
 def test_what_would_end_the_message_around_it_stays_shut() -> None:
     """An original that holds the delimiter of the mail that brings it would put parts of its own beside that."""
-    assert unwrapped(attached(), [ORIGINAL + b"--b\r\n\r\nmore"]) is None
+    original = ORIGINAL + b"--b\r\n\r\nmore"
+    assert unwrapped(attached(), [original]) is None
+    made = seen(attached(), [original])  # Its readers see it all the same, and so do rules.
+    assert made is not None
+    found = read(made)
+    assert found.subject == "Re: true" and found.texts[0].text.strip() == "my answer"
+    assert [text.text for text in found.texts if "the plain words" in text.text and "more" in text.text]
 
 
 def test_files_that_are_others_now_are_left_alone() -> None:
