@@ -190,6 +190,11 @@ class Work:
             self.rules += (rule,)
 
     @property
+    def meant(self) -> set[str]:
+        """Those who were recipients anyway, in lower case: no rule has added them."""
+        return {who(one.address) for one in self.recipients}.difference(self.added)
+
+    @property
     def is_spared(self) -> bool:
         """No rule may reject or delete it: all of its recipients are spared."""
         return bool(self.spared) and all(who(one.address) in self.spared for one in self.recipients)
@@ -242,8 +247,9 @@ def merged(works: Iterable[Work]) -> tuple[Work, ...]:
         if (first := groups.get(key)) is None:
             groups[key] = work
             continue
+        meant = first.meant | work.meant
+        first.added = tuple([one for one in dict.fromkeys(first.added + work.added) if one not in meant])
         first.recipients += work.recipients
-        first.added += tuple(one for one in work.added if one not in first.added)
     for work in groups.values():
         seen = {who(one.address): one for one in reversed(work.recipients)}
         work.recipients = tuple(reversed(seen.values()))

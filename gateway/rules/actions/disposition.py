@@ -41,7 +41,7 @@ def _quarantine(_: bool, scene: Scene) -> None:
 def _redirect(addresses: tuple[Address, ...], scene: Scene) -> None:
     """The header stays: nothing in it says that somebody else gets it (a08)."""
     work = scene.work
-    old = {who(one.address) for one in work.recipients}
+    old = work.meant  # Whom a rule before has added is not one of them.
     work.recipients = tuple({who(one): Recipient(one) for one in addresses}.values())
     work.added = tuple(one for one in map(who, addresses) if one not in old)
     work.dispose(Disposition.REDIRECT)

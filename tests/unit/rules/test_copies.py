@@ -7,8 +7,11 @@ import pytest
 from gateway.mail.address import parse_address
 from gateway.mail.envelope import Recipient
 from gateway.mail.terms import Otherwise, Smime, Terms, Wanted
+from gateway.rules.actions import apply
 from gateway.rules.copies import distinct
-from gateway.rules.work import Disposition, Work
+from gateway.rules.view import View
+from gateway.rules.work import Disposition, Work, merged
+from tests.fakes.judging import facts, letter, rule
 
 ARCHIVE = "archive@else.example"
 ENCRYPTED = Wanted(rule="Encrypted", smime=Smime.ENCRYPT)
@@ -91,3 +94,23 @@ def test_those_who_ask_for_nothing_more_stay_in_one_copy() -> None:
 def test_a_recipient_of_the_message_keeps_his_own_copy() -> None:
     works = distinct([fork("0@x.example", added=False), fork("1@x.example", ENCRYPTED)])
     assert [work.terms for work in works if len(work.recipients) == 2] == [Terms()]
+
+
+def test_one_to_whom_two_rules_redirect_gets_one_copy() -> None:
+    """Whom the first one has put in the place of others was taken by the second for a recipient of the message."""
+    to = {"redirect_message_to": ARCHIVE}
+    forks = [fork(f"{number}@x.example", tls=number == 0) for number in (0, 1)]
+    for one in forks:
+        apply(rule("again", then=to), one, View(facts(letter()), {}, {}))
+    assert [one.added for one in forks] == [(ARCHIVE,), (ARCHIVE,)]
+    assert [one.address.text for work in distinct(forks) for one in work.recipients] == [ARCHIVE]
+
+
+def test_a_recipient_whom_a_rule_adds_for_others_keeps_his_own_copy_when_forks_are_one_again() -> None:
+    own = Work([Recipient(parse_address(ARCHIVE))])
+    same, other = fork("0@x.example"), fork("1@x.example", tls=True)
+    made = distinct(merged([own, same, other]))
+    assert [sorted(one.address.text for one in work.recipients) for work in made] == [
+        ["0@x.example", ARCHIVE],
+        ["1@x.example"],
+    ]
