@@ -20,8 +20,7 @@ from gateway.world.clock import Clock
 MAX_BATCH = 500  # Records in one transaction of the shared database, which the other workers wait for.
 MAX_WAITING = 20_000  # Records in memory; beyond that no mail is taken until the shared database works again.
 GATHER = 0.02  # Seconds in which records gather for one transaction; the next hop gets its mail so much later,
-PAUSE = 0.006  # but once none has come for so long it waits for no more,
-QUIET = 0.1  # and where none was carried for so long not at all: a message that comes alone has nothing to wait for.
+QUIET = 0.1  # but where none was carried for so long: a message that comes alone has nothing to wait for.
 PATIENCE = 0.1  # Seconds that records for which nobody waits may wait for others.
 SYNC = 1.0  # Seconds after which the shared database is brought to the disk,
 SYNC_AT = 5000  # or when so many records lie in both.
@@ -89,7 +88,7 @@ class Mover:
                 self._idle.set()
             await self._more.wait()
             if len(self._waiting) < MAX_BATCH and self._clock.monotonic() - self._carried_at < QUIET:
-                await self._gather()
+                await self._clock.sleep(GATHER)
             self._more.clear()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             await self._carry([record for _, records, _ in batch for record in records])
@@ -104,14 +103,6 @@ class Mover:
             if self._waiting:
                 self._more.set()
             await self._forget()
-
-    async def _gather(self) -> None:
-        """Wait for more, while more comes."""
-        until = self._clock.monotonic() + GATHER
-        count = 0
-        while count < len(self._waiting) < MAX_BATCH and (left := until - self._clock.monotonic()) > 0:
-            count = len(self._waiting)
-            await self._clock.sleep(min(PAUSE, left))
 
     async def _forget(self, *, now: bool = False) -> None:
         """Bring the shared database to the disk, where that is due, and let the spools forget what is there."""

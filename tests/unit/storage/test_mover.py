@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.storage import mover as mover_module
-from gateway.storage.mover import GATHER, MAX_BATCH, PAUSE, QUIET, RETRY, SYNC, Mover
+from gateway.storage.mover import GATHER, MAX_BATCH, QUIET, RETRY, SYNC, Mover
 from gateway.storage.record import Prepared
 from gateway.storage.sealer import KeysClosed
 from gateway.storage.spool import Spool
@@ -114,32 +114,6 @@ async def test_a_record_that_comes_alone_is_carried_at_once_and_those_of_a_strea
     moving.move(4)
     await settle()
     assert moving.done == [1, 2, 3, 4]
-
-
-async def test_a_stream_gathers_while_more_comes_and_no_longer_than_it_may(moving: Moving) -> None:
-    moving.move(1)
-    await settle()
-    for number in range(2, 6):  # One every 4 ms: 2 to 5 come before 16 ms, 6 after the end.
-        moving.move(number)
-        await settle()
-        await moving.clock.advance(0.004)
-        assert moving.done == [1]
-    await moving.clock.advance(0.004)
-    assert (moving.done, moving.store.puts) == ([1, 2, 3, 4, 5], [1, 4])
-
-
-async def test_a_stream_that_pauses_waits_for_no_more(moving: Moving) -> None:
-    moving.move(1)
-    await settle()
-    moving.move(2)
-    await settle()
-    await moving.clock.advance(PAUSE / 2)
-    moving.move(3)
-    await settle()
-    await moving.clock.advance(PAUSE / 2)
-    assert moving.done == [1]
-    await moving.clock.advance(PAUSE)
-    assert (moving.done, moving.store.puts) == ([1, 2, 3], [1, 2])
 
 
 async def test_a_spool_forgets_what_is_on_the_disk_elsewhere_and_not_before(moving: Moving) -> None:
