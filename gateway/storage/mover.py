@@ -19,7 +19,7 @@ from gateway.world.clock import Clock
 
 MAX_BATCH = 500  # Records in one transaction of the shared database, which the other workers wait for.
 MAX_WAITING = 20_000  # Records in memory; beyond that no mail is taken until the shared database works again.
-GATHER = 0.02  # Seconds in which records gather for one transaction; the next hop gets its mail so much later,
+GATHER = 0.05  # Seconds in which records gather for one transaction; the next hop gets its mail so much later,
 QUIET = 0.1  # but where none was carried for so long: a message that comes alone has nothing to wait for.
 PATIENCE = 0.1  # Seconds that records for which nobody waits may wait for others.
 SYNC = 1.0  # Seconds after which the shared database is brought to the disk,
