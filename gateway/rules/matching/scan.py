@@ -43,7 +43,10 @@ class Scan:
         found: list[int] = []
         if not self._keys:
             return found
-        scratch = self._free.pop() if self._free else hyperscan.Scratch(self._database)
+        try:
+            scratch = self._free.pop()
+        except IndexError:  # To look first would leave room for another thread between the two.
+            scratch = hyperscan.Scratch(self._database)
         try:
             self._database.scan(octets, _note, 0, found, scratch)
         finally:
