@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 Canonicalization = Literal["simple", "relaxed"]
 Field = tuple[bytes, bytes]
+Turns = tuple[tuple[bytes, int], ...]
 
 # Where a field ends; a bare CR or LF is a letter of the value, as `gateway.mail.message` has it.
 _END = re.compile(rb"\r\n(?![ \t])")
@@ -39,23 +40,28 @@ def fields(section: bytes) -> tuple[list[Field], bool]:
     return found, len(found) == len(pieces)
 
 
-def read_fields(section: bytes) -> tuple[dict[bytes, list[bytes]], bool]:
-    """What `placed` makes of what `fields` gives, in one go: each message that is judged takes it."""
+def read_fields(section: bytes) -> tuple[dict[bytes, list[bytes]], bool, list[bytes]]:
+    """What `placed` makes of what `fields` gives, in one go, since each message that is judged takes it; and the names
+    that stand there more than once.
+    """
     pieces = _END.split(section)
     if not pieces[-1]:
         pieces.pop()
     places: dict[bytes, list[bytes]] = {}
     known, is_whole = _known_name, True
+    repeated: list[bytes] = []
     for raw in pieces:
         end = raw.find(b":")
         name = known(raw[:end]) if 0 < end <= _REMEMBERED else _name(raw[: max(0, end)])
         if not name:
             is_whole = False
         elif name in places:
+            if len(places[name]) == 1:
+                repeated.append(name)
             places[name].append(raw)
         else:
             places[name] = [raw]
-    return places, is_whole
+    return places, is_whole, repeated
 
 
 def _name(octets: bytes) -> bytes:
@@ -107,7 +113,7 @@ def covered(all_fields: Sequence[Field], names: Iterable[bytes]) -> list[bytes]:
     `names` are in lower case. One that stands there twice covers the field above the last one too; what is not there is
     covered as nothing, so that adding it breaks the signature.
     """
-    return [raw for _, raw in covered_at(placed(all_fields), names)]
+    return [raw for _, raw in covered_at(placed(all_fields), turns(names))]
 
 
 def placed(all_fields: Iterable[Field]) -> dict[bytes, list[bytes]]:
@@ -121,14 +127,23 @@ def placed(all_fields: Iterable[Field]) -> dict[bytes, list[bytes]]:
     return places
 
 
-def covered_at(places: Mapping[bytes, Sequence[bytes]], names: Iterable[bytes]) -> list[Field]:
-    """As `covered`, of what `placed` gave."""
+def turns(names: Iterable[bytes]) -> Turns:
+    """The names of an h=, each with the field that it covers: 1 for the last one of that name, 2 for that above it."""
+    counts: dict[bytes, int] = {}
     found = []
-    left: dict[bytes, int] = {}
     for name in names:
-        if (those := places.get(name)) is not None and (count := left.get(name, len(those))):
-            left[name] = count - 1
-            found.append((name, those[count - 1]))  # From the bottom up.
+        counts[name] = turn = counts.get(name, 0) + 1
+        found.append((name, turn))
+    return tuple(found)
+
+
+def covered_at(places: Mapping[bytes, Sequence[bytes]], names: Turns) -> list[Field]:
+    """As `covered`, of what `placed` and `turns` gave."""
+    found = []
+    for name, turn in names:
+        those = places.get(name)
+        if those is not None and len(those) >= turn:
+            found.append((name, those[-turn]))  # From the bottom up.
     return found
 
 

@@ -38,7 +38,7 @@ class Letter:
     __slots__ = ("_places", "_repeated", "is_whole", "octets", "signatures", "skipped", "terms")
 
     def __init__(self, section: bytes) -> None:
-        self._places, self.is_whole = read_fields(section)
+        self._places, self.is_whole, repeated = read_fields(section)
         self.octets = len(section)
         signatures = self._places.get(FIELD, [])
         self.skipped = max(0, len(signatures) - MAX_SIGNATURES)
@@ -47,9 +47,7 @@ class Letter:
         else:
             self.signatures = tuple([read_signature(raw) for raw in signatures[:MAX_SIGNATURES]])
         self.terms = terms_of(self.signatures)
-        self._repeated = [
-            (name, len(those)) for name, those in self._places.items() if len(those) > 1 and name in SINGULAR
-        ]
+        self._repeated = [(name, len(self._places[name])) for name in repeated if name in SINGULAR]
 
     def is_added_to(self, one: Signature) -> bool:
         """Whether a singular field that the signature covers stands there more often than h= covers it."""
@@ -61,7 +59,7 @@ class Letter:
         if FIELD in one.names:  # Others may be signed, never itself (RFC 6376 3.5).
             signatures = among[FIELD]
             among = {**among, FIELD: signatures[:number] + signatures[number + 1 :]}
-        octets = signed_octets(covered_at(among, one.names), one.own, one.header)
+        octets = signed_octets(covered_at(among, one.turns), one.own, one.header)
         for key in keys:
             if key.made(one.signature, octets):
                 return result(findings.TESTING if key.testing else None, one, key)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from gateway.authenticate.dkim import findings
-from gateway.authenticate.dkim.canonical import Canonicalization
+from gateway.authenticate.dkim.canonical import Canonicalization, Turns, turns
 from gateway.authenticate.dkim.findings import Finding, Found
 from gateway.authenticate.dkim.tags import TagFault, tags, unspaced
 from gateway.mail.address import BadAddress, normal_domain
@@ -50,15 +50,15 @@ _REMEMBERED: Final = 1024  # Octets of an h= that is worth remembering.
 # What differs between two fields of one signer, where it is written as nearly all write it.
 _VARYING = re.compile(rb";[ \t]*(bh?|t|x)=([^;]*)")
 _VARY: Final = frozenset(("b", "bh", "t", "x"))
-_FOLD = re.compile(rb"\r\n(?=[ \t])")
 MAX_USUAL: Final = 2048  # Such forms, all forgotten at once.
 
 
 class Signature(NamedTuple):
     """What a DKIM-Signature field says, read and found to be in order.
 
-    `names` are those of h= in lower case; `own` is the field itself with an empty b=; `identity` is the domain of i=;
-    times are seconds since 1970. A tuple, since one is made for each message: a frozen dataclass takes five times that.
+    `names` are those of h= in lower case, `turns` what they cover; `own` is the field itself with an empty b=;
+    `identity` is the domain of i=; times are seconds since 1970. A tuple, since one is made for each message: a frozen
+    dataclass takes five times that.
     """
 
     domain: str
@@ -68,6 +68,7 @@ class Signature(NamedTuple):
     header: Canonicalization
     body: Canonicalization
     names: tuple[bytes, ...]
+    turns: Turns
     body_hash: bytes
     signature: bytes
     start: str
@@ -104,7 +105,7 @@ _usual: dict[tuple[bytes, ...], Signature] = {}  # By all that does not differ.
 def read_signature(raw: bytes) -> Signature | Unreadable:
     """Read a DKIM-Signature field: its octets as they stand, folding kept, without the last CR LF."""
     # A signer writes the same but for a few tags, message after message.
-    line = _FOLD.sub(b"", raw) if b"\r\n" in raw else raw
+    line = raw.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t") if b"\r\n" in raw else raw
     pieces = _VARYING.split(line)
     mark = tuple(pieces[::3] + pieces[1::3])
     if (known := _usual.get(mark)) is not None and b"\r" not in line and b"\n" not in line:
@@ -169,8 +170,8 @@ def _again(known: Signature, pieces: Sequence[bytes], raw: bytes) -> Signature |
     if len(body_hash) != 32 or not signature or (made is not None and expires is not None and expires <= made):
         return None
     return Signature(
-        *(known.domain, known.selector, known.kind, known.algorithm, known.header, known.body, known.names, body_hash),
-        *(signature, text[:SHOWN].decode("ascii"), emptied(raw), known.identity, known.length, expires),
+        *known[:8],
+        *(body_hash, signature, text[:SHOWN].decode("ascii"), emptied(raw), known.identity, known.length, expires),
     )
 
 
@@ -204,6 +205,7 @@ def _read(found: dict[str, bytes], raw: bytes) -> Signature:
         header=forms[0],
         body=forms[1],
         names=names,
+        turns=turns(names),
         body_hash=body_hash,
         signature=_base64(text),
         start=text[:SHOWN].decode("ascii"),

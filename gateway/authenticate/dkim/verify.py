@@ -7,7 +7,7 @@ whole body and every signed field are as they were signed. Leaves out: third-par
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 from gateway.authenticate.dkim import findings
 from gateway.authenticate.dkim.body import BodyHash, body_at, body_hash
 from gateway.authenticate.dkim.findings import Finding
-from gateway.authenticate.dkim.letter import Letter, body_finding, result
+from gateway.authenticate.dkim.letter import FIELD, Letter, body_finding, result
 from gateway.authenticate.dkim.record import KeyRecord, Records
 from gateway.authenticate.dkim.signature import Signature, Unreadable
 from gateway.mail.authentication import Authentication, DkimResult, Verdict
@@ -28,6 +28,7 @@ MAX_RECORDS: Final = 5  # At one name. RFC 6376 3.6.2.2 knows one; two stand the
 ON_LOOP: Final = 32 * 1024  # Octets of a header section, and
 BODY_ON_LOOP: Final = 256 * 1024  # of a body that are hashed at once; more would hold others up.
 
+_BELOW: Final = b"\r\n" + FIELD
 _UNSIGNED: Final = Authentication(dkim=(DkimResult(verdict=Verdict.NONE, reason=findings.NOT_SIGNED.word),))
 
 T = TypeVar("T")
@@ -56,7 +57,8 @@ class Verifier:
         Raises what the message's content raises where it has to be read.
         """
         section = message.header_section()
-        if b"\r\ndkim-signature" not in b"\r\n" + section.lower():
+        lower = section.lower()
+        if _BELOW not in lower and not lower.startswith(FIELD):
             return _UNSIGNED
         if len(section) >= MAX_HEAD:
             return Authentication(dkim=(result(findings.HEADER_TOO_LARGE),))
@@ -66,7 +68,10 @@ class Verifier:
             letter = await self._aside(lambda: Letter(section))
         if not letter.signatures:
             return _UNSIGNED
-        hashes = await self._hashes(message, letter.terms) if letter.is_whole and letter.terms else {}
+        hashes: BodyHashes = {}
+        if letter.is_whole and letter.terms:
+            at_hand = _at_hand(message, letter.terms)
+            hashes = await self._read_hashes(message, letter.terms) if at_hand is None else at_hand
         if len(letter.signatures) == 1:
             return Authentication(dkim=(await self._judge(letter, 0, letter.signatures[0], hashes),))
         # The DNS is asked about all of them at once.
@@ -114,16 +119,9 @@ class Verifier:
                 keys.append(read)
         return keys or fault
 
-    async def _hashes(self, message: Message, terms: Iterable[HashTerms]) -> Mapping[HashTerms, bytes]:
-        """Of the body, in every way that the signatures ask for."""
-        ready = message.hashes
-        if ready is not None and all(one in ready for one in terms):
-            return ready
+    async def _read_hashes(self, message: Message, terms: Iterable[HashTerms]) -> BodyHashes:
+        """Of a body that is long, or lies on disk."""
         at = body_at(message.head)
-        octets = message.content.inline
-        if octets is not None and len(octets) - at <= BODY_ON_LOOP:
-            body = octets[at:]
-            return {one: body_hash(body, one) for one in terms}
         made = [BodyHash(one) for one in terms]
         blocks = message.content.blocks()
         try:
@@ -138,6 +136,18 @@ class Verifier:
     async def _aside(self, work: Callable[[], T]) -> T:
         """On a thread, so that nobody waits meanwhile."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _at_hand(message: Message, terms: Iterable[HashTerms]) -> BodyHashes | None:
+    """The hashes of the body, in every way that the signatures ask for; None where making them takes long."""
+    ready = message.hashes
+    if ready is not None and all(one in ready for one in terms):
+        return ready
+    octets = message.content.inline
+    if octets is None or len(octets) - (at := body_at(message.head)) > BODY_ON_LOOP:
+        return None
+    body = octets[at:]
+    return {one: body_hash(body, one) for one in terms}
 
 
 def feed(hashes: Iterable[BodyHash], octets: bytes) -> None:

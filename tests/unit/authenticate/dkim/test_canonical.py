@@ -119,8 +119,10 @@ def test_all_fields_at_once_are_relaxed_as_each_by_itself(section: bytes) -> Non
 def test_fields_read_in_one_go_are_those_that_were_placed(section: bytes) -> None:
     found, whole = fields(section)
     places = placed(found)
-    assert read_fields(section) == (places, whole)
-    assert list(read_fields(section)[0]) == list(places)
+    found_at_once, is_whole, repeated = read_fields(section)
+    assert (found_at_once, is_whole) == (places, whole)
+    assert list(found_at_once) == list(places)
+    assert sorted(repeated) == sorted(name for name, those in places.items() if len(those) > 1)
 
 
 # As the grammar has it (RFC 5322 2.2), apart from how `fields` looks for it.
