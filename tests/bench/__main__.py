@@ -146,14 +146,14 @@ def _measure(gateway: Gateway, counter: Counter, wanted: list[str], rounds: int)
     if "memory" in wanted:
         time.sleep(3)
         print(f"memory    idle {memory.pss(pids) / 1024:.0f} MiB (PSS of {len(pids)} processes)", flush=True)
+        # Before the loads: what they have taken and given back a message would find ready.
+        times = memory.one_large(gateway.port, counter, pids)
+        print(f"memory    a message of 10 MiB raises it by {times:.2f} times its size at most", flush=True)
     names = [name for name in relay.WORKS if name in wanted]
     if names:
         with Postfix(hostname="bench.test", relay_to=counter.port, extra=POSTFIX) as postfix:
             for name in names:
                 figures[name] = relay.beside(gateway.port, postfix.port, name, counter, rounds)
-    if "memory" in wanted:
-        times = memory.one_large(gateway.port, counter, pids)
-        print(f"memory    a message of 10 MiB raises it by {times:.2f} times its size at most", flush=True)
     if "greeting" in wanted:
         median, longest, count = greeting.seconds(gateway.port)
         print(
