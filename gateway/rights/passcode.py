@@ -25,7 +25,8 @@ LONGEST: Final = 900.0  # Seconds that a door stays closed at most; it opens by 
 _SALT: Final = 16
 _SPACE: Final = 10**DIGITS
 # Letters and digits that nobody takes for one another when he compares page and mail.
-_ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
+_LETTERS: Final = "ABCDEFGHJKMNPQRSTVWXYZ"
+_ALPHABET: Final = f"{_LETTERS}23456789"
 _REFERENCE: Final = 4
 
 
@@ -65,8 +66,12 @@ def make(chance: Chance, binding: bytes, now: float) -> tuple[str, Passcode]:
 
 
 def reference(chance: Chance) -> str:
-    """Four letters by which a reader sees that mail and page belong together."""
-    return "".join(_ALPHABET[_below(chance, len(_ALPHABET))] for _ in range(_REFERENCE))
+    """Four letters and digits by which a reader sees that mail and page belong together.
+
+    A letter comes first: four digits would look like the code that is to be typed.
+    """
+    found = _LETTERS[_below(chance, len(_LETTERS))]
+    return found + "".join(_ALPHABET[_below(chance, len(_ALPHABET))] for _ in range(_REFERENCE - 1))
 
 
 def digits(typed: str) -> str:

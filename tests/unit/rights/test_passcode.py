@@ -84,6 +84,10 @@ def test_digits_are_read_as_people_type_them(typed: str, meant: str) -> None:
     assert passcode.digits(typed) == meant
 
 
+def test_a_reference_never_looks_like_a_code() -> None:
+    assert all(passcode.reference(FakeChance(str(seed)))[0].isalpha() for seed in range(300))
+
+
 def test_a_reference_has_no_letters_that_look_alike() -> None:
     found = {letter for seed in range(300) for letter in passcode.reference(FakeChance(str(seed)))}
     assert found.isdisjoint("0O1IL") and len(found) == 30 - ("L" in found)
