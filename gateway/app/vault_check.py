@@ -23,7 +23,7 @@ from gateway.keys.providers.file.means import NotOpened
 from gateway.keys.providers.file.store import FILE as VAULT_FILE
 from gateway.keys.vault import KeyFault, KeyState, Vault, VaultBroken
 from gateway.settings import schema
-from gateway.settings.fault import Fault, shown
+from gateway.settings.fault import Fault, entry_keys, shown
 from gateway.settings.load import Loaded
 from gateway.storage.keyrows import KeyRow
 from gateway.storage.writer import StorageBroken, StorageFull
@@ -48,7 +48,8 @@ def judge_vaults(loaded: Loaded, *, ask: bool) -> Iterator[Fault]:
     made_in = loaded.settings.dkim.vault
     if sections and made_in is not None and made_in not in {vault.name for vault in sections}:
         right = f"the name of one of vaults: {', '.join(shown(vault.name) for vault in sections)}"
-        faults.append(loaded.fault("dkim.vault", shown(made_in), right))
+        names = entry_keys("vaults", len(sections), "name")
+        faults.append(loaded.fault("dkim.vault", shown(made_in), right, beside=names))
     yield from faults
     if ask and sections and not any(fault.severity == "error" for fault in faults):
         yield from _data(loaded)
@@ -74,7 +75,8 @@ def _twice(loaded: Loaded) -> Iterator[Fault]:
         same = first.setdefault(place, number)
         if same != number:
             found = f"the same as vaults[{same}] has, so that what should lie in two vaults lies in one"
-            yield loaded.warning(f"vaults[{number}].{key}", found, "a vault of its own")
+            beside = (f"vaults[{same}].{key}",)
+            yield loaded.warning(f"vaults[{number}].{key}", found, "a vault of its own", beside=beside)
 
 
 def _real(path: Path) -> str:
@@ -101,6 +103,7 @@ def _file(loaded: Loaded, number: int, ask: bool) -> Iterator[Fault]:
         yield from judge_file_vault(loaded, number)
     except KeyFault as error:
         fault = _no_file(loaded, f"vaults[{number}].path", loaded.resolve(section.path), error)
+        fault = replace(fault, beside=tuple(f"vaults[{number}].{key}" for key in _FILE_KEYS))
         yield fault if is_needed(loaded, number, ask) else _away(fault)
 
 
