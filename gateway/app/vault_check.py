@@ -17,6 +17,7 @@ from gateway.app.database import open_shared
 from gateway.app.file_vaults import judge_file_vault, means_of
 from gateway.app.places import Places
 from gateway.app.policy_check import judge_policies
+from gateway.app.vault_place import Place, vault_place
 from gateway.connectors import patterns
 from gateway.keys import domain
 from gateway.keys.providers.file.means import NotOpened
@@ -64,26 +65,17 @@ def _name(loaded: Loaded, number: int, section: schema.Vault) -> Iterator[Fault]
 
 def _twice(loaded: Loaded) -> Iterator[Fault]:
     """One vault under two names: a policy with a root in each lies under one, and nobody sees it by the names."""
-    first: dict[tuple[str, str], int] = {}
+    first: dict[Place, int] = {}
     for number, section in enumerate(loaded.settings.vaults):
-        if section.provider == "file":
-            key, place = "path", (_real(loaded.resolve(section.path)), "")
-        elif section.module and section.token:
-            key, place = "token", (_real(loaded.resolve(section.module)), section.token)
-        else:
+        place = vault_place(loaded, section)
+        if place is None:
             continue
+        key = "path" if section.provider == "file" else "token"
         same = first.setdefault(place, number)
         if same != number:
             found = f"the same as vaults[{same}] has, so that what should lie in two vaults lies in one"
             beside = (f"vaults[{same}].{key}",)
             yield loaded.warning(f"vaults[{number}].{key}", found, "a vault of its own", beside=beside)
-
-
-def _real(path: Path) -> str:
-    try:
-        return str(path.resolve())
-    except (OSError, RuntimeError):  # Links that lead in a circle, say; others tell of it.
-        return str(path)
 
 
 def _unused(loaded: Loaded, number: int, section: schema.Vault) -> Iterator[Fault]:
