@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from gateway.app.book_terms import book_terms
 from gateway.connectors import patterns
 from gateway.connectors.model import Deliver, Outbound
 from gateway.connectors.outbound import choose, read_outbounds, smart_host
@@ -106,10 +107,11 @@ def _nowhere(loaded: Loaded) -> Iterator[Fault]:
         "connectors.outbound", len(loaded.settings.connectors.outbound), "recipient_domains", "deliver", "enabled"
     )
     firsts: dict[str, str] = {}
+    known = book_terms(loaded).catch_all  # What is no address is told already.
     for text in loaded.settings.mailboxes.catch_all:
         domain = patterns.domain(text)
-        if domain is None:
-            continue  # Told already.
+        if domain is None or domain not in known:
+            continue
         if (first := firsts.setdefault(domain, text)) != text:
             found = f"{shown(text)}, which stands there as {shown(first)} already"
             yield loaded.warning(f"mailboxes.catch_all.{text}", found, "to name each domain once: the last one counts")
