@@ -472,6 +472,15 @@ def test_a_path_of_a_vault_that_is_no_text_is_one_fault_and_no_vault_that_does_n
     assert [fault.key for fault in check(path, FakeClock())] == ["vaults[1].path"]
 
 
+def test_a_vaults_folder_in_which_others_may_write_is_a_warning(path: Path) -> None:
+    assert check(path, FakeClock()) == []
+    vault = path.parent / "vault"
+    vault.chmod(0o777)
+    ((fault,),) = [check(path, FakeClock())]
+    assert (fault.key, fault.severity, fault.right) == ("vaults[0].path", "warning", f"chmod 700 {vault}")
+    assert "mode 0777" in fault.found
+
+
 def test_a_mended_connector_shares_no_pattern_with_another(path: Path) -> None:
     change(path, 'recipient_domains = ["*"]', 'recipient_domain = ["*"]')
     text = path.read_text()
