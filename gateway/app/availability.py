@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gateway.keys.rotation import RootName
 from gateway.mailboxes.policies.availability import ensure_availability as ensure_availability
-from gateway.settings.fault import Fault, shown
+from gateway.settings.fault import Fault, entry_keys, shown
 from gateway.settings.load import Loaded
 
 
@@ -28,4 +28,6 @@ def judge_availability(loaded: Loaded) -> Iterator[Fault]:
     name, vaults = availability_name(loaded), [one.name for one in loaded.settings.vaults]
     if vaults and name.vault not in vaults and wants_mailboxes(loaded):
         right = f"VAULT/KEY with a vault of [[vaults]] that is the service's own: {', '.join(vaults)}"
-        yield loaded.fault("mailboxes.availability_key", shown(str(name)), right)
+        yield loaded.fault(
+            "mailboxes.availability_key", shown(str(name)), right, beside=entry_keys("vaults", len(vaults), "name")
+        )

@@ -178,10 +178,12 @@ def _retry(loaded: Loaded) -> Iterator[Fault]:
         if retry.first <= bound:
             continue
         if "first" in retry.model_fields_set:
-            yield loaded.fault("retry.first", f"{retry.first:.10g}, more than {name}", f"at most {name}, {bound:.10g}")
+            found, right = f"{retry.first:.10g}, more than {name}", f"at most {name}, {bound:.10g}"
+            yield loaded.fault("retry.first", found, right, beside=(f"retry.{name}",))
         else:
             found = f"{bound:.10g}, less than first, which is {retry.first:.10g} by default"
-            yield loaded.fault(f"retry.{name}", found, "more than that, or a smaller first beside it")
+            right = "more than that, or a smaller first beside it"
+            yield loaded.fault(f"retry.{name}", found, right, beside=("retry.first",))
     yield from _delay_notice(loaded)
 
 
@@ -190,7 +192,8 @@ def _delay_notice(loaded: Loaded) -> Iterator[Fault]:
     retry = loaded.settings.retry
     if retry.delay_notice >= retry.expire and "delay_notice" in retry.model_fields_set:
         found = f"{retry.delay_notice:.10g}, no less than expire, so nobody hears of a delay"
-        yield loaded.warning("retry.delay_notice", found, f"less than {retry.expire:.10g}, or 0 to say so")
+        right = f"less than {retry.expire:.10g}, or 0 to say so"
+        yield loaded.warning("retry.delay_notice", found, right, beside=("retry.expire",))
 
 
 def _disk(loaded: Loaded) -> Iterator[Fault]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from getpass import getpass
+from pathlib import Path
 from typing import Final
 
-from gateway.keys.providers.file import custody, protectors
+from gateway.keys.providers.file import custody, protectors, store
 from gateway.keys.providers.file.means import Means, from_settings
 from gateway.keys.providers.file.sheet import Kind, Sheet
 from gateway.keys.providers.file.vault import FileVault, facts, sheet_in
@@ -20,10 +21,22 @@ from gateway.world.clock import Clock
 
 _CLEAR: Final = ", whose keys lie in clear"  # So ends what is found where a vault is not sealed.
 
+_EXPOSED: Final = ", so that other accounts may use or replace what should be the gateway's alone"
 
-def is_about_sealing(fault: Fault) -> bool:
-    """Whether it came of a vault in clear: `protection_warnings` tells that anew whenever somebody asks."""
-    return fault.found.endswith(_CLEAR)
+
+def is_about_protection(fault: Fault) -> bool:
+    """Whether it came of how a vault's files are protected: `protection_warnings` tells that anew whenever somebody
+    asks.
+    """
+    return fault.found.endswith((_CLEAR, _EXPOSED))
+
+
+def exposures(folder: Path) -> list[tuple[str, str]]:
+    """What other accounts may do harm to of the vault in `folder`: what was found, and what mends it. Blocks."""
+    return [
+        (f"{path} with mode {mode:04o}{_EXPOSED}", f"chmod {'700' if path == folder else '600'} {path}")
+        for path, mode in store.exposed(folder)
+    ]
 
 
 def means_of(loaded: Loaded, vault: schema.Vault, masters: Mapping[str, bytes] | None = None) -> Means:
@@ -49,6 +62,8 @@ def judge_file_vault(loaded: Loaded, number: int) -> Iterator[Fault]:
     """Warnings about the vault in that place of `[[vaults]]`. Blocks; raises KeyFault where it can't be used."""
     vault = loaded.settings.vaults[number]
     means = means_of(loaded, vault)
+    for exposure, right in exposures(loaded.resolve(vault.path)):
+        yield loaded.warning(f"vaults[{number}].path", exposure, right)
     found = facts(loaded.resolve(vault.path))
     if found.head is None:
         right = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from gateway.app.face import IMAP
 from gateway.app.face_certificate import face_files
 from gateway.app.own_certificates import judge_pair
-from gateway.settings.fault import Fault
+from gateway.settings.fault import Fault, entry_keys
 from gateway.settings.load import Loaded
 
 
@@ -25,7 +25,10 @@ def judge_imap(loaded: Loaded, now: float) -> Iterator[Fault]:
     elif section.certificate is not None:
         yield from judge_pair(loaded, "imap", section.certificate, section.key, now)
     elif section.key is not None:
-        yield loaded.fault("imap.key", "a key without a certificate", "both, or neither")
-    if not any(one.deliver == "mailbox" and one.enabled for one in loaded.settings.connectors.outbound):
+        yield loaded.fault("imap.key", "a key without a certificate", "both, or neither", beside=("imap.certificate",))
+    connectors = loaded.settings.connectors.outbound
+    if not any(one.deliver == "mailbox" and one.enabled for one in connectors):
         right = '[[connectors.outbound]] with deliver = "mailbox", for the domains whose mail ends here'
-        yield loaded.warning("imap", "no connector that delivers to mailboxes, so nothing arrives in them", right)
+        found = "no connector that delivers to mailboxes, so nothing arrives in them"
+        beside = entry_keys("connectors.outbound", len(connectors), "deliver", "enabled")
+        yield loaded.warning("imap", found, right, beside=beside)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from gateway.app.channel import Fault
+from gateway.app.file_vaults import exposures
 from gateway.app.keys import Keys
 from gateway.app.status import warning
 from gateway.keys.providers.file.sheet import Head, Kind
@@ -32,8 +33,13 @@ def protection_warnings(loaded: Loaded, spare: Collection[str] = ()) -> list[dic
     for section in loaded.settings.vaults:
         if section.provider != "file":
             continue  # A token protects itself.
+        folder = loaded.resolve(section.path)
+        found += [
+            warning("vault_exposed", f"vault {section.name}: {exposure}; {right} mends it")
+            for exposure, right in exposures(folder)
+        ]
         try:
-            known = facts(loaded.resolve(section.path))
+            known = facts(folder)
         except KeyFault:
             continue
         if known.head is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.app.availability import availability_name
@@ -16,6 +16,7 @@ from gateway.app.mailboxes import MailboxOffice
 from gateway.app.policy_backups import known_backups
 from gateway.app.policy_end import policy_purge
 from gateway.app.policy_rows import looks_row, needs_rows, policy_row, renewed_rows
+from gateway.app.vault_place import place_of
 from gateway.keys.guard import Guarded
 from gateway.keys.rotation import RootName
 from gateway.keys.vault import KeyFault
@@ -25,7 +26,6 @@ from gateway.mailboxes.policies.life import NONE, PolicyLife
 from gateway.mailboxes.policies.order import is_by_name
 from gateway.mailboxes.policies.past import Backup, needs
 from gateway.mailboxes.policies.purge import GRACE, certificate_of
-from gateway.settings.load import Loaded
 from gateway.storage.backup_notes import BackupNotes
 from gateway.storage.mailboxes.model import PolicyRow
 from gateway.storage.sealer import KeysClosed, SealBroken
@@ -39,15 +39,6 @@ _LOUD: Final = frozenset({"purge", "cancel", "custodian", "replace"})
 def changes(command: str) -> bool:
     """Whether every process has to forget the keys of policies after `command`."""
     return command.removeprefix("policy.") in _CHANGING
-
-
-def place_of(loaded: Loaded) -> Callable[[str], str]:
-    """What tells vaults apart: the folder or the token that a name of the settings stands for."""
-    places = {
-        one.name: f"{one.module}/{one.token}" if one.provider == "pkcs11" else str(loaded.resolve(one.path).resolve())
-        for one in loaded.settings.vaults
-    }
-    return lambda name: places.get(name, name)
 
 
 class PolicyCommands:

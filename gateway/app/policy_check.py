@@ -1,36 +1,59 @@
-"""Judging the keys under which data encryption policies lie: one that is disabled or gone leaves the other alone."""
+"""Judging what only the database knows of mailboxes: whether a catch-all is one, and the keys of policies, of which one
+that is disabled or gone leaves the other alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from gateway.app.availability import wants_mailboxes
+from gateway.app.availability import availability_name, wants_mailboxes
+from gateway.app.book_terms import book_terms
 from gateway.app.database import open_shared
 from gateway.app.policy_uses import PolicyBook, policy_book
+from gateway.app.vault_place import place_of
 from gateway.keys.domain import MAILBOXES, TOKEN, DomainKeys, unwrap_all
 from gateway.keys.sealer import KeySealer
 from gateway.keys.vault import Denied, KeyFault, Vault
+from gateway.mail.address import BadAddress, parse_address
 from gateway.mailboxes.policies.life import judge
+from gateway.mailboxes.policies.policy import ROOTS, root_name
 from gateway.settings.fault import Fault, shown
 from gateway.settings.load import Loaded
 from gateway.storage.keyrows import KeyRow
-from gateway.storage.mailboxes.model import PolicyState, WrappedCopy
+from gateway.storage.mailboxes.mailbox_store import MailboxStore
+from gateway.storage.mailboxes.model import CopyKind, PolicyRow, PolicyState, WrappedCopy
 from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import SystemChance
 from gateway.world.clock import SystemClock
 
+_KEY: Final = "mailboxes.availability_key"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the database knows: all policies, and those of the catch-alls' addresses that are mailboxes'."""
+
+    book: PolicyBook
+    takers: frozenset[str]
+
 
 def judge_policies(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> Iterator[Fault]:
-    """A warning for each key of a policy that its vault denies, and for a default policy that is none or ends. Blocks.
+    """A warning for each key of a policy that its vault denies, for an availability key that lies with a root, for a
+    default policy that is none or ends, and for a catch-all that is no mailbox. Blocks.
 
     `rows`: the domain keys; `held`: the vaults. Where one is away, or policies can't be read, others tell of it.
     """
     if not wants_mailboxes(loaded):
         return
-    book = _book(loaded, rows, held)
-    if book is None:
+    kept = _kept(loaded, rows, held)
+    if kept is None:
         return
+    book = kept.book
+    yield from _nobody(loaded, kept.takers)
     default = loaded.settings.mailboxes.default_policy
     if default is not None:
         states = {policy.name: policy.state for policy in book.rows}
@@ -42,6 +65,50 @@ def judge_policies(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Va
         if policy.state is PolicyState.READY:
             for copy in policy.copies:
                 yield from _judged(loaded, policy.name, copy, held)
+    yield from _together(loaded, [policy for policy in book.rows if policy.state is PolicyState.READY])
+
+
+def _nobody(loaded: Loaded, takers: Collection[str]) -> Iterator[Fault]:
+    """Catch-alls that are no mailbox's. `takers`: the addresses of those that are."""
+    for domain, taker in loaded.settings.mailboxes.catch_all.items():
+        try:
+            who = parse_address(taker).who
+        except BadAddress:
+            continue  # Told already.
+        if who not in takers:
+            found = f"{shown(taker)}, and no mailbox of that address, so that nobody takes what it is for"
+            right = f"gateway mailbox create {who}; or an address that gateway mailbox list shows"
+            yield loaded.warning(f"mailboxes.catch_all.{domain}", found, right)
+
+
+def _together(loaded: Loaded, ready: Sequence[PolicyRow]) -> Iterator[Fault]:
+    """An availability key in the vault of a root: it is away whenever that vault is, and its owner is the root's."""
+    place, own = place_of(loaded), availability_name(loaded)
+    told: set[str] = set()
+    for policy in ready:
+        service = next((copy for copy in policy.copies if copy.kind is CopyKind.AVAILABILITY), None)
+        for root in _roots(policy):
+            if service is None or place(root.vault) != place(service.vault):
+                continue
+            told.add(root_name(service))
+            found = f"that the policy {policy.name} lies under {root_name(service)}, in the vault of its root "
+            found += f"{root_name(root)}: what that vault does not answer, it opens no more than the root"
+            right = f"gateway policy replace {policy.name} --root {root_name(root)}=VAULT/KEY with a vault that is not "
+            right += "the service's own; or another availability_key, under which policies lie that are made from then"
+            yield loaded.warning(_KEY, found, f"{right} on")
+    if str(own) in told:
+        return
+    for policy in ready:
+        for root in _roots(policy):
+            if place(root.vault) == place(own.vault):
+                found = f"{shown(str(own))}, in the vault of {root_name(root)}, a root of the policy {policy.name}"
+                right = "VAULT/KEY in a vault that is the service's own, where no root lies"
+                yield loaded.warning(_KEY, found, right)
+                return
+
+
+def _roots(policy: PolicyRow) -> list[WrappedCopy]:
+    return [copy for copy in policy.copies if copy.kind in ROOTS]
 
 
 def no_default(loaded: Loaded, name: str) -> Fault:
@@ -79,15 +146,18 @@ def _judged(loaded: Loaded, policy: str, copy: WrappedCopy, held: Mapping[str, V
         return
 
 
-def _book(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> PolicyBook | None:
-    """All policies; None where they can't be read."""
-    chance = SystemChance()
+def _kept(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> _Kept | None:
+    """All policies, and which catch-alls are mailboxes; None where they can't be read."""
+    chance, clock = SystemChance(), SystemClock()
     needed = [row for row in rows if row.purpose in (MAILBOXES, TOKEN)]
+    takers = set(book_terms(loaded).catch_all.values())
     try:
         shared = open_shared(loaded)
         try:
             sealer = KeySealer(DomainKeys(unwrap_all(needed, held).secrets), chance)
-            return policy_book(shared, sealer, chance, SystemClock())
+            book = policy_book(shared, sealer, chance, clock)
+            store = MailboxStore(shared, sealer, chance=chance, clock=clock)
+            return _Kept(book, frozenset(asyncio.run(store.find_many(takers))) if takers else frozenset())
         finally:
             shared.close()
     except (KeyFault, KeysClosed, SealBroken, StorageBroken, StorageFull):

@@ -20,7 +20,7 @@ from gateway.connectors.own_names import OwnFiles
 from gateway.connectors.patterns import read_accepted
 from gateway.connectors.tls import normal_name
 from gateway.mail.address import BadAddress
-from gateway.settings.fault import Fault, shown
+from gateway.settings.fault import Fault, entry_keys, shown
 from gateway.settings.load import Loaded
 from gateway.settings.portal import Portal
 
@@ -44,7 +44,8 @@ def judge_portal(loaded: Loaded, now: float) -> Iterator[Fault]:
     if portal.certificate is not None:
         yield from judge_pair(loaded, "portal", portal.certificate, portal.key, now)
     elif portal.key is not None:
-        yield loaded.fault("portal.key", "a key without a certificate", "both, or neither")
+        right = "both, or neither"
+        yield loaded.fault("portal.key", "a key without a certificate", right, beside=("portal.certificate",))
     if host is not None and not portal.proxies:  # Behind a proxy browsers see that one's.
         yield from _names(loaded, host, files)
 
@@ -57,9 +58,15 @@ def _address(loaded: Loaded, portal: Portal) -> Iterator[Fault]:
         yield loaded.fault("portal.address", shown(portal.address or ""), right)
         return
     if found is None:
-        yield loaded.fault("portal.address", "nothing, and no domain in accepted_domains", right)
+        nothing = "nothing, and no domain in accepted_domains"
+        yield loaded.fault("portal.address", nothing, right, beside=_accepted(loaded))
     elif read_accepted(loaded, []).closeness(found.domain) is None:
-        yield loaded.warning("portal.address", f"{found.text}, whose domain is none of accepted_domains", right)
+        told = f"{found.text}, whose domain is none of accepted_domains"
+        yield loaded.warning("portal.address", told, right, beside=_accepted(loaded))
+
+
+def _accepted(loaded: Loaded) -> tuple[str, ...]:
+    return entry_keys("accepted_domains", len(loaded.settings.accepted_domains), "name")
 
 
 def _drawing(loaded: Loaded) -> Iterator[Fault]:

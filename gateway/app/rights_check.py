@@ -9,7 +9,7 @@ from gateway.mail.address import BadAddress, parse_address
 from gateway.rights.template import Templates
 from gateway.rights.tenant import TenantDenied
 from gateway.rights.terms import RightsTerms, own_template
-from gateway.settings.fault import BadSettings, Fault, errors, shown
+from gateway.settings.fault import BadSettings, Fault, entry_keys, errors, shown
 from gateway.settings.load import Loaded
 
 
@@ -30,7 +30,8 @@ def _key(loaded: Loaded) -> Iterator[Fault]:
     vaults = [one.name for one in loaded.settings.vaults]
     if vaults and name.vault not in vaults:
         right = f"VAULT/KEY with a vault of [[vaults]]: {', '.join(vaults)}"
-        yield loaded.fault("rights.tenant_key", shown(str(name)), right)
+        names = entry_keys("vaults", len(vaults), "name")
+        yield loaded.fault("rights.tenant_key", shown(str(name)), right, beside=names)
 
 
 def _archived(loaded: Loaded) -> Iterator[Fault]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from gateway.app.book_terms import book_terms
 from gateway.connectors import patterns
 from gateway.connectors.model import Deliver, Outbound
 from gateway.connectors.outbound import choose, read_outbounds, smart_host
-from gateway.settings.fault import Fault, shown
+from gateway.settings.fault import Fault, entry_keys, shown
 from gateway.settings.load import Loaded
 from gateway.settings.place import BadPlace, listening
 from gateway.settings.schema import AcceptedDomain, RecipientSource
@@ -21,6 +22,7 @@ def judge_routes(loaded: Loaded) -> Iterator[Fault]:
     yield from _twice(loaded)
     yield from _circles(loaded)
     yield from _mute(loaded)
+    yield from _nowhere(loaded)
 
 
 def _twice(loaded: Loaded) -> Iterator[Fault]:
@@ -96,3 +98,26 @@ def _asked(source: RecipientSource, name: str, outbounds: tuple[Outbound, ...]) 
         return next((one for one in outbounds if one.name == source.connector), None)
     domain = patterns.domain(name.replace("*.", "any.", 1))
     return None if domain is None else choose(outbounds, domain)
+
+
+def _nowhere(loaded: Loaded) -> Iterator[Fault]:
+    """Catch-alls of domains whose mail does not end here, and of one domain in two spellings."""
+    outbounds = read_outbounds(loaded, [])
+    beside = entry_keys(
+        "connectors.outbound", len(loaded.settings.connectors.outbound), "recipient_domains", "deliver", "enabled"
+    )
+    firsts: dict[str, str] = {}
+    known = book_terms(loaded).catch_all  # What is no address is told already.
+    for text in loaded.settings.mailboxes.catch_all:
+        domain = patterns.domain(text)
+        if domain is None or domain not in known:
+            continue
+        if (first := firsts.setdefault(domain, text)) != text:
+            found = f"{shown(text)}, which stands there as {shown(first)} already"
+            yield loaded.warning(f"mailboxes.catch_all.{text}", found, "to name each domain once: the last one counts")
+        outbound = choose(outbounds, domain)
+        if outbound is None or outbound.deliver is not Deliver.MAILBOX:
+            by = "by no connector" if outbound is None else f"by the connector {shown(outbound.name)}"
+            found = f"{shown(text)}, whose mail does not end here: it goes {by}"
+            right = f'an outbound connector with deliver = "mailbox" and {shown(domain)} among its domains'
+            yield loaded.warning(f"mailboxes.catch_all.{text}", found, right, beside=beside)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from gateway import __version__
 from gateway.app import face
-from gateway.app.file_vaults import is_about_sealing
+from gateway.app.file_vaults import is_about_protection
 from gateway.app.own_certificates import is_about_dates
 from gateway.app.places import Places
 from gateway.app.policy_warnings import policy_warnings
@@ -165,7 +165,7 @@ class Status:
         found = [
             warning("settings", str(fault))
             for fault in self._faults
-            if not (is_about_dates(fault) or is_about_sealing(fault))  # Judged anew by others.
+            if not (is_about_dates(fault) or is_about_protection(fault))  # Judged anew by others.
         ]
         if restarts := sum(at > now - RECENT for at in self._restarts):
             found.append(

@@ -17,13 +17,14 @@ from gateway.app.database import open_shared
 from gateway.app.file_vaults import judge_file_vault, means_of
 from gateway.app.places import Places
 from gateway.app.policy_check import judge_policies
+from gateway.app.vault_place import Place, vault_place
 from gateway.connectors import patterns
 from gateway.keys import domain
 from gateway.keys.providers.file.means import NotOpened
 from gateway.keys.providers.file.store import FILE as VAULT_FILE
 from gateway.keys.vault import KeyFault, KeyState, Vault, VaultBroken
 from gateway.settings import schema
-from gateway.settings.fault import Fault, shown
+from gateway.settings.fault import Fault, entry_keys, shown
 from gateway.settings.load import Loaded
 from gateway.storage.keyrows import KeyRow
 from gateway.storage.writer import StorageBroken, StorageFull
@@ -48,7 +49,8 @@ def judge_vaults(loaded: Loaded, *, ask: bool) -> Iterator[Fault]:
     made_in = loaded.settings.dkim.vault
     if sections and made_in is not None and made_in not in {vault.name for vault in sections}:
         right = f"the name of one of vaults: {', '.join(shown(vault.name) for vault in sections)}"
-        faults.append(loaded.fault("dkim.vault", shown(made_in), right))
+        names = entry_keys("vaults", len(sections), "name")
+        faults.append(loaded.fault("dkim.vault", shown(made_in), right, beside=names))
     yield from faults
     if ask and sections and not any(fault.severity == "error" for fault in faults):
         yield from _data(loaded)
@@ -63,25 +65,17 @@ def _name(loaded: Loaded, number: int, section: schema.Vault) -> Iterator[Fault]
 
 def _twice(loaded: Loaded) -> Iterator[Fault]:
     """One vault under two names: a policy with a root in each lies under one, and nobody sees it by the names."""
-    first: dict[tuple[str, str], int] = {}
+    first: dict[Place, int] = {}
     for number, section in enumerate(loaded.settings.vaults):
-        if section.provider == "file":
-            key, place = "path", (_real(loaded.resolve(section.path)), "")
-        elif section.module and section.token:
-            key, place = "token", (_real(loaded.resolve(section.module)), section.token)
-        else:
+        place = vault_place(loaded, section)
+        if place is None:
             continue
+        key = "path" if section.provider == "file" else "token"
         same = first.setdefault(place, number)
         if same != number:
             found = f"the same as vaults[{same}] has, so that what should lie in two vaults lies in one"
-            yield loaded.warning(f"vaults[{number}].{key}", found, "a vault of its own")
-
-
-def _real(path: Path) -> str:
-    try:
-        return str(path.resolve())
-    except (OSError, RuntimeError):  # Links that lead in a circle, say; others tell of it.
-        return str(path)
+            beside = (f"vaults[{same}].{key}",)
+            yield loaded.warning(f"vaults[{number}].{key}", found, "a vault of its own", beside=beside)
 
 
 def _unused(loaded: Loaded, number: int, section: schema.Vault) -> Iterator[Fault]:
@@ -101,6 +95,7 @@ def _file(loaded: Loaded, number: int, ask: bool) -> Iterator[Fault]:
         yield from judge_file_vault(loaded, number)
     except KeyFault as error:
         fault = _no_file(loaded, f"vaults[{number}].path", loaded.resolve(section.path), error)
+        fault = replace(fault, beside=tuple(f"vaults[{number}].{key}" for key in _FILE_KEYS))
         yield fault if is_needed(loaded, number, ask) else _away(fault)
 
 

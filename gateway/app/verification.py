@@ -12,7 +12,7 @@ from gateway.connectors import patterns
 from gateway.directory.flaw import Unreadable
 from gateway.directory.terms import MAILBOXES, NOTHING, By, Source, hosted_source, read_source
 from gateway.directory.watched import read_file
-from gateway.settings.fault import BadSettings, Fault, errors, shown
+from gateway.settings.fault import BadSettings, Fault, entry_keys, errors, shown
 from gateway.settings.load import Loaded
 from gateway.settings.schema import AcceptedDomain, RecipientSource
 from gateway.world import ldap
@@ -126,7 +126,8 @@ class _Reader:
         elif written in self.named:
             source = self.named[written]
         else:
-            self.faults.append(self.loaded.fault(key, shown(written), self._right(written)))
+            beside = entry_keys("recipient_sources", len(self.loaded.settings.recipient_sources), "name")
+            self.faults.append(self.loaded.fault(key, shown(written), self._right(written), beside=beside))
             return None
         if source is not None:
             self.used.setdefault(source.key, source)

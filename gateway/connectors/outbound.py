@@ -138,17 +138,19 @@ class _Reader:
             deliver_decrypted=section.deliver_decrypted,
         )
 
-    def _bad(self, name: str, found: str, right: str) -> None:
-        self.faults.append(self.loaded.fault(f"{self.key}.{name}", found, right))
+    def _bad(self, name: str, found: str, right: str, *beside: str) -> None:
+        others = tuple(f"{self.key}.{other}" for other in beside)
+        self.faults.append(self.loaded.fault(f"{self.key}.{name}", found, right, beside=others))
 
-    def _doubtful(self, name: str, found: str, right: str) -> None:
-        self.faults.append(self.loaded.warning(f"{self.key}.{name}", found, right))
+    def _doubtful(self, name: str, found: str, right: str, *beside: str) -> None:
+        others = tuple(f"{self.key}.{other}" for other in beside)
+        self.faults.append(self.loaded.warning(f"{self.key}.{name}", found, right, beside=others))
 
     def _folder(self) -> Path | None:
         text = self.section.folder
         if self.section.deliver != "folder":
             if text is not None:
-                self._bad("folder", shown(text), 'to leave it out, or deliver = "folder"')
+                self._bad("folder", shown(text), 'to leave it out, or deliver = "folder"', "deliver")
             return None
         if not text:
             self._bad("folder", "nothing" if text is None else shown(text), 'a folder, such as "outbox"')
@@ -170,9 +172,9 @@ class _Reader:
         if section.deliver != "smtp":
             right = f"to leave it out: deliver is {shown(section.deliver)}"
             if section.smart_hosts:
-                self._bad("smart_hosts", shown(section.smart_hosts), right)
+                self._bad("smart_hosts", shown(section.smart_hosts), right, "deliver")
             if section.use_mx:
-                self._bad("use_mx", "true", right)
+                self._bad("use_mx", "true", right, "deliver")
             if section.deliver == "mailbox" and "*" in section.recipient_domains:
                 right = "the domains whose mailboxes are here; as it stands nobody anywhere else can be written to"
                 self._doubtful("recipient_domains", '"*" with deliver = "mailbox"', right)
@@ -206,14 +208,17 @@ class _Reader:
             return None
         if section.deliver != "smtp" or not section.smart_hosts:
             # An MX record names whom it likes; a password is for hosts that the administrator named.
-            self._bad("auth_user", "a login without smart_hosts", 'smart_hosts = ["HOST:PORT"], or to leave it out')
+            right = 'smart_hosts = ["HOST:PORT"], or to leave it out'
+            self._bad("auth_user", "a login without smart_hosts", right, "deliver", "smart_hosts")
         level = TlsLevel[section.tls_settings.upper()]
         right = 'tls_settings = "domain_validation"'
         if level is TlsLevel.OPPORTUNISTIC:
-            self._bad("auth_user", "a login where TLS is not demanded", f"{right}: a password never goes in clear")
+            right = f"{right}: a password never goes in clear"
+            self._bad("auth_user", "a login where TLS is not demanded", right, "tls_settings")
         elif level < TlsLevel.DOMAIN_VALIDATION:
             found = f"a login with {shown(section.tls_settings)}"
-            self._doubtful("auth_user", found, f"{right}; as it stands whoever steps in between learns the password")
+            right = f"{right}; as it stands whoever steps in between learns the password"
+            self._doubtful("auth_user", found, right, "tls_settings")
         if section.auth_password_file is None:
             self._bad("auth_password_file", "nothing beside auth_user", "a file that holds the password alone")
             return None
@@ -228,7 +233,8 @@ class _Reader:
         level = TlsLevel[section.tls_settings.upper()]
         domain = self._tls_domain(level)
         if section.deliver != "smtp" and level > TlsLevel.OPPORTUNISTIC:
-            self._bad("tls_settings", shown(section.tls_settings), f"to leave it out: a {section.deliver} knows no TLS")
+            right = f"to leave it out: a {section.deliver} knows no TLS"
+            self._bad("tls_settings", shown(section.tls_settings), right, "deliver")
         trusted_ca = self._trusted_ca(level)
         certificate, key = self._client_certificate()
         try:
@@ -255,7 +261,8 @@ class _Reader:
                 self._bad("tls_domain", "nothing", right)
             return None
         if level is not TlsLevel.DOMAIN_VALIDATION:
-            self._doubtful("tls_domain", shown(text), 'tls_settings = "domain_validation"; otherwise no name is judged')
+            right = 'tls_settings = "domain_validation"; otherwise no name is judged'
+            self._doubtful("tls_domain", shown(text), right, "tls_settings")
         try:
             return str(ipaddress.ip_address(text))  # For a certificate with an iPAddress name.
         except ValueError:

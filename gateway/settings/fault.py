@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 _LONGEST = 60  # Letters of a found value that are shown: enough to know it again, too few to fill a screen.
@@ -14,7 +14,8 @@ _LONGEST = 60  # Letters of a found value that are shown: enough to know it agai
 class Fault:
     """One thing that is wrong. `key` is dotted, such as `connectors.outbound[1].tls_settings`; empty: the whole file.
 
-    A warning does not keep the gateway from serving.
+    A warning does not keep the gateway from serving. `beside`: other keys by whose values it was judged; where one of
+    those is at fault itself, nobody knows yet whether this is one.
     """
 
     file: str
@@ -22,6 +23,7 @@ class Fault:
     found: str
     right: str
     severity: Literal["error", "warning"] = "error"
+    beside: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         place = f"{self.file}: {self.key}" if self.key else self.file
@@ -30,7 +32,7 @@ class Fault:
 
     def as_json(self) -> dict[str, str]:
         """The five fields, for `--json`."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in ("file", "key", "found", "right", "severity")}
 
 
 class BadSettings(Exception):
@@ -47,6 +49,14 @@ class BadSettings(Exception):
 def errors(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     """Those that keep the gateway from serving."""
     return tuple(fault for fault in faults if fault.severity == "error")
+
+
+def entry_keys(key: str, count: int, *names: str) -> tuple[str, ...]:
+    """The keys of a list with `count` entries and of these values in each: what a fault is `beside` that was judged by
+    all entries.
+    """
+    entries = [f"{key}[{number}]" for number in range(count)]
+    return (key, *entries, *(f"{entry}.{name}" for entry in entries for name in names))
 
 
 def shown(value: object) -> str:

@@ -62,13 +62,13 @@ class Loaded:
         """Whether mail lies in a database that other gateways may share (PostgreSQL)."""
         return self.settings.storage.url.startswith(("postgresql:", "postgres:"))
 
-    def fault(self, key: str, found: str, right: str) -> Fault:
-        """An error in this file."""
-        return Fault(str(self.path), key, found, right)
+    def fault(self, key: str, found: str, right: str, *, beside: tuple[str, ...] = ()) -> Fault:
+        """An error in this file. `beside`: the other keys by which it is one."""
+        return Fault(str(self.path), key, found, right, beside=beside)
 
-    def warning(self, key: str, found: str, right: str) -> Fault:
+    def warning(self, key: str, found: str, right: str, *, beside: tuple[str, ...] = ()) -> Fault:
         """A warning about this file."""
-        return Fault(str(self.path), key, found, right, "warning")
+        return Fault(str(self.path), key, found, right, "warning", beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Reading:
 
     def follows(self, fault: Fault) -> bool:
         """Whether `fault` only follows from one that is told already."""
-        return self.repair is not None and self.repair.follows(fault.key)
+        return self.repair is not None and any(self.repair.follows(key) for key in (fault.key, *fault.beside))
 
     def ordered(self, faults: Iterable[Fault]) -> list[Fault]:
         """Each once, in the order of the file; one about a key that nobody wrote stands where its section begins."""

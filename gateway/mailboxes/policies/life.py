@@ -68,7 +68,7 @@ class PolicyLife:
         clock: Clock,
         chance: Chance,
         executor: Executor,
-        place: Callable[[str], str] = lambda vault: vault,
+        place: Callable[[str], object] = lambda vault: vault,
     ) -> None:
         """`place` tells vaults apart: two names of one folder or token have the same."""
         self._store = store

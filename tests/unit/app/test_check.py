@@ -430,6 +430,57 @@ def test_what_only_follows_from_a_misspelt_key_is_not_told(path: Path) -> None:
     ]
 
 
+BESIDE = {
+    "first": ("[retry]\nfirst = nan\nlongest = 50\n", ["retry.first"]),
+    "first is too long": ("[retry]\nfirst = inf\nexpire = 50\n", ["retry.first"]),
+    "longest": ("[retry]\nfirst = 20000\nlongest = nan\n", ["retry.longest"]),
+    "expire": ("[retry]\nexpire = -inf\ndelay_notice = 500000\n", ["retry.expire"]),
+    "a misspelt first": ("[retry]\nfrist = 5\nlongest = 50\n", ["retry.frist"]),
+    "two that are both wrong": ("[retry]\nfirst = nan\njitter = inf\n", ["retry.first", "retry.jitter"]),
+    "a vault's name": ('[[vaults]]\nname = 5\npath = "x"\n[dkim]\nvault = "b"\n', ["vaults[1].name"]),
+    "deliver": (
+        '[[connectors.outbound]]\nname = "m"\nrecipient_domains = ["a.example"]\ndeliver = 5\nfolder = "x"\n',
+        ["connectors.outbound[1].deliver"],
+    ),
+    "tls_settings": (
+        '[[connectors.outbound]]\nname = "m"\nrecipient_domains = ["a.example"]\nuse_mx = true\ntls_settings = 5\n'
+        'tls_domain = "a.example"\n',
+        ["connectors.outbound[1].tls_settings"],
+    ),
+    "a certificate": (
+        '[imap]\nlisten = "127.0.0.1:1993"\ncertificate = 5\nkey = "x"\n'
+        '[[connectors.outbound]]\nname = "m"\nrecipient_domains = ["a.example"]\ndeliver = "mailbox"\n',
+        ["imap.certificate"],
+    ),
+    "what mailboxes are filled by": (
+        '[imap]\nlisten = "127.0.0.1:1993"\ncertificate = "certs/server.pem"\nkey = "certs/server.key"\n'
+        '[[connectors.outbound]]\nname = "m"\nrecipient_domains = ["a.example"]\ndelivr = "mailbox"\n'
+        "use_mx = true\n",
+        ["connectors.outbound[1].delivr"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "keys"), BESIDE.values(), ids=BESIDE.keys())
+def test_what_was_judged_by_another_value_that_is_at_fault_is_not_told(path: Path, text: str, keys: list[str]) -> None:
+    path.write_text(f"{path.read_text()}\n{text}")
+    assert [fault.key for fault in check(path, FakeClock(), ask=False)] == keys
+
+
+def test_a_path_of_a_vault_that_is_no_text_is_one_fault_and_no_vault_that_does_not_open(path: Path) -> None:
+    path.write_text(f'{path.read_text()}\n[[vaults]]\nname = "b"\npath = 5\nsecret_file = "certs/server.key"\n')
+    assert [fault.key for fault in check(path, FakeClock())] == ["vaults[1].path"]
+
+
+def test_a_vaults_folder_in_which_others_may_write_is_a_warning(path: Path) -> None:
+    assert check(path, FakeClock()) == []
+    vault = path.parent / "vault"
+    vault.chmod(0o777)
+    ((fault,),) = [check(path, FakeClock())]
+    assert (fault.key, fault.severity, fault.right) == ("vaults[0].path", "warning", f"chmod 700 {vault}")
+    assert "mode 0777" in fault.found
+
+
 def test_a_mended_connector_shares_no_pattern_with_another(path: Path) -> None:
     change(path, 'recipient_domains = ["*"]', 'recipient_domain = ["*"]')
     text = path.read_text()

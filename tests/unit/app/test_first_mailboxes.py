@@ -100,6 +100,74 @@ def test_a_place_that_is_none_or_taken_is_wrong_use(tmp_path: Path, imap: str) -
         made(tmp_path / "var", imap)
 
 
+CATCH_ALL = '[mailboxes]\ncatch_all = {{ "{}" = "{}" }}\n'
+
+
+def catching(path: Path, domain: str, taker: str) -> list[tuple[str, str, str]]:
+    """What `check` says of that catch-all."""
+    path.write_text(path.read_text().replace("[mailboxes]\n", CATCH_ALL.format(domain, taker), 1))
+    return [(one.severity, one.found, one.right) for one in check(path) if "catch_all" in one.key]
+
+
+def test_a_catch_all_that_is_no_mailbox_is_told_until_there_is_one(path: Path) -> None:
+    ((severity, found, right),) = catching(path, "corp.example", "Office@corp.example")
+    assert severity == "warning" and "no mailbox of that address" in found
+    assert "gateway mailbox create office@corp.example" in right
+    Console.open(path).ask("mailbox.create", address="office@corp.example")
+    assert check(path) == []
+
+
+def test_an_alias_does_as_a_catch_all(path: Path) -> None:
+    asking = Console.open(path)
+    asking.ask("mailbox.create", address="ida@corp.example")
+    asking.ask("mailbox.alias_add", address="ida@corp.example", aliases=["office@corp.example"])
+    assert catching(path, "corp.example", "office@corp.example") == []
+
+
+def test_a_catch_all_of_a_domain_whose_mail_goes_elsewhere_is_told(path: Path) -> None:
+    Console.open(path).ask("mailbox.create", address="ida@corp.example")
+    ((severity, found, right),) = catching(path, "other.example", "ida@corp.example")
+    assert severity == "warning" and 'it goes by the connector "outbox"' in found
+    assert 'deliver = "mailbox"' in right
+
+
+def test_a_catch_all_of_one_domain_in_two_spellings_is_told(path: Path) -> None:
+    Console.open(path).ask("mailbox.create", address="ida@corp.example")
+    more = 'Corp.example" = "ida@corp.example", "corp.example'
+    ((severity, found, right),) = catching(path, more, "ida@corp.example")
+    assert severity == "warning" and '"Corp.example" already' in found
+    assert "the last one counts" in right
+
+
+def availability(path: Path) -> list[tuple[str, str, str]]:
+    return [(one.severity, one.found, one.right) for one in check(path) if one.key == "mailboxes.availability_key"]
+
+
+def test_an_availability_key_in_the_vault_of_a_root_is_told(path: Path) -> None:
+    path.write_text(path.read_text().replace('"main/availability"', '"root-a/availability"'))
+    ((severity, found, right),) = availability(path)
+    assert severity == "warning" and found.startswith('"root-a/availability", in the vault of root-a/mail, a root of')
+    assert "the service's own" in right
+
+
+def test_a_policy_whose_root_lies_with_its_availability_key_is_told_and_how_to_part_them(path: Path) -> None:
+    asking = Console.open(path)
+    asking.ask("key.create", key="main/root", type="aes-256")
+    asking.ask("policy.create", name="house", roots=["root-a/mail", "main/root"])
+    ((severity, found, right),) = availability(path)
+    assert severity == "warning" and "the policy house lies under main/availability" in found and "main/root" in found
+    assert "gateway policy replace house --root main/root=VAULT/KEY" in right
+    asking.ask("policy.replace", name="house", old="main/root", new="root-b/mail")
+    assert availability(path) == []
+
+
+def test_a_vault_by_another_name_is_the_same_vault(path: Path) -> None:
+    more = '[[vaults]]\nname = "service"\nprovider = "file"\npath = "./root-a"\nsecret_file = "root-a-secret"\n'
+    path.write_text(path.read_text().replace('"main/availability"', '"service/availability"') + more)
+    ((_, found, _),) = availability(path)
+    assert "in the vault of root-a/mail" in found
+
+
 # -- what becomes of it while a root is lost ---------------------------------------------------------------------------
 
 

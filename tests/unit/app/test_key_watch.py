@@ -65,6 +65,30 @@ def test_a_vault_in_clear_is_told(settings: Loaded, monkeypatch: pytest.MonkeyPa
     assert told["code"] == "vault_unsealed" and "gateway key protector add main" in told["text"]
 
 
+def test_a_folder_in_which_others_may_write_is_told_and_how_to_mend_it(
+    settings: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = settings.resolve(settings.settings.vaults[0].path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for mode in (0o777, 0o770, 0o702, 0o720):
+        folder.chmod(mode)
+        (told,) = warned(settings, monkeypatch, protector(Kind.PASSPHRASE))
+        assert told["code"] == "vault_exposed" and f"chmod 700 {folder}" in told["text"]
+    folder.chmod(0o755)
+    assert warned(settings, monkeypatch, protector(Kind.PASSPHRASE)) == []
+
+
+def test_a_generation_before_that_others_may_read_is_told(settings: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = settings.resolve(settings.settings.vaults[0].path)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    before = folder / "root-keys.before"
+    before.touch()
+    before.chmod(0o644)
+    (told,) = warned(settings, monkeypatch, protector(Kind.PASSPHRASE))
+    assert told["code"] == "vault_exposed" and f"chmod 600 {before}" in told["text"]
+
+
 def test_what_cannot_be_read_is_told_by_others(settings: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(folder: Path) -> Facts:
         raise Denied("root-keys is missing")

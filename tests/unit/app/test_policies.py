@@ -20,9 +20,10 @@ from gateway.app.backup import backup
 from gateway.app.channel import Fault
 from gateway.app.mailboxes import MailboxOffice
 from gateway.app.places import Places
-from gateway.app.policies import PolicyCommands, changes, place_of
+from gateway.app.policies import PolicyCommands, changes
 from gateway.app.policy_uses import policy_book
 from gateway.app.policy_warnings import RECENT, policy_warnings
+from gateway.app.vault_place import place_of
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
 from gateway.keys.vault import KeyType

@@ -61,6 +61,21 @@ def read_secret(path: Path, most: int, what: str, *, missing: str = "is its name
         os.close(descriptor)
 
 
+def exposed(folder: Path) -> list[tuple[Path, int]]:
+    """What other accounts may do harm to, with its mode: the folder, in which they could put another file in the place
+    of the keys, or take it away; and the generation before, which holds keys too. The file itself is refused by `read`.
+    """
+    found = []
+    for path, bad in ((folder, 0o022), (folder / BEFORE, 0o077)):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue  # Missing, or told where the file is read.
+        if mode & bad:
+            found.append((path, mode))
+    return found
+
+
 def stamp(path: Path) -> tuple[int, int, int, int] | None:
     """What changes with the file: inode, size, time, mode. None where it can't be told."""
     try:
