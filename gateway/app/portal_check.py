@@ -17,10 +17,10 @@ from gateway.app.own_certificates import judge_pair
 from gateway.app.portal_terms import portal_address
 from gateway.connectors import pem
 from gateway.connectors.own_names import OwnFiles
-from gateway.connectors.patterns import read_accepted
+from gateway.connectors.patterns import accepted_keys, read_accepted
 from gateway.connectors.tls import normal_name
 from gateway.mail.address import BadAddress
-from gateway.settings.fault import Fault, entry_keys, shown
+from gateway.settings.fault import Fault, shown
 from gateway.settings.load import Loaded
 from gateway.settings.portal import Portal
 
@@ -59,14 +59,10 @@ def _address(loaded: Loaded, portal: Portal) -> Iterator[Fault]:
         return
     if found is None:
         nothing = "nothing, and no domain in accepted_domains"
-        yield loaded.fault("portal.address", nothing, right, beside=_accepted(loaded))
+        yield loaded.fault("portal.address", nothing, right, beside=accepted_keys(loaded))
     elif read_accepted(loaded, []).closeness(found.domain) is None:
         told = f"{found.text}, whose domain is none of accepted_domains"
-        yield loaded.warning("portal.address", told, right, beside=_accepted(loaded))
-
-
-def _accepted(loaded: Loaded) -> tuple[str, ...]:
-    return entry_keys("accepted_domains", len(loaded.settings.accepted_domains), "name")
+        yield loaded.warning("portal.address", told, right, beside=accepted_keys(loaded))
 
 
 def _drawing(loaded: Loaded) -> Iterator[Fault]:

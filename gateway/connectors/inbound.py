@@ -28,7 +28,7 @@ from gateway.mail.reply import (
     Refused,
 )
 from gateway.settings import schema
-from gateway.settings.fault import BadSettings, Fault, entry_keys, errors, shown
+from gateway.settings.fault import BadSettings, Fault, errors, shown
 from gateway.settings.load import Loaded
 
 _KEY = "connectors.inbound"
@@ -351,11 +351,7 @@ def _within(loaded: Loaded, key: str, section: schema.Inbound, accepted: Domains
         one = patterns.pattern(text)
         if one is not None and not _meets(one, accepted):
             right = "one of accepted_domains: a partner reaches no other, so this has no effect"
-            faults.append(loaded.warning(f"{key}[{number}]", shown(text), right, beside=_accepted(loaded)))
-
-
-def _accepted(loaded: Loaded) -> tuple[str, ...]:
-    return entry_keys("accepted_domains", len(loaded.settings.accepted_domains), "name")
+            faults.append(loaded.warning(f"{key}[{number}]", shown(text), right, beside=patterns.accepted_keys(loaded)))
 
 
 def _meets(pattern: str, accepted: Domains) -> bool:
@@ -370,6 +366,6 @@ def _associated(loaded: Loaded, key: str, section: schema.Inbound, accepted: Dom
     for number, text in enumerate(section.associated_accepted_domains):
         one = patterns.pattern(text, everything=False)
         if one is not None and one not in accepted.patterns and accepted.closeness(one) is None:
-            beside = _accepted(loaded)
+            beside = patterns.accepted_keys(loaded)
             faults.append(loaded.fault(f"{key}[{number}]", shown(text), "one of accepted_domains", beside=beside))
     return made

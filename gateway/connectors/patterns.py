@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.connectors.model import Domains
 from gateway.mail.address import BadAddress, normal_domain
-from gateway.settings.fault import BadSettings, Fault, shown
+from gateway.settings.fault import BadSettings, Fault, entry_keys, shown
 from gateway.settings.load import Loaded
 from gateway.settings.schema import AcceptedDomain
 
@@ -61,6 +61,11 @@ def accepted(loaded: Loaded) -> Domains:
     if faults:
         raise BadSettings(faults)
     return made
+
+
+def accepted_keys(loaded: Loaded) -> tuple[str, ...]:
+    """The keys that say what the accepted domains are: what a fault is `beside` that was judged by all of them."""
+    return entry_keys("accepted_domains", len(loaded.settings.accepted_domains), "name")
 
 
 def read_accepted(loaded: Loaded, faults: list[Fault]) -> Domains:
