@@ -169,6 +169,7 @@ class Portal:
         return MailTerms(
             hostname=self._policy().hostname,
             address=address,
+            url=_section(loaded).url.rstrip("/"),
             branding=branding(loaded),
             is_inside=internal(loaded),
             has_template=lambda name: name in self._policy().rights.templates.names,

@@ -22,7 +22,7 @@ from gateway.connectors.tls import normal_name
 from gateway.mail.address import BadAddress
 from gateway.settings.fault import Fault, shown
 from gateway.settings.load import Loaded
-from gateway.settings.portal import Portal
+from gateway.settings.portal import URL, Portal
 
 
 def judge_portal(loaded: Loaded, now: float) -> Iterator[Fault]:
@@ -32,8 +32,7 @@ def judge_portal(loaded: Loaded, now: float) -> Iterator[Fault]:
         return
     host = _host(portal.url)
     if host is None:
-        right = "https://HOST or https://HOST:PORT, such as https://portal.corp.example"
-        yield loaded.fault("portal.url", shown(portal.url), right)
+        yield loaded.fault("portal.url", f"{shown(portal.url)}, whose host or port can be none", URL)
     yield from _address(loaded, portal)
     yield from _drawing(loaded)
     files = face_files(loaded, PORTAL)

@@ -35,7 +35,7 @@ from gateway.portal.desk import (
     SessionGiven,
 )
 from gateway.portal.drop import Dropped, Drops
-from gateway.portal.security import token_octets
+from gateway.portal.security import spelled, token_octets
 from gateway.rights.opening import OpenedMessage
 from gateway.rights.right import Right
 from gateway.storage.rights import RightsStore
@@ -94,14 +94,18 @@ class PortalDesk:
             known = await self._known(token)
             return Notice(self._fate(known), known.dropped is not None, self._needs_file(known))
 
-    async def ask_code(self, token: str, browser: bytes, client: str, language: str = "en") -> Asked:
+    async def ask_code(
+        self, token: str, browser: bytes, client: str, language: str = "en", door: bytes | None = None
+    ) -> Asked:
         async with self._answering(FLOOR):
             known = await self._known(token)
-            drawn = await self._codes.ask(known.link, browser, client)
+            drawn = await self._codes.ask(known.link, browser, client, door)
             reader = known.link.reader
-            if drawn.code is not None and reader is not None:
-                self._begin(reader, drawn, language)
-            self._tell("info", "code_asked", slowed=drawn.code is None, known=reader is not None)
+            if reader is not None and (drawn.code is not None or drawn.door is not None):
+                self._begin(reader, token, drawn, language)
+            self._tell(
+                "info", "code_asked", slowed=drawn.code is None, door=drawn.door is not None, known=reader is not None
+            )
             return drawn.asked
 
     async def asked(self, token: str, browser: bytes) -> Asked | None:
@@ -122,18 +126,19 @@ class PortalDesk:
                 self._tell("info" if word == "right" else "warning", "code_tried", outcome=word, client=client)
             return answer
 
-    def _begin(self, reader: str, drawn: Drawn, language: str) -> None:
+    def _begin(self, reader: str, token: str, drawn: Drawn, language: str) -> None:
         """Mail it behind the answer's back."""
-        task = asyncio.get_running_loop().create_task(self._mailed(reader, drawn, language))
+        task = asyncio.get_running_loop().create_task(self._mailed(reader, token, drawn, language))
         self._mailing.add(task)
         task.add_done_callback(self._mailing.discard)
 
-    async def _mailed(self, reader: str, drawn: Drawn, language: str) -> None:
+    async def _mailed(self, reader: str, token: str, drawn: Drawn, language: str) -> None:
         asked = drawn.asked
-        if drawn.code is None or asked.ends is None:
-            return
         try:
-            await self._mail.code(reader, drawn.code, asked.reference, asked.ends, language)
+            if drawn.code is not None and asked.ends is not None:
+                await self._mail.code(reader, drawn.code, asked.reference, asked.ends, language)
+            elif drawn.door is not None:
+                await self._mail.door(reader, f"/m/{token}/door/{spelled(drawn.door)}", drawn.door_ends, language)
         except Exception as error:  # The reader asks for another code; what it was stands by its kind in the log.
             self._tell("error", "code_mail_failed", error=type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""What the portal's process writes itself: the mail with a code, and a reader's answer (DESIGN 22, 23; m08).
+"""What the portal's process writes itself: the mails with a code or a door, and a reader's answer (DESIGN 22, 23; m08).
 
 An answer goes the one way of a message: rules judge it as mail of its reader, and then whoever is outside has it
 protected under the original's template, whatever the rules say; it never leaves in clear. It counts as sent once it is
@@ -37,7 +37,7 @@ from gateway.portal.compose import (
 from gateway.portal.desk import Away, NotSent, Reply, Session
 from gateway.portal.drafts import Drafts
 from gateway.rights.branding import Branding
-from gateway.rights.code_mail import CodeMail, code_mail
+from gateway.rights.code_mail import CodeMail, DoorMail, code_mail, door_mail
 from gateway.rights.opening import OpenedMessage
 from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.storage.spooling import Receiving, Spooling
@@ -54,12 +54,13 @@ STRICT: Final = "do-not-forward"  # Where the original's template is none of our
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailTerms:
-    """`address` is the portal's own. `is_inside` says whether the mailboxes of a domain are ours, `has_template`
-    whether there is a template of that name.
+    """`address` is the portal's own, `url` that of its pages without a slash at the end. `is_inside` says whether the
+    mailboxes of a domain are ours, `has_template` whether there is a template of that name.
     """
 
     hostname: str
     address: Address
+    url: str
     branding: Branding
     is_inside: Callable[[str], bool]
     has_template: Callable[[str], bool]
@@ -99,9 +100,7 @@ class PortalMail:
         Raises Away; NotSent (`nobody`) where `to` is the portal itself, which would send codes to itself for ever.
         """
         terms = self._terms()
-        address = parse_address(to)
-        if address.who == terms.address.who:
-            raise NotSent("nobody")
+        address = _addressee(terms, to)
         about = CodeMail(
             id=self._ids(),
             author=terms.address,
@@ -112,6 +111,20 @@ class PortalMail:
             ends=ends,
         )
         mail = code_mail(about, replace(terms.branding, language=language))
+        await self._taken(lambda: self._pipeline().accept(mail))
+
+    async def door(self, to: str, path: str, ends: float, language: str) -> None:
+        """Send a door, which is opened at `path` of our pages and counts until `ends`. Raises as `code` does."""
+        terms = self._terms()
+        about = DoorMail(
+            id=self._ids(),
+            author=terms.address,
+            to=_addressee(terms, to),
+            link=terms.url + path,
+            now=self._clock.now(),
+            ends=ends,
+        )
+        mail = door_mail(about, replace(terms.branding, language=language))
         await self._taken(lambda: self._pipeline().accept(mail))
 
     async def reply(self, session: Session, opened: OpenedMessage, reply: Reply) -> str:
@@ -233,6 +246,13 @@ class PortalMail:
 
     async def _apart(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _addressee(terms: MailTerms, to: str) -> Address:
+    address = parse_address(to)
+    if address.who == terms.address.who:
+        raise NotSent("nobody")
+    return address
 
 
 def _template(terms: MailTerms, opened: OpenedMessage) -> str:

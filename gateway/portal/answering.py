@@ -75,6 +75,7 @@ class AnsweringPages:
         try:
             if not answer.text.strip() and not files:
                 return await self._again(request, session, fields, "nothing", 422, to_all=to_all)
+            await site.turn(request, session)  # Not before the form has come, which takes as long as its browser likes.
             await site.desk.reply(session, answer)
         except NotSent as refused:
             site.count("portal_refused_total", (refused.reason,))
@@ -120,6 +121,7 @@ class AnsweringPages:
         quotes: bool = True,
     ) -> Response:
         site = self._site
+        await site.turn(request, session)
         opened = await site.desk.read(session, Right.REPLYALL if to_all else Right.REPLY)
         view, subject, sender, everybody = await site.apart(lambda: self._seen(session, opened))
         whom = everybody if to_all else sender

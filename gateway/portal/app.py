@@ -69,6 +69,7 @@ def _routes(site: Site) -> list[tuple[list[str], str, Handler]]:
         (get, "/open", answering.drop),
         (post, "/open", answering.dropped),
         (get, message, entry.link),
+        (get, f"{message}/door/{{door}}", entry.door),
         (get, f"{message}/code", entry.code),
         (post, f"{message}/code", entry.ask),
         (post, f"{message}/open", entry.open),

@@ -11,8 +11,8 @@ from uuid import UUID
 from gateway.accounts.attempts import network_of
 from gateway.portal.desk import TOKEN_OCTETS, Asked, Reason, Refusal, SessionGiven
 from gateway.rights import passcode
-from gateway.rights.passcode import ALLOWED, Count, Counted, Passcode
-from gateway.storage.portal import Judged, KeptCode, KeptCount, KeptSession, Place, PortalStore
+from gateway.rights.passcode import ALLOWED, DOOR_FROM, DOOR_LIFE, Count, Counted, Passcode
+from gateway.storage.portal import Judged, KeptCode, KeptCount, KeptDoor, KeptSession, Place, PortalStore
 from gateway.world.chance import Chance
 from gateway.world.clock import Clock
 
@@ -32,6 +32,11 @@ class Link:
     work: UUID | None = None
 
     @property
+    def whose(self) -> bytes:
+        """By what tries on its recipient are counted."""
+        return self.digest if self.reader is None else self.reader.encode("utf-8", "surrogatepass")
+
+    @property
     def key(self) -> bytes:
         """By what tries on its message are counted."""
         return self.digest if self.work is None else self.work.bytes
@@ -39,10 +44,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A code was made: `asked` is for the page, `code` for the mail; None where too many were asked for."""
+    """A code was made: `asked` is for the page, `code` for the mail; None where too many were asked for. Then there may
+    be a `door` for a mail of its own, which counts until `door_ends` (seconds since 1970).
+    """
 
     asked: Asked
     code: str | None = field(default=None, repr=False)
+    door: bytes | None = field(default=None, repr=False)
+    door_ends: float = 0.0
 
 
 class Codes:
@@ -57,24 +66,40 @@ class Codes:
         self._chance = chance
         self._session = session
 
-    async def ask(self, link: Link, browser: bytes, client: str) -> Drawn:
-        """A code for whom the link belongs. An unknown link gets one that is mailed to nobody, in the same time."""
+    async def ask(self, link: Link, browser: bytes, client: str, door: bytes | None = None) -> Drawn:
+        """A code for whom the link belongs. An unknown link gets one that is mailed to nobody, in the same time.
+
+        `door`: 32 octets that a mail of ours brought to whoever asks. Where they are its recipient's, what others have
+        asked for and guessed does not count.
+        """
         now = self._clock.now()
         code, made = passcode.make(self._chance, _binding(link, browser), now)
-        kinds = (Counted.ASK_LINK, Counted.ASK_RECIPIENT, Counted.ASK_MESSAGE, Counted.ASK_NETWORK)
-        places = _places(kinds, link, client)
+        drawn = self._chance.octets(TOKEN_OCTETS)
+        asks: tuple[Place, ...]
+        tries: tuple[Place, ...]
+        mails: tuple[Place, ...]
+        if door is not None and await self._store.is_door(link.whose, door, now):
+            asks, tries, mails = (Place(Counted.ASK_DOOR, sha256(door).digest()),), (), ()
+        else:
+            asks, tries = _places(_ASKS, link, client), _places(_TRIES, link, client)
+            mails = (Place(Counted.DOOR_MAIL, link.whose),)
 
         def judge(before: KeptCode | None, counts: Mapping[Place, KeptCount]) -> Judged:
-            if (wait := _wait(counts, now)) > 0:
-                live = before if before is not None and _code(before).is_live(now) else None
-                reference = "" if live is None else live.reference
-                answer = Asked(reference, slowed_until=now + wait, ends=None if live is None else live.ends)
-                return Judged(code=before, answer=answer)
-            answer = Asked(made.reference, ends=made.ends)
-            return Judged(counts=_more(counts, now), code=_kept(made), answer=answer)
+            wait = _wait({place: counts[place] for place in (*asks, *tries)}, now)
+            if wait <= 0:
+                more = _more({place: counts[place] for place in asks}, now)
+                return Judged(counts=more, code=_kept(made), answer=Drawn(Asked(made.reference, ends=made.ends), code))
+            live = before if before is not None and _code(before).is_live(now) else None
+            reference = "" if live is None else live.reference
+            asked = Asked(reference, slowed_until=now + wait, ends=None if live is None else live.ends)
+            mail = {place: counts[place] for place in mails}
+            if not mail or wait <= DOOR_FROM or _wait(mail, now) > 0:
+                return Judged(code=before, answer=Drawn(asked))
+            ends = now + DOOR_LIFE
+            opens = KeptDoor(link.whose, drawn, ends)
+            return Judged(counts=_more(mail, now), code=before, opens=opens, answer=Drawn(asked, None, drawn, ends))
 
-        asked = cast(Asked, await self._store.judge(link.digest, browser, places, judge))
-        return Drawn(asked, None if asked.slowed_until is not None else code)
+        return cast(Drawn, await self._store.judge(link.digest, browser, (*asks, *tries, *mails), judge))
 
     async def asked(self, link: Link, browser: bytes) -> Asked | None:
         """What this browser asked for last, as long as it counts."""
@@ -84,22 +109,27 @@ class Codes:
         return Asked(kept.reference, ends=kept.ends)
 
     async def attempt(self, link: Link, browser: bytes, typed: str, client: str) -> SessionGiven | Refusal:
-        """Judge what somebody typed. A wrong try is on disk before it is answered, and nobody else judges meanwhile."""
+        """Judge what somebody typed. A wrong try is on disk before it is answered, and nobody else judges meanwhile.
+
+        A code that was sent is judged however often others were wrong: it has its five tries, and there are no more of
+        them than codes are sent. Who tries without one finds nothing, and waits for what his own network has done.
+        """
         now = self._clock.now()
         cookie = self._chance.octets(TOKEN_OCTETS)
-        kinds = (Counted.TRY_LINK, Counted.TRY_RECIPIENT, Counted.TRY_MESSAGE, Counted.TRY_NETWORK)
-        places = _places(kinds, link, client)
+        places = _places(_TRIES, link, client)
+        network = places[-1]
         ends = now + self._session()
         session = KeptSession(link.digest, link.reader or "", None if link.work is None else link.work.hex, ends)
 
         def judge(before: KeptCode | None, counts: Mapping[Place, KeptCount]) -> Judged:
             reference = None if before is None else before.reference
-            if (wait := _wait(counts, now)) > 0:
-                return Judged(code=before, answer=Refusal(Reason.SLOWED, until=now + wait, reference=reference))
             known = None if before is None else _code(before)
             if known is None or not known.is_live(now):
-                # Nothing could have been right, but whoever tries without a code is counted like all who guess.
-                return Judged(counts=_more(counts, now), answer=Refusal(Reason.CODE_ENDED, reference=reference))
+                # Nothing could have been right, and nobody whose code it might have been is made to wait for that.
+                mine = {network: counts[network]}
+                if (wait := _wait(mine, now)) > 0:
+                    return Judged(code=before, answer=Refusal(Reason.SLOWED, until=now + wait, reference=reference))
+                return Judged(counts=_more(mine, now), answer=Refusal(Reason.CODE_ENDED, reference=reference))
             fits = known.fits(typed, _binding(link, browser))  # Also of an unknown link, whose code nobody was sent.
             if fits and link.reader is not None:
                 return Judged(begins=(sha256(cookie).digest(), session), answer=SessionGiven(cookie, ends))
@@ -138,10 +168,13 @@ def _binding(link: Link, browser: bytes) -> bytes:
     return link.digest + sha256(browser).digest()
 
 
+_ASKS: Final = (Counted.ASK_LINK, Counted.ASK_RECIPIENT, Counted.ASK_MESSAGE, Counted.ASK_NETWORK)
+_TRIES: Final = (Counted.TRY_LINK, Counted.TRY_RECIPIENT, Counted.TRY_MESSAGE, Counted.TRY_NETWORK)
+
+
 def _places(kinds: tuple[Counted, ...], link: Link, client: str) -> tuple[Place, ...]:
     """Where something counts. An unknown link is counted as often as a known one, so that both take the same time."""
-    reader = link.digest if link.reader is None else link.reader.encode("utf-8", "surrogatepass")
-    return tuple(map(Place, kinds, (link.digest, reader, link.key, network_of(client))))
+    return tuple(map(Place, kinds, (link.digest, link.whose, link.key, network_of(client))))
 
 
 def _count(kept: KeptCount) -> Count:
@@ -149,7 +182,7 @@ def _count(kept: KeptCount) -> Count:
 
 
 def _wait(counts: Mapping[Place, KeptCount], now: float) -> float:
-    return max((_count(count).wait(now) for count in counts.values()), default=0.0)
+    return max((_count(count).wait(Counted(place.kind), now) for place, count in counts.items()), default=0.0)
 
 
 def _more(counts: Mapping[Place, KeptCount], now: float) -> dict[Place, KeptCount]:

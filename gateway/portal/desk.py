@@ -155,8 +155,12 @@ class Desk(Protocol):
     async def look(self, token: str) -> Notice:
         """What may be said of it now."""
 
-    async def ask_code(self, token: str, browser: bytes, client: str, language: str = "en") -> Asked:
-        """Have a code mailed to whom the link belongs, for this browser."""
+    async def ask_code(
+        self, token: str, browser: bytes, client: str, language: str = "en", door: bytes | None = None
+    ) -> Asked:
+        """Have a code mailed to whom the link belongs, for this browser. Where it is slowed for long he is mailed a
+        door instead: octets with which his browser asks however many others did.
+        """
 
     async def asked(self, token: str, browser: bytes) -> Asked | None:
         """What this browser asked for last, as long as it counts."""

@@ -13,6 +13,7 @@ from gateway.portal.desk import Asked, Fate, NeedsFile, Reason, SessionGiven
 from gateway.portal.languages import LANGUAGES
 from gateway.portal.page import Page
 from gateway.portal.site import Site, Turned, small_form
+from gateway.rights.passcode import DOOR_LIFE
 
 _TYPES: Final = {
     "css": "text/css; charset=utf-8",
@@ -58,13 +59,27 @@ class Entry:
         notice = await site.desk.look(token)
         if notice.state is not Fate.WAITING:
             return self._ended(request, notice.state)
-        asked = await site.desk.ask_code(token, browser, site.client(request), site.language(request))
+        door = security.secret(request.cookies, security.DOOR)
+        asked = await site.desk.ask_code(token, browser, site.client(request), site.language(request), door)
         site.count("portal_codes_total", ("slowed" if asked.slowed_until is not None else "asked",))
         if asked.slowed_until is None:
             return site.see(f"/m/{token}/code")
         if not asked.reference:
-            raise Turned(Page.SLOWED, 429, until=asked.slowed_until)
-        return self._code(request, token, asked, 429, error=Reason.SLOWED.value, until=asked.slowed_until)
+            raise Turned(Page.SLOWED, 429, until=asked.slowed_until, has_door=True)
+        error = Reason.SLOWED.value
+        return self._code(request, token, asked, 429, error=error, until=asked.slowed_until, has_door=True)
+
+    async def door(self, request: Request) -> Response:
+        """What the mail to a recipient who was kept waiting opens: his browser keeps the door, and nothing changes with
+        us. Whether it is one shows where a code is asked for.
+        """
+        site, token = self._site, self._site.token(request)
+        door = str(request.path_params["door"])
+        if security.token_octets(door) is None:
+            raise Turned(Page.NOT_FOUND, 404)
+        response = site.see(f"/m/{token}")
+        site.set_cookie(response, security.DOOR, door, seconds=DOOR_LIFE)
+        return response
 
     async def code(self, request: Request) -> Response:
         """Where a code is typed."""
@@ -113,6 +128,7 @@ class Entry:
         error: str | None = None,
         tries_left: int | None = None,
         until: float | None = None,
+        has_door: bool = False,
     ) -> Response:
         return self._site.page(
             request,
@@ -124,6 +140,7 @@ class Entry:
             error=error,
             tries_left=tries_left,
             until=until,
+            has_door=has_door,
         )
 
     def _ended(self, request: Request, fate: Fate) -> Response:

@@ -234,6 +234,8 @@ _OWN_STYLE: Final = (
     "html{background:#fff;color:#1b1f24;overflow-wrap:anywhere;"
     "font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif}"
     "body{margin:0;padding:24px 32px}img{max-width:100%;height:auto}table{max-width:100%}"
+    # A cell beside others is as wide as its longest word: what may break anywhere is squeezed to a letter on a phone.
+    "td,th{overflow-wrap:break-word}td:only-child{overflow-wrap:anywhere}"
     "pre,.plain{white-space:pre-wrap}blockquote{margin:0 0 0 8px;padding-left:12px;border-left:3px solid #c9d1d9}"
     "@media (max-width:640px){body{padding:16px}}"
 )

@@ -18,7 +18,8 @@ class Page(StrEnum):
     LANGUAGE = "language"  # next: where to go back to
     OPEN = "open"  # error: None, too_large, damaged, address, nothing, slowed, needs_file; limit (octets); address
     ASK = "ask"  # token, is_dropped: one button that POSTs to /m/{token}/code
-    # token, reference, ends; error: None, wrong_code, code_ended, slowed; tries_left; until. Field `code`.
+    # token, reference, ends; error: None, wrong_code, code_ended, slowed; tries_left; until; has_door (whoever waits
+    # for more than a minute is mailed one). Field `code`.
     CODE = "code"
     # token, view (message_view.MessageView), rights, session (principal, ends), images, plain (bools), opened; room:
     # what the frame wants (measure.Measure), None for as much as it may have
@@ -31,7 +32,7 @@ class Page(StrEnum):
     REPLY = "reply"
     SENT = "sent"  # token, to_all
     LEFT = "left"  # token
-    # What went wrong. token where there is one; until for slowed.
+    # What went wrong. token where there is one; until and has_door for slowed.
     EXPIRED = "expired"
     REVOKED = "revoked"
     SLOWED = "slowed"

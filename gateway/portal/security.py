@@ -19,6 +19,7 @@ from gateway.portal.terms import PortalTerms
 
 BROWSER: Final = "__Host-browser"  # 32 octets by which we know a browser again, and nothing else about it.
 LANGUAGE: Final = "__Host-language"
+DOOR: Final = "__Host-door"  # 32 octets that a mail brought, by which a recipient is told from who holds his link.
 _SESSION: Final = "__Host-m-"  # And what belongs to the link, so that one browser may read several messages.
 _YEAR: Final = 365 * 86400
 MAX_FORWARDED: Final = 2000  # Letters of X-Forwarded-For that are looked at.

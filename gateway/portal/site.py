@@ -189,8 +189,12 @@ class Site:
         return token
 
     async def turn(self, request: Request, session: Session) -> None:
-        """Wait until this request may hold a message; it does until its answer has gone. Raises Away."""
-        request.scope[TURNS].append(await self._turns.take(session.principal))
+        """Wait until this request may hold a message; it does until its answer has gone. Raises Away.
+
+        One that holds one already has it: two for each would have all wait for each other.
+        """
+        if not request.scope[TURNS]:
+            request.scope[TURNS].append(await self._turns.take(session.principal))
 
     async def session(self, request: Request) -> Session:
         """Who reads. Raises Turned where nobody does."""

@@ -1,7 +1,8 @@
-"""The mail that brings a passcode (8 digits), in the language of the branding. Pure: octets made by hand.
+"""The mails that bring a passcode (8 digits), or a door to whoever is kept from asking for one, in the language of the
+branding. Pure: octets made by hand.
 
-It says which page the code belongs to by the reference that both show, and nothing of the message that the code opens.
-It has a null sender and says that a program wrote it (RFC 3834), so that no absence note answers it.
+The first says which page the code belongs to by the reference that both show, and neither says anything of a message.
+Both have a null sender and say that a program wrote them (RFC 3834), so that no absence note answers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from gateway.mail.mail import Mail
 from gateway.mail.message import Held, Message
 from gateway.mail.mime.encode import Encoding, encoder
 from gateway.rights.branding import Branding
-from gateway.rights.wording import Wording
 
 _CODE = re.compile(r"[0-9]{8}")
 _REFERENCE = re.compile(r"[A-Za-z0-9-]{1,32}")
@@ -46,23 +46,70 @@ class CodeMail:
             raise ValueError("a reference has letters, digits and hyphens")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorMail:
+    """The same of a mail that brings a door: `link` is its whole address, which works until `ends`."""
+
+    id: str
+    author: Address
+    to: Address
+    link: str = field(repr=False)
+    now: float
+    ends: float
+
+
 def code_mail(about: CodeMail, branding: Branding) -> Mail:
     """The mail, to be handed to `submit`."""
+    words = branding.wording
+    reference = words.code_reference.format(reference=about.reference)
+    ends = words.code_ends.format(time=words.date(about.ends))
+    # In the text in one piece, so that it can be copied; people read the other one.
+    text = (branding.name, words.code_lead, f"    {about.code}", ends, reference, words.code_beware)
+    html = (
+        _LEAD.format(text=escape(words.code_lead)),
+        _CODE_LINE.format(code=about.code),
+        _WORDS.format(text=escape(ends)),
+        _WORDS.format(text=escape(reference)),
+        _QUIET.format(text=escape(words.code_beware)),
+    )
+    return _mail(about, branding, words.code_subject.format(reference=about.reference), text, html)
+
+
+def door_mail(about: DoorMail, branding: Branding) -> Mail:
+    """The mail, to be handed to `submit`. It has no code: a link beside a code is what phishing looks like."""
+    words = branding.wording
+    ends = words.door_ends.format(time=words.date(about.ends))
+    link = escape(about.link)
+    text = (branding.name, words.door_lead, f"{words.door_button}:\n{about.link}", ends, words.door_beware)
+    html = (
+        _WORDS.format(text=escape(words.door_lead)),
+        _BUTTON.format(link=link, text=escape(words.door_button), color=branding.color, ink=branding.ink),
+        _WORDS.format(text=escape(ends)),
+        _QUIET.format(text=_ADDRESS.format(words=escape(words.link), link=link)),
+        _QUIET.format(text=escape(words.door_beware)),
+    )
+    return _mail(about, branding, words.door_subject, text, html)
+
+
+def _mail(
+    about: CodeMail | DoorMail, branding: Branding, subject: str, text: tuple[str, ...], html: tuple[str, ...]
+) -> Mail:
+    """`text`: its paragraphs; `html`: rows of the page."""
     words = branding.wording
     edge = f"=_code_{about.id}"  # Quoted-printable never has `=_`.
     head = (
         fields.field("Date", rfc5322_date(about.now)),
         fields.field("From", f"{_phrase(f'{branding.name}: {words.code_from}')} <{about.author.text}>"),
         fields.field("To", f"<{about.to.text}>"),
-        fields.field("Subject", fields.written(words.code_subject.format(reference=about.reference))),
+        fields.field("Subject", fields.written(subject)),
         fields.field("Message-ID", f"<{about.id}@{about.author.domain}>"),
         fields.field("Auto-Submitted", "auto-generated"),  # RFC 3834 5
         fields.field("X-Auto-Response-Suppress", "All"),
         f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{edge}"\r\n\r\n'.encode(),
     )
     parts = (
-        f"--{edge}\r\n".encode() + _part("plain", _text(about, branding)),
-        f"\r\n--{edge}\r\n".encode() + _part("html", _html(about, branding)),
+        f"--{edge}\r\n".encode() + _part("plain", "".join(f"{one}\n\n" for one in text)),
+        f"\r\n--{edge}\r\n".encode() + _part("html", _page(branding, html)),
         f"\r\n--{edge}--\r\n".encode(),
     )
     octets = b"".join((*head, *parts))
@@ -76,25 +123,8 @@ def code_mail(about: CodeMail, branding: Branding) -> Mail:
     return Mail(id=about.id, received=about.now, envelope=envelope, message=Message(octets, Held(octets)))
 
 
-def _sentences(about: CodeMail, words: Wording) -> tuple[str, str, str]:
-    return (
-        words.code_ends.format(time=words.date(about.ends)),
-        words.code_reference.format(reference=about.reference),
-        words.code_beware,
-    )
-
-
-def _text(about: CodeMail, branding: Branding) -> str:
+def _page(branding: Branding, rows: tuple[str, ...]) -> str:
     words = branding.wording
-    ends, reference, beware = _sentences(about, words)
-    # In one piece, so that it can be copied; people read the other one.
-    lines = (branding.name, words.code_lead, f"    {about.code}", ends, reference, beware)
-    return "".join(f"{line}\n\n" for line in lines)
-
-
-def _html(about: CodeMail, branding: Branding) -> str:
-    words = branding.wording
-    ends, reference, beware = _sentences(about, words)
     side, direction = ("right", "rtl") if words.is_rtl else ("left", "ltr")
     return _PAGE.format(
         language=words.language,
@@ -103,11 +133,7 @@ def _html(about: CodeMail, branding: Branding) -> str:
         name=escape(branding.name),
         color=branding.color,
         ink=branding.ink,
-        lead=escape(words.code_lead),
-        code=about.code,
-        ends=escape(ends),
-        reference=escape(reference),
-        beware=escape(beware),
+        rows="".join(rows),
     )
 
 
@@ -126,6 +152,22 @@ def _phrase(text: str) -> str:
     return '"' + written.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+_LEAD: Final = '<p class="words" style="margin:0 0 8px 0;font-size:15px;color:#1c2126">{text}</p>\n'
+_WORDS: Final = '<p class="words" style="margin:0 0 16px 0;font-size:15px;line-height:1.5;color:#1c2126">{text}</p>\n'
+_QUIET: Final = '<p class="quiet" style="margin:0 0 16px 0;font-size:13px;line-height:1.5;color:#4b5560">{text}</p>\n'
+_CODE_LINE: Final = """\
+<p class="code words" dir="ltr" style="margin:0 0 16px 0;padding:14px 20px;background:#eef1f3;color:#1c2126;\
+font-family:Consolas,Menlo,monospace;font-size:30px;letter-spacing:4px;text-align:center;border-radius:6px">{code}</p>
+"""
+_BUTTON: Final = """\
+<table role="presentation" cellpadding="0" cellspacing="0" border="0" style="margin:0 0 16px 0"><tr>
+<td align="center" bgcolor="{color}" style="background:{color};border-radius:6px;mso-padding-alt:14px 28px">\
+<a href="{link}" style="display:inline-block;padding:14px 28px;font-family:'Segoe UI',Helvetica,Arial,sans-serif;\
+font-size:16px;font-weight:bold;color:{ink};text-decoration:none;border-radius:6px">{text}</a></td>
+</tr></table>
+"""
+_ADDRESS: Final = """\
+{words}<br><a href="{link}" class="link" dir="ltr" style="color:#0b57a4;word-break:break-all">{link}</a>"""
 _PAGE: Final = """\
 <!DOCTYPE html>
 <html lang="{language}" dir="{direction}">
@@ -138,7 +180,8 @@ _PAGE: Final = """\
 :root{{color-scheme:light dark}}
 @media (prefers-color-scheme:dark){{
 .page{{background:#14171a!important}}.card{{background:#1e2328!important}}
-.words{{color:#eceff1!important}}.quiet{{color:#b3bcc4!important}}.code{{background:#2b3239!important}}}}
+.words{{color:#eceff1!important}}.quiet{{color:#b3bcc4!important}}.link{{color:#8fc7ff!important}}
+.code{{background:#2b3239!important}}}}
 </style>
 </head>
 <body class="page" style="margin:0;padding:0;background:#eef1f3">
@@ -151,13 +194,7 @@ font-family:'Segoe UI',Helvetica,Arial,sans-serif">
 font-weight:bold;border-radius:8px 8px 0 0">{name}</td></tr>
 <tr><td class="card" align="{side}" bgcolor="#ffffff" style="background:#ffffff;padding:28px;\
 border-radius:0 0 8px 8px">
-<p class="words" style="margin:0 0 8px 0;font-size:15px;color:#1c2126">{lead}</p>
-<p class="code words" dir="ltr" style="margin:0 0 16px 0;padding:14px 20px;background:#eef1f3;color:#1c2126;\
-font-family:Consolas,Menlo,monospace;font-size:30px;letter-spacing:4px;text-align:center;border-radius:6px">{code}</p>
-<p class="words" style="margin:0 0 16px 0;font-size:15px;line-height:1.5;color:#1c2126">{ends}</p>
-<p class="words" style="margin:0 0 16px 0;font-size:15px;line-height:1.5;color:#1c2126">{reference}</p>
-<p class="quiet" style="margin:0;font-size:13px;line-height:1.5;color:#4b5560">{beware}</p>
-</td></tr>
+{rows}</td></tr>
 </table>
 </td></tr>
 </table>

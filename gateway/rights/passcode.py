@@ -2,8 +2,11 @@
 
 A code has eight digits, counts for fifteen minutes, once, in the browser that asked for it, and allows five tries. The
 reference that mail and page show alike is no secret. Each wrong try and each code asked for counts against the link,
-the recipient, the message and the network; above what is free the door closes, for longer each time, up to LONGEST. So
-whoever guesses has some hundred tries a day at eight digits, however many browsers and addresses he comes from.
+the recipient, the message and the network; above what is free no more codes are sent, for longer each time, up to
+`Allowance.longest`. So whoever guesses has some hundred tries a day at eight digits, from however many browsers and
+addresses he comes. A code that was sent is judged whatever others do, and where none is sent its recipient gets a door
+by mail instead: a secret of 256 bits with which his browser has codes that count by themselves. So nobody else's
+guesses keep him out, and who has his mailbox needs none.
 
 Pure: the time and chance are handed in. Leaves out: keeping (`gateway.storage.portal`) and mailing them.
 """
@@ -21,7 +24,11 @@ from gateway.world.chance import Chance
 DIGITS: Final = 8
 LIFE: Final = 900.0  # Seconds that a code counts.
 TRIES: Final = 5
-LONGEST: Final = 900.0  # Seconds that a door stays closed at most; it opens by itself.
+LONGEST: Final = 900.0  # Seconds that no code is sent at most; it ends by itself.
+DOOR_FROM: Final = 60.0  # Seconds of waiting above which a door is mailed; a minute is nobody kept out.
+# Seconds that a door counts: longer than until the next one is mailed, so that one that counts always lies in the
+# mailbox of whoever has to wait.
+DOOR_LIFE: Final = 7200.0
 _SALT: Final = 16
 _SPACE: Final = 10**DIGITS
 # Letters and digits that nobody takes for one another when he compares page and mail.
@@ -120,38 +127,44 @@ class Counted(StrEnum):
     TRY_RECIPIENT = "try recipient"
     TRY_MESSAGE = "try message"
     TRY_NETWORK = "try network"
+    ASK_DOOR = "ask door"  # Codes asked for through one door.
+    DOOR_MAIL = "door mail"  # Doors mailed to one recipient.
     UPLOAD_NETWORK = "upload network"
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """`free` at once; one is forgotten every `leak` seconds; the first above closes the door for `first` seconds, each
-    further one for twice as long.
+    """`free` at once; one is forgotten every `leak` seconds; the first above has everybody wait for `first` seconds,
+    each further one for twice as long, up to `longest`.
     """
 
     free: int
     leak: float
     first: float
+    longest: float = LONGEST
 
 
 # A person asks for two or three codes and mistypes some. A hundred recipients of one message come from anywhere; an
 # office behind one address reads many messages. A recipient's mailbox must not be filled by whoever holds his links.
+# Each time that codes are sent again somebody guesses five times, so that guesses have those wait for the longest.
 ALLOWED: Final[dict[Counted, Allowance]] = {
     Counted.ASK_LINK: Allowance(2, 900.0, 30.0),
     Counted.ASK_RECIPIENT: Allowance(10, 900.0, 30.0),
     Counted.ASK_MESSAGE: Allowance(200, 10.0, 10.0),
     Counted.ASK_NETWORK: Allowance(60, 15.0, 10.0),
-    Counted.TRY_LINK: Allowance(10, 900.0, 60.0),
-    Counted.TRY_RECIPIENT: Allowance(20, 900.0, 60.0),
+    Counted.TRY_LINK: Allowance(10, 900.0, 60.0, 3600.0),
+    Counted.TRY_RECIPIENT: Allowance(20, 900.0, 60.0, 3600.0),
     Counted.TRY_MESSAGE: Allowance(200, 60.0, 60.0),
     Counted.TRY_NETWORK: Allowance(60, 60.0, 30.0),
+    Counted.ASK_DOOR: Allowance(5, 900.0, 30.0),
+    Counted.DOOR_MAIL: Allowance(0, 3600.0, 3600.0, 3600.0),
     Counted.UPLOAD_NETWORK: Allowance(20, 30.0, 10.0),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One count: `number` as it was at `at`; the door is closed `until` (seconds since 1970)."""
+    """One count: `number` as it was at `at`; everybody waits `until` (seconds since 1970)."""
 
     number: float = 0.0
     at: float = 0.0
@@ -161,16 +174,16 @@ class Count:
         """What of it is not forgotten yet. A clock that was put back forgets nothing."""
         return max(0.0, self.number - max(0.0, now - self.at) / ALLOWED[kind].leak)
 
-    def wait(self, now: float) -> float:
-        """Seconds for which the door is still closed; a clock that was put back never closes it for longer."""
-        return min(LONGEST, max(0.0, self.until - now))
+    def wait(self, kind: Counted, now: float) -> float:
+        """Seconds to wait; a clock that was put back never makes them more."""
+        return min(ALLOWED[kind].longest, max(0.0, self.until - now))
 
     def more(self, kind: Counted, now: float) -> Count:
-        """With one more, and the door closed where that is too many."""
+        """With one more, and a time to wait where that is too many."""
         allowed = ALLOWED[kind]
         number = self.left(kind, now) + 1
         over = number - allowed.free
-        until = (
-            self.until if over <= 0 else max(self.until, now + min(LONGEST, allowed.first * 2.0 ** min(20, over - 1)))
-        )
-        return Count(number, now, until)
+        if over <= 0:
+            return Count(number, now, self.until)
+        wait = min(allowed.longest, allowed.first * 2.0 ** min(20, over - 1))
+        return Count(number, now, max(self.until, now + wait))

@@ -37,6 +37,11 @@ class Wording:
     code_ends: str
     code_beware: str
     code_from: str
+    door_subject: str
+    door_lead: str
+    door_button: str
+    door_ends: str
+    door_beware: str
 
     def date(self, at: float) -> str:
         """A moment (seconds since 1970) in words, in UTC."""
@@ -74,6 +79,13 @@ _ENGLISH: Final = Wording(
     code_beware="Tell this code to nobody; nobody of ours will ask you for it. If you did not ask for a code you need "
     "not do anything: without it the message stays closed.",
     code_from="Protected mail",
+    door_subject="Your way to your protected message",
+    door_lead="Too many codes were asked for, or wrong ones were typed, for messages that were sent to you. So that "
+    "nobody keeps you out in this way, go on with this link, and have a code sent to you there.",
+    door_button="Go on to the message",
+    door_ends="The link works until {time}. It opens no message without a code.",
+    door_beware="Give it to nobody. If you do not want to read a message now you need not do anything: it stays "
+    "closed.",
 )
 _GERMAN: Final = Wording(
     language="de",
@@ -107,6 +119,13 @@ _GERMAN: Final = Wording(
     code_beware="Nennen Sie diesen Code niemandem; niemand von uns wird Sie danach fragen. Haben Sie keinen Code "
     "angefordert, brauchen Sie nichts zu tun: Ohne ihn bleibt die Nachricht geschlossen.",
     code_from="Geschützte E-Mail",
+    door_subject="Ihr Weg zu Ihrer geschützten Nachricht",
+    door_lead="Für Nachrichten an Sie wurden zu viele Codes angefordert oder falsche eingegeben. Damit Sie auf diese "
+    "Weise niemand aussperrt, gehen Sie über diesen Link weiter und fordern Sie dort einen Code an.",
+    door_button="Weiter zur Nachricht",
+    door_ends="Der Link gilt bis {time}. Ohne Code öffnet er keine Nachricht.",
+    door_beware="Geben Sie ihn niemandem. Möchten Sie jetzt keine Nachricht lesen, brauchen Sie nichts zu tun: Sie "
+    "bleibt geschlossen.",
 )
 _ARABIC: Final = Wording(
     language="ar",
@@ -136,5 +155,11 @@ _ARABIC: Final = Wording(
     code_beware="لا تخبر أحدًا بهذا الرمز، فلن يطلبه منك أحد منا. إذا لم تطلب رمزًا فلا يلزمك شيء: "
     "بدونه تبقى الرسالة مغلقة.",
     code_from="بريد محمي",
+    door_subject="طريقك إلى رسالتك المحمية",
+    door_lead="طُلبت رموز كثيرة أو كُتبت رموز خاطئة لرسائل أُرسلت إليك. حتى لا يمنعك أحد من القراءة بهذه الطريقة، "
+    "تابع من هذا الرابط واطلب الرمز هناك.",
+    door_button="المتابعة إلى الرسالة",
+    door_ends="يعمل الرابط حتى {time}، ولا يفتح أي رسالة بدون رمز.",
+    door_beware="لا تعطه لأحد. إذا كنت لا تريد قراءة رسالة الآن فلا يلزمك شيء: تبقى الرسالة مغلقة.",
 )
 WORDINGS: Final = MappingProxyType({one.language: one for one in (_ENGLISH, _GERMAN, _ARABIC)})

@@ -28,6 +28,7 @@ class Branding(Section):
     background_color: str = Field(
         "#0b4f6c",
         pattern=r"^#[0-9A-Fa-f]{6}$",
+        json_schema_extra={"right": "# and six hexadecimal digits, such as `#0b4f6c`"},
         description="Of the bar on top and of the button, as `#0b4f6c`; the letters on it are black or white, "
         "whichever is easier to read.",
     )
@@ -43,6 +44,7 @@ class Branding(Section):
     privacy_statement_url: str | None = Field(
         None,
         pattern=r"^https://[^\s\"'<>\\]+$",
+        json_schema_extra={"right": "an address that begins with https://, without blanks and quotes"},
         max_length=1024,
         description="Address (https) of your privacy statement, linked in mail and portal; default: no link.",
     )

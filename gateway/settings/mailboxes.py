@@ -28,6 +28,7 @@ class Mailboxes(Section):
     availability_key: str = Field(
         "main/availability",
         pattern=r"^[^/\s]+/[^/\s]+$",
+        json_schema_extra={"right": "VAULT/KEY, such as `main/availability`"},
         description="VAULT/KEY of the service's own that opens a policy while neither of its roots' vaults gives an "
         "answer; never where one says no. Made where it is missing. Takes a restart.",
     )

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from gateway.settings.section import Octets, Section
+
+URL: Final = "https://HOST or https://HOST:PORT, such as https://portal.corp.example"
+_NO_HOST: Final = frozenset("\"'<>\\")
+
+
+def _address(url: str) -> str:
+    """`url`, where it can be the portal's: `found` and `right` are for whoever wrote it."""
+    scheme, _, place = url.partition("://")
+    host = place.removesuffix("/")
+    if scheme != "https":
+        why = "which does not begin with https://"
+    elif not host:
+        why = "which names no host"
+    elif "@" in host:
+        why = "which has a user in it"
+    elif any(mark in host for mark in "/?#"):
+        why = "which goes on behind the host"
+    elif any(letter.isspace() or letter in _NO_HOST for letter in host):
+        why = "which has letters in it that no host has"
+    else:
+        return url
+    raise PydanticCustomError("explained", "{why}; {right}", {"why": why, "right": URL})
 
 
 class Portal(Section):
     """The recipients' web pages; a process of its own serves them. Without this section nothing is protected so."""
 
     listen: str = Field(description="HOST:PORT, TLS at once.")
-    url: str = Field(
-        pattern=r"^https://[^\s/?#@\"'<>\\]+/?$",
+    url: Annotated[str, AfterValidator(_address)] = Field(
         max_length=253,
         description="Its address as recipients have it, `https://HOST[:PORT]` and nothing behind; the links in "
         "protected mail begin with it, and requests for another host are refused.",

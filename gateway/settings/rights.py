@@ -32,6 +32,7 @@ class RightsTemplate(Section):
         min_length=1,
         max_length=64,
         pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+        json_schema_extra={"right": "a to z, digits, and hyphens between them, such as `board-only`"},
         description="What rules call it: a to z, digits, hyphens.",
     )
     title: str = Field(min_length=1, max_length=64, description="What readers see.")
@@ -49,6 +50,7 @@ class Rights(Section):
     tenant_key: str | None = Field(
         None,
         pattern=r"^[^/\s]+/[^/\s]+$",
+        json_schema_extra={"right": "VAULT/KEY, such as `main/tenant`"},
         description="VAULT/KEY that signs licences and to which content keys are sealed: rsa-2048, rsa-3072 or "
         "rsa-4096. Its older versions keep opening. With a portal it is made where it is missing. Default: `tenant` in "
         "the first vault. Takes a restart.",

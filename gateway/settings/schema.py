@@ -12,7 +12,7 @@ from gateway.settings.mailboxes import Mailboxes
 from gateway.settings.portal import Portal
 from gateway.settings.rights import Rights
 from gateway.settings.rules import Rules
-from gateway.settings.section import Count, Octets, Seconds
+from gateway.settings.section import CREDENTIAL, Count, Octets, Seconds
 from gateway.settings.section import Section as Section
 from gateway.settings.smime import Smime
 
@@ -346,11 +346,14 @@ class Vault(Section):
     )
     secret_credential: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9._-]+$",
+        **CREDENTIAL,
         description="Name of the systemd credential (LoadCredential=, LoadCredentialEncrypted=) with that secret.",
     )
     secret_environment: str | None = Field(
-        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Variable of the environment with that secret."
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        json_schema_extra={"right": "the variable's name alone: letters, digits and `_`, no digit first"},
+        description="Variable of the environment with that secret.",
     )
     passphrase_file: str | None = Field(
         None,
@@ -366,7 +369,7 @@ class Vault(Section):
     )
     pin_credential: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9._-]+$",
+        **CREDENTIAL,
         description="Name of the systemd credential (LoadCredential=, LoadCredentialEncrypted=) with that PIN.",
     )
 
@@ -378,6 +381,7 @@ class Authenticate(Section):
     authserv_id: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]+$",
+        json_schema_extra={"right": "a name of letters, digits, `.`, `_` and `-`, such as `mail.corp.example`"},
         max_length=253,
         description="Our name in Authentication-Results fields; those that come with it from elsewhere are removed. "
         "Default: [server] hostname.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,3 +15,10 @@ class Section(BaseModel):
     """Unknown keys are faults, never ignored; values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+# What `Field` is told of a credential's name; `right` is what whoever wrote another one reads.
+CREDENTIAL: Final[dict[str, Any]] = {
+    "pattern": r"^[A-Za-z0-9._-]+$",
+    "json_schema_extra": {"right": "the credential's name alone: letters, digits, `.`, `_` and `-`"},
+}

@@ -22,7 +22,6 @@ _BOUNDS = {
     "less_than_equal": ("le", "at most {}"),
     "string_too_short": ("min_length", "at least {} letter"),
     "string_too_long": ("max_length", "at most {} letters"),
-    "string_pattern_mismatch": ("pattern", "text of the form {}"),
     "too_short": ("min_length", "at least {} entry"),
     "too_long": ("max_length", "at most {} entries"),
 }
@@ -77,6 +76,10 @@ def _fault(detail: ErrorDetails, place: Place, file: str) -> Fault:
         meaning = (field.description or "").rstrip(".") if field else ""
         return Fault(file, key, "nothing", f"{shape.kind(annotation)} ({meaning})")
     found = shown(detail["input"])
+    if sort == "explained":
+        return Fault(file, key, f"{found}, {detail['ctx']['why']}", detail["ctx"]["right"])
+    if sort == "string_pattern_mismatch" and field is not None and isinstance(field.json_schema_extra, dict):
+        return Fault(file, key, found, str(field.json_schema_extra["right"]))
     if sort in _BOUNDS and found != "nan":
         name, words = _BOUNDS[sort]
         bound = detail["ctx"][name]

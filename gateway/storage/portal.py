@@ -1,7 +1,7 @@
-"""What the portal remembers in the shared database: one-time codes, sessions, and how often was tried.
+"""What the portal remembers in the shared database: one-time codes, doors, sessions, and how often was tried.
 
-Codes and sessions lie sealed, found by blind tokens; counts are numbers beside blind tokens. Each question is one
-transaction in which a try is counted before it is judged, so that neither many requests at once, nor several
+Codes, doors and sessions lie sealed, found by blind tokens; counts are numbers beside blind tokens. Each question is
+one transaction in which a try is counted before it is judged, so that neither many requests at once, nor several
 processes, nor a restart give anybody a try more. Runs on SQLite and PostgreSQL alike.
 """
 
@@ -25,6 +25,7 @@ PURPOSE: Final = "portal"
 ORGANISATION: Final = "default"
 _CODE: Final = "portal code"
 _SESSION: Final = "portal session"
+_DOOR: Final = "portal door"
 _COUNT: Final = "portal count"
 _MARK: Final = b"\x01"
 
@@ -39,6 +40,15 @@ class KeptCode:
     made: float
     ends: float
     tries_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDoor:
+    """A secret that was mailed to `whose` (`gateway.rights.passcode` calls it a door); it lies as its digest."""
+
+    whose: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
+    ends: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +81,13 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What a judge decides in the transaction: the counts and the code as they are to be kept (None: forgotten), a
-    session to begin by its cookie's digest, and what the caller wants to know.
+    session to begin by its cookie's digest, a door to open, and what the caller wants to know.
     """
 
     counts: Mapping[Place, KeptCount] = field(default_factory=dict)
     code: KeptCode | None = None
     begins: tuple[bytes, KeptSession] | None = None
+    opens: KeptDoor | None = None
     answer: Any = None
 
 
@@ -123,6 +134,8 @@ class PortalStore:
                 self._put_code(connection, token, judged.code)
             if judged.begins is not None:
                 self._put_session(connection, *judged.begins)
+            if judged.opens is not None:
+                self._put_door(connection, judged.opens)
             return judged.answer
 
         return await self._shared.call(run)
@@ -131,6 +144,22 @@ class PortalStore:
         """What is kept of the code of this link and browser. Changes nothing."""
         token = self._code_token(link, browser)
         return await self._shared.call(lambda connection: self._code(connection, token), read=True)
+
+    async def is_door(self, whose: bytes, secret: bytes, now: float) -> bool:
+        """Whether that secret was mailed to them and counts. Changes nothing."""
+        token, digest = self._door_token(whose, secret)
+
+        def read(connection: Connection) -> bool:
+            table = portal_codes.c
+            row = connection.execute(
+                select(table.sealed).where(table.organisation == ORGANISATION, table.token == token)
+            ).first()
+            if row is None:
+                return False
+            facts = self._opened("door", token, row.sealed)
+            return b64decode(facts["door"]) == digest and now < float(facts["ends"])
+
+        return await self._shared.call(read, read=True)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -182,6 +211,10 @@ class PortalStore:
         digest = sha256(cookie).digest()
         return self._sealer.token(_SESSION, digest.hex()), digest
 
+    def _door_token(self, whose: bytes, secret: bytes) -> tuple[int, bytes]:
+        digest = sha256(sha256(whose).digest() + sha256(secret).digest()).digest()
+        return self._sealer.token(_DOOR, digest.hex()), digest
+
     def _count_token(self, place: Place) -> int:
         return self._sealer.token(f"{_COUNT} {place.kind}", place.whose.hex())
 
@@ -215,6 +248,11 @@ class PortalStore:
             "tries_left": code.tries_left,
         }
         self._put(connection, portal_codes, token, code.ends, self._sealed("code", token, facts))
+
+    def _put_door(self, connection: Connection, door: KeptDoor) -> None:
+        token, digest = self._door_token(door.whose, door.secret)
+        facts = {"door": b64encode(digest).decode("ascii"), "ends": door.ends}
+        self._put(connection, portal_codes, token, door.ends, self._sealed("door", token, facts))
 
     def _put_session(self, connection: Connection, digest: bytes, session: KeptSession) -> None:
         token = self._sealer.token(_SESSION, digest.hex())

@@ -86,8 +86,12 @@ class FakeDesk:
         self._check()
         return Notice(self.fate, needs_file=self.needs_file) if token == TOKEN else Notice(Fate.WAITING)
 
-    async def ask_code(self, token: str, browser: bytes, client: str, language: str = "en") -> Asked:
+    async def ask_code(
+        self, token: str, browser: bytes, client: str, language: str = "en", door: bytes | None = None
+    ) -> Asked:
         self._check()
+        if door is not None:
+            self.calls.append(("door", door))
         self.calls.append(("ask", token, client, language))
         if self.slowed is not None:
             return Asked(self.codes.get((token, browser), ""), slowed_until=self.slowed)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.scenarios.peers.browser import DESK, PHONE, Browser
 from tests.scenarios.peers.office import IDA, WORD, Office
-from tests.scenarios.peers.portal import Answer, Wrapped, bits
+from tests.scenarios.peers.portal import Answer, Wrapped, bits, read
 from tests.scenarios.peers.ports import answers, until
 
 FORM = re.compile(r"<form[^>]*\baction=\"([^\"]+)\"", re.IGNORECASE)
@@ -221,3 +221,37 @@ def test_after_five_wrong_codes_the_right_one_opens_nothing(office: Office) -> N
     said = client.post(f"{path}/open", {"csrf": csrf, "code": digits})
     assert not said.headers.get("location", "").endswith("/read")
     assert client.get(f"{path}/read").status != 200
+
+
+def test_whoever_guesses_keeps_the_recipient_out_of_nothing(office: Office) -> None:
+    """Attack: somebody to whom the mail was forwarded types wrong codes until none is sent; its recipient gets a link
+    by mail, asks for a code with it, and reads. The link alone opens nothing.
+    """
+    came = office.letter("[secure] Kept out")
+    path, mailbox = f"/m/{came.token}", office.mailbox(came.reader)
+    for line in range(3):
+        client = office.client(f"127.2.{line}.1")
+        client.submit(path, f"{path}/code")
+        csrf = client.get(f"{path}/code").csrf
+        for turn in range(5):
+            client.post(f"{path}/open", {"csrf": csrf, "code": f"{turn:08}"})
+    reader = office.client("127.0.5.1")
+    waits = reader.submit(path, f"{path}/code")
+    assert waits.status == 429 and "you need not wait" in waits.text
+    door = re.compile(re.escape(f"{path}/door/") + "[A-Za-z0-9_-]{43}")
+
+    def look() -> list[str]:
+        texts = [str(one.get_payload(decode=True)) for got in mailbox.all() for one in read(got.octets).walk()]
+        return [found for text in texts for found in door.findall(text)]
+
+    mailed = until(look, "the mail with the link", 30)
+    assert len(set(mailed)) == 1, "one of an hour"
+    opened = reader.get(mailed[0])
+    assert (opened.status, opened.headers["location"]) == (303, path)
+    assert reader.get(f"{path}/read").status == 401
+    before = len(mailbox.codes())
+    assert reader.submit(path, f"{path}/code").status == 303
+    digits = mailbox.code(before).digits
+    assert reader.submit(f"{path}/code", f"{path}/open", code=digits).headers["location"].endswith("/read")
+    assert WORD in reader.get(f"{path}/body").text
+    assert mailed[0].rpartition("/")[2] not in office.gateway.log

@@ -109,6 +109,7 @@ class Office:
         self.terms = MailTerms(
             hostname="gw.corp.example",
             address=parse_address(PORTAL),
+            url="https://portal.corp.example",
             branding=Branding(name="Corp"),
             is_inside=lambda domain: domain == "corp.example",
             has_template=lambda name: name in (ENCRYPT_ONLY.name, DO_NOT_FORWARD.name),
@@ -449,9 +450,21 @@ async def test_a_code_goes_to_its_reader_in_his_language_and_by_no_rule(office: 
     assert office.told == []
 
 
+async def test_a_door_goes_as_a_code_does_and_has_none(office: Office) -> None:
+    await office.mail.door(BEN, "/m/A/door/B", 1_793_700_900.0, "de")
+    [mail] = office.way.seen
+    assert (mail.client, mail.envelope.sender) == (None, None)
+    assert [one.address.text for one in mail.envelope.recipients] == [BEN]
+    assert office.copies[BEN].terms.wanted is None
+    assert "\nhttps://portal.corp.example/m/A/door/B\n" in str(office.message.get_body(("plain",)))
+    assert office.told == []
+
+
 async def test_the_portal_sends_itself_no_codes(office: Office) -> None:
     with pytest.raises(NotSent):
         await office.mail.code("Portal@Corp.Example", "12345678", "KX-7", 0.0, "en")
+    with pytest.raises(NotSent):
+        await office.mail.door("Portal@Corp.Example", "/m/A/door/B", 0.0, "en")
     assert office.way.seen == []
 
 

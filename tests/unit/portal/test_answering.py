@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from gateway.portal import security
 from gateway.portal.app import Guarded, make_app
 from gateway.portal.desk import Away
 from gateway.portal.terms import PortalTerms
+from gateway.portal.turns import OF_READER
 from gateway.rights.reason import NotOpened, Reason
 from gateway.rights.right import Right
 from tests.fakes.chance import FakeChance
@@ -351,3 +353,40 @@ async def test_a_file_that_another_site_sends_is_not_kept(site: Site) -> None:
         assert (await dropped(site, *one))[0] == 403
     assert (await dropped(site, CSRF, *parts, cookies=""))[0] == 403
     assert site.room.begun == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_few_forms_and_answers_hold_a_message_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The attack: a reader asks for the form of a large message, or sends it, on every connection that he may have."""
+    held, most, go = 0, 0, asyncio.Event()
+    told = opened(Right.VIEW, Right.REPLY)
+
+    async def hold(*_: Any) -> Any:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        await go.wait()
+        held -= 1
+        return told
+
+    monkeypatch.setattr(site.desk, "read", hold)
+    monkeypatch.setattr(site.desk, "reply", hold)
+    body = b"" if method == "GET" else whole(part("csrf", security.hidden(BROWSER).encode()), part("text", b"hello"))
+    asked = [asyncio.create_task(site.ask(method, REPLY, body)) for _ in range(OF_READER + 4)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (held, most) == (OF_READER, OF_READER)
+    go.set()
+    assert [status for status, _, _ in await asyncio.gather(*asked)] == [200] * len(asked)
+    assert most == OF_READER
+
+
+async def test_an_answer_that_is_shown_again_waits_for_no_second_turn(site: Site) -> None:
+    """The attack on oneself: as many as may hold a message are refused at once, and each form is to be shown again."""
+    site.desk.refuses = "refused"
+    body = whole(part("csrf", security.hidden(BROWSER).encode()), part("text", b"hello"))
+    asked = [asyncio.create_task(site.ask("POST", REPLY, body)) for _ in range(OF_READER)]
+    found = await asyncio.wait_for(asyncio.gather(*asked), 20)
+    assert [(status, page["error"]) for status, _, page in found] == [(422, "refused")] * OF_READER

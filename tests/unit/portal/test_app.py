@@ -150,6 +150,27 @@ async def test_whoever_asks_too_often_hears_until_when(web: httpx.AsyncClient, d
     desk.slowed = 1_793_700_600.0
     answer = await form(web, f"{MESSAGE}/code")
     assert (answer.status_code, page(answer)["page"], page(answer)["until"]) == (429, "slowed", 1_793_700_600.0)
+    assert page(answer)["has_door"] is True
+    tried = page(await form(web, f"{MESSAGE}/open", {"code": "12345678"}))
+    assert tried["page"] == "slowed" and "has_door" not in tried, "nobody is mailed anything for a try"
+
+
+async def test_a_door_is_kept_by_the_browser_and_shown_where_a_code_is_asked_for(
+    web: httpx.AsyncClient, desk: FakeDesk
+) -> None:
+    answer = await web.get(f"{MESSAGE}/door/{'D' * 42}A")
+    assert (answer.status_code, answer.headers["location"]) == (303, MESSAGE)
+    (cookie,) = answer.headers.get_list("set-cookie")
+    assert cookie == f"__Host-door={'D' * 42}A; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=7200"
+    assert desk.calls == [], "a scanner that opens it has changed nothing"
+    await form(web, f"{MESSAGE}/code")
+    assert desk.calls[0] == ("door", security.token_octets("D" * 42 + "A"))
+
+
+@pytest.mark.parametrize("door", ["x", "D" * 43, "%00" * 43, "../" * 14 + "x"])
+async def test_what_can_be_no_door_is_not_kept(web: httpx.AsyncClient, door: str) -> None:
+    answer = await web.get(f"{MESSAGE}/door/{door}")
+    assert answer.status_code == 404 and "__Host-door" not in str(answer.headers)
 
 
 @pytest.mark.parametrize("fate", [Fate.EXPIRED, Fate.REVOKED])

@@ -13,11 +13,11 @@ import pytest
 
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
-from gateway.portal.codes import Codes, Link
+from gateway.portal.codes import Codes, Drawn, Link
 from gateway.portal.desk import Reason, Refusal, SessionGiven
-from gateway.rights.passcode import ALLOWED, TRIES, Counted
+from gateway.rights.passcode import ALLOWED, DOOR_FROM, DOOR_LIFE, LIFE, TRIES, Counted
 from gateway.storage.migrate import migrate_shared
-from gateway.storage.portal import Judged, KeptCode, KeptCount, Place, PortalStore
+from gateway.storage.portal import Judged, KeptCode, KeptCount, KeptDoor, Place, PortalStore
 from gateway.storage.shared import Shared
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -54,6 +54,11 @@ class Memory:
     def __init__(self) -> None:
         self.codes: dict[tuple[bytes, bytes], KeptCode | None] = {}
         self.counts: dict[Place, KeptCount] = {}
+        self.doors: list[KeptDoor] = []
+
+    async def is_door(self, whose: bytes, secret: bytes, now: float) -> bool:
+        await asyncio.sleep(0)
+        return any((one.whose, one.secret) == (whose, secret) and now < one.ends for one in self.doors)
 
     async def judge(self, link: bytes, browser: bytes, places: Sequence[Place], judge: Judge) -> Any:
         await asyncio.sleep(0)
@@ -61,6 +66,7 @@ class Memory:
         judged = judge(self.codes.get((link, browser)), counts)
         self.codes[link, browser] = judged.code
         self.counts |= judged.counts
+        self.doors += [] if judged.opens is None else [judged.opens]
         return judged.answer
 
 
@@ -68,7 +74,8 @@ class House:
     """A portal's codes, which can be started again on the same store. `folder`: of a real one."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder, self.clock, self.starts = folder, FakeClock(), 0
+        self.folder, self.clock, self.starts, self.guesses = folder, FakeClock(), 0, 0
+        self.doors: list[bytes] = []  # In the recipient's mailbox, whoever had them mailed.
         self.memory, self.shared = Memory(), None if folder is None else Shared(folder / "shared.db")
         self.start()
 
@@ -80,6 +87,13 @@ class House:
             self.shared = Shared(self.folder / "shared.db")
             store = PortalStore(self.shared, KeySealer(DomainKeys(KEYS), FakeChance(f"sealer {self.starts}")))
         self.codes = Codes(store, self.clock, FakeChance(f"codes {self.starts}"))
+
+    async def ask(self, at: Link, browser: bytes, client: str, door: bytes | None = None) -> Drawn:
+        """Ask for a code, and put into the mailbox what is mailed."""
+        drawn = await self.codes.ask(at, browser, client, door)
+        if drawn.door is not None:
+            self.doors.append(drawn.door)
+        return drawn
 
     def close(self) -> None:
         if self.shared is not None:
@@ -126,7 +140,7 @@ async def attack(house: House, pattern: str, guesses: int) -> int:
             typed = f"{(number * TRIES + turn) * 9973 % 10**8:08}"
             said = await house.codes.attempt(to(number), browser, typed, source(number))
             given += isinstance(said, SessionGiven)
-            judged += isinstance(said, Refusal) and said.reason is not Reason.SLOWED
+            judged += isinstance(said, Refusal) and said.reason is Reason.WRONG_CODE
 
     handfuls = guesses // TRIES // (AT_ONCE // TRIES)
     for handful in range(handfuls):
@@ -136,9 +150,105 @@ async def attack(house: House, pattern: str, guesses: int) -> int:
         await asyncio.gather(*(guess(first + one) for one in range(AT_ONCE // TRIES)))
         await house.clock.advance(STEP)
     allowed = ALLOWED[kind]
-    # What is free, what was forgotten meanwhile, and one more each time that the door opens again.
-    most = allowed.free + (house.clock.now() - began) / allowed.leak * 2 + 12
+    # What is free, what was forgotten meanwhile, and the tries of one code each time that codes are sent again. What is
+    # under way counts: codes that were asked for at once, before a try of them was wrong.
+    most = allowed.free + (house.clock.now() - began) / allowed.leak * 2 + 12 * TRIES + AT_ONCE
     assert house.starts == RESTARTS + 1
     assert given == 0
     assert min(allowed.free, guesses // 2) <= judged <= most, f"{judged} of {guesses} were judged; {most:.0f} may be"
     return judged
+
+
+# -- whoever is kept out -----------------------------------------------------------------------------------------------
+
+LINK = link(1, "otto@x.example", 1)
+OWNER, HOME = b"o" * 32, "203.0.113.9"
+DAY = 86_400.0
+
+
+async def besiege(house: House, seconds: float, at: Link = LINK) -> tuple[int, int]:
+    """Ask and guess at every chance, from a new browser and network each time; tries that were judged, codes sent."""
+    judged = sent = 0
+    until = house.clock.now() + seconds
+    while house.clock.now() < until:
+        house.guesses += 1
+        browser, source = house.guesses.to_bytes(32, "big"), anywhere(house.guesses)
+        drawn = await house.ask(at, browser, source)
+        sent += drawn.code is not None
+        for turn in range(TRIES):
+            said = await house.codes.attempt(at, browser, f"{turn:08}", source)
+            assert isinstance(said, Refusal)
+            judged += said.reason is Reason.WRONG_CODE
+        await house.clock.advance(30)
+    return judged, sent
+
+
+@pytest.mark.parametrize("other", [False, True])
+async def test_who_guesses_for_ever_keeps_no_recipient_out(other: bool) -> None:
+    """The attack: whoever holds one forwarded link asks for codes and types wrong ones at every chance, so that its
+    recipient could ask for none and none of his was judged; nor those of his other messages."""
+    house = House(None)
+    mine = link(2, "otto@x.example", 2) if other else LINK
+    waited = 0
+    for turn in range(30):
+        await besiege(house, 870)
+        browser = turn.to_bytes(1, "big") + OWNER[1:]
+        drawn = await house.ask(mine, browser, HOME)
+        if drawn.code is None and (drawn.asked.slowed_until or 0) - house.clock.now() > DOOR_FROM:
+            waited += 1
+            assert house.doors, "he waits, and no mail tells him how he gets in"
+            drawn = await house.ask(mine, browser, HOME, house.doors[-1])
+            assert drawn.code is not None, turn
+        if drawn.code is not None:
+            assert isinstance(await house.codes.attempt(mine, browser, drawn.code, HOME), SessionGiven)
+    assert waited > (1 if other else 10), "the attack kept nobody waiting"
+    assert len(house.doors) <= 8, "doors fill his mailbox"
+
+
+async def test_a_code_that_was_sent_is_judged_however_many_others_were_wrong() -> None:
+    """The attack: wrong codes of other browsers, typed between the mail to the recipient and his typing."""
+    house = House(None)
+    drawn = await house.ask(LINK, OWNER, HOME)
+    assert drawn.code is not None
+    await besiege(house, LIFE - 60)
+    assert isinstance(await house.codes.attempt(LINK, OWNER, drawn.code, HOME), SessionGiven)
+
+
+async def test_guesses_of_a_whole_day_are_some_hundred() -> None:
+    house = House(None)
+    judged, sent = await besiege(house, DAY)
+    assert judged <= 200, judged
+    assert sent <= 40, "codes fill his mailbox"
+
+
+async def test_a_door_is_its_recipients_for_two_hours_and_has_a_bound_of_its_own() -> None:
+    house, stranger = House(None), link(3, "eve@x.example", 1)
+    await besiege(house, 1800)
+    await besiege(house, 1800, stranger)
+    mine, hers = house.doors
+    assert (await house.ask(stranger, OWNER, HOME, mine)).code is None, "another's door"
+    assert (await house.ask(LINK, OWNER, HOME, hers)).code is None, "another's door"
+    assert (await house.ask(LINK, OWNER, HOME, b"x" * 32)).code is None, "no door"
+    given = [await house.ask(LINK, OWNER, HOME, mine) for _ in range(10)]
+    assert sum(one.code is not None for one in given) == ALLOWED[Counted.ASK_DOOR].free + 1
+    assert all(one.door is None for one in given), "a door brings no other one"
+    now = house.clock.now()
+    assert await house.memory.is_door(LINK.whose, mine, now)
+    assert not await house.memory.is_door(LINK.whose, mine, now + DOOR_LIFE)
+
+
+async def test_the_real_store_keeps_doors_across_a_restart(tmp_path: Path, migrated: Path) -> None:
+    shutil.copy(migrated, tmp_path / "shared.db")
+    house = House(tmp_path)
+    await besiege(house, 600)
+    (door,) = house.doors
+    house.start()
+    assert (await house.ask(LINK, OWNER, HOME)).code is None
+    asked = await house.ask(LINK, OWNER, HOME, door)
+    assert asked.code is not None
+    assert isinstance(await house.codes.attempt(LINK, OWNER, asked.code, HOME), SessionGiven)
+    assert door not in (tmp_path / "shared.db").read_bytes()
+    await house.clock.advance(DOOR_LIFE)
+    await house.codes.sweep()
+    assert (await house.ask(LINK, OWNER, HOME, door)).code is not None, "all is forgotten"
+    house.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 from email.message import EmailMessage
 
 import pytest
@@ -12,7 +13,7 @@ from gateway.mail.address import parse_address
 from gateway.mail.envelope import Body
 from gateway.mail.mail import Mail
 from gateway.rights.branding import Branding
-from gateway.rights.code_mail import CodeMail, code_mail
+from gateway.rights.code_mail import CodeMail, DoorMail, code_mail, door_mail
 from gateway.rights.wording import WORDINGS
 
 NOW = 1_793_693_520.0
@@ -48,6 +49,32 @@ def test_both_texts_have_the_code_its_page_and_its_end(language: str) -> None:
         assert "01234567" in said and "KX7P" in said and WORDINGS[language].date(NOW + 900) in said
         assert "http" not in said  # A link in a mail with a code is what phishing looks like.
     assert mail.message.head == mail.message.content.inline
+
+
+@pytest.mark.parametrize("language", list(WORDINGS))
+def test_a_door_has_its_link_and_no_code(language: str) -> None:
+    link = "https://portal.corp.example/m/A/door/B&C"
+    about = DoorMail(
+        id="Q1",
+        author=parse_address("portal@corp.example"),
+        to=parse_address("otto@partner.example"),
+        link=link,
+        now=NOW,
+        ends=NOW + 7200,
+    )
+    mail = door_mail(about, Branding(name="Corp", language=language))
+    octets = mail.message.content.inline
+    assert octets is not None and link not in repr(about)
+    found = email.message_from_bytes(octets, policy=email.policy.default)
+    assert isinstance(found, EmailMessage)
+    assert not found.defects
+    assert mail.envelope.sender is None and found["Auto-Submitted"] == "auto-generated"
+    for kind, written in (("plain", link), ("html", link.replace("&", "&amp;"))):
+        part = found.get_body((kind,))
+        assert part is not None
+        said = part.get_content()
+        assert said.count(written) == (3 if kind == "html" else 1) and WORDINGS[language].date(NOW + 7200) in said
+        assert not re.search(r"\b[0-9]{8}\b", said)
 
 
 def test_no_program_answers_it() -> None:

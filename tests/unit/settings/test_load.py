@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.settings import load as reading
+from gateway.settings import shape
 from gateway.settings.load import BadSettings, find, load, loaded, read
 
 RIGHT = """\
@@ -199,10 +200,20 @@ TABLE = {
             'vaults[0].provider: found "transit", which is not built yet: vaults behind a transit engine; '
             'right would be one of "file", "pkcs11"',
             "vaults[0].module: found 5; right would be text",
-            'vaults[0].pin_credential: found "no/name"; right would be text of the form ^[A-Za-z0-9._-]+$',
+            'vaults[0].pin_credential: found "no/name"; right would be the credential\'s name alone: letters, digits, '
+            "`.`, `_` and `-`",
         ],
     ),
 }
+
+
+def test_no_fault_is_explained_by_a_regular_expression() -> None:
+    """Whoever wrote the key reads what would be right in words."""
+    for header, section in shape.sections():
+        for name, field in section.model_fields.items():
+            if any(getattr(one, "pattern", None) is not None for one in field.metadata):
+                more = field.json_schema_extra
+                assert isinstance(more, dict) and more.get("right"), f"{header} {name}"
 
 
 @pytest.mark.parametrize("name", TABLE)

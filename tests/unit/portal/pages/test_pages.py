@@ -261,6 +261,15 @@ def test_the_page_for_a_code_says_what_to_do(pages: Pages, error: str | None, sa
     assert 'autocomplete="one-time-code"' in text or error == "code_ended"
 
 
+@pytest.mark.parametrize("page", [Page.CODE, Page.SLOWED])
+@pytest.mark.parametrize(("seconds", "has_door"), [(130, True), (60, True), (130, False)])
+def test_who_waits_for_long_hears_of_the_mail_that_lets_him_in(
+    pages: Pages, page: Page, seconds: int, has_door: bool
+) -> None:
+    given = {**values(page), "error": "slowed", "until": NOW + seconds, "has_door": has_door, "tries_left": None}
+    assert ("you need not wait" in pages.render(page.value, "en", **given)) == (has_door and seconds > 60)
+
+
 @pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])
 def test_no_text_is_without_a_translation(language: str) -> None:
     texts = template_texts()
