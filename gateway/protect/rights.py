@@ -186,7 +186,7 @@ class Wrapping:
         try:
             # With a thread beside it the loop would wait for each of the many short calls, and they for the loop.
             slow = len(readers) > READERS_ON_LOOP or not self._tenant.is_local
-            made = await self._work.run(len(octets), work, slow=slow)
+            made = await self._work.seal(len(octets), work, slow=slow)
         except TenantAway as error:
             raise CantWrap(Lack(TENANT_KEY_AWAY, passing=True)) from error
         except TenantDenied as error:

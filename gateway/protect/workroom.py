@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Final, TypeVar
 
 from gateway.mail.message import Content
+from gateway.world.batch import Batch
 
 ON_LOOP: Final = 64 * 1024  # Octets that are worked on at once: a change of threads takes longer.
 LARGE: Final = 1024 * 1024  # Octets; of longer messages few are in hand at a time, so that memory is bounded.
@@ -26,6 +27,7 @@ class Workroom:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._batch = Batch(turns=1)  # What is sealed came through the rules, and has waited there.
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     def room(self, size: int) -> AbstractAsyncContextManager[None]:
@@ -36,6 +38,12 @@ class Workroom:
         """What `work` makes of a message of `size` octets, on a thread where it takes long."""
         if size <= ON_LOOP and not slow:
             return work()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def seal(self, size: int, work: Callable[[], _Made], *, slow: bool = False) -> _Made:
+        """The same of work with keys, done behind others of its kind (`Batch`)."""
+        if size <= ON_LOOP and not slow:
+            return await self._batch.run(work)
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 

@@ -25,6 +25,7 @@ from gateway.rules.notices import TELLING, About, Writer
 from gateway.rules.outcome import Outcome, rows
 from gateway.rules.values import ReportItem
 from gateway.rules.work import Disposition
+from gateway.world.batch import Batch
 from gateway.world.clock import Clock
 
 
@@ -79,6 +80,7 @@ class Ruling:
         self._hands = hands
         self._decide = Deciding(hands)
         self._engines = made
+        self._batch = Batch()
 
     def use(self, made: Engines) -> None:
         """Go by these from now on. `engines` makes them, on a thread: thousands of patterns take a second."""
@@ -95,6 +97,7 @@ class Ruling:
         engine = made.own if mail.client is None else made.all
         if engine is None:
             return Plan(copies=(mail,), touched=False)
+        await self._batch.turn()
         began = self._clock.monotonic()
         try:
             decided = await self._decide(mail, made, engine)

@@ -95,6 +95,15 @@ class SystemNames:
             raise answer.fault(answer.words)
         return cast("tuple[bytes, ...]", answer.values)  # As `_values` made them for this type.
 
+    def txt_at_hand(self, name: str) -> tuple[bytes, ...] | None:
+        """See Names."""
+        key = (_plain(name), "TXT")
+        kept = self._kept.get(key)
+        if kept is None or kept.fault is not None or kept.until <= self._clock.monotonic():
+            return None
+        self._kept.move_to_end(key)
+        return cast("tuple[bytes, ...]", kept.values)
+
     async def close(self) -> None:
         """Stop what is being asked."""
         tasks = list(self._asking.values())

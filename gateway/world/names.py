@@ -43,3 +43,6 @@ class Names(Protocol):
 
     async def txt(self, name: str) -> tuple[bytes, ...]:
         """The TXT records, the strings of each joined; at most MAX_TEXTS, each cut at MAX_TEXT octets."""
+
+    def txt_at_hand(self, name: str) -> tuple[bytes, ...] | None:
+        """The same, where it is known without asking; None where it is not, or where `txt` would raise."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway.world.names import MAX_TEXT, MAX_TEXTS, Mx, NamesUnavailable, NoSuchName
+from gateway.world.names import MAX_TEXT, MAX_TEXTS, Mx, NameFault, NamesUnavailable, NoSuchName
 
 MAX_FILE: Final = 1 << 20  # Octets.
 _RECORD = re.compile(r"(\S+?)\.?\s+(?:\d+\s+)?(?:IN\s+)?(TXT|A|AAAA|MX)\s+(.+)", re.IGNORECASE)
@@ -51,7 +51,14 @@ class ZoneNames:
 
     async def txt(self, name: str) -> tuple[bytes, ...]:
         """See Names."""
-        return tuple(_text(value)[:MAX_TEXT] for value in self._values(name, "TXT")[:MAX_TEXTS])
+        return self._texts(name)
+
+    def txt_at_hand(self, name: str) -> tuple[bytes, ...] | None:
+        """See Names."""
+        try:
+            return self._texts(name)
+        except NameFault:
+            return None
 
     async def mx(self, domain: str) -> tuple[Mx, ...]:
         """See Names."""
@@ -67,6 +74,9 @@ class ZoneNames:
             return (str(ipaddress.ip_address(host)),)
         except ValueError:
             return (*self._values(host, "AAAA"), *self._values(host, "A"))
+
+    def _texts(self, name: str) -> tuple[bytes, ...]:
+        return tuple(_text(value)[:MAX_TEXT] for value in self._values(name, "TXT")[:MAX_TEXTS])
 
     def _values(self, name: str, kind: str) -> list[str]:
         name = name.lower().removesuffix(".")

@@ -40,6 +40,10 @@ class FakeNames:
         self._ask("txt", name)
         return self.texts.get(name, ())
 
+    def txt_at_hand(self, name: str) -> tuple[bytes, ...] | None:
+        """Nothing is, so that all questions are seen."""
+        return None
+
     def _ask(self, kind: str, name: str) -> None:
         self.asked.append((kind, name))
         if name in self.unavailable:

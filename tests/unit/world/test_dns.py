@@ -75,6 +75,20 @@ async def test_the_strings_of_a_text_record_are_joined_and_kept(make: Make, serv
         await names.txt("gone.test")
 
 
+async def test_what_is_known_of_a_text_record_is_at_hand_without_asking(make: Make, server: FakeDns) -> None:
+    clock = FakeClock()
+    names = make(clock)
+    assert names.txt_at_hand("key.test") is None
+    known = await names.txt("key.test")
+    with pytest.raises(NoSuchName):
+        await names.txt("gone.test")
+    assert names.txt_at_hand("Key.test.") == known
+    assert names.txt_at_hand("gone.test") is None, "why there is none is told by `txt`"
+    await clock.advance(60)
+    assert names.txt_at_hand("key.test") is None
+    assert len(server.asked) == 2
+
+
 async def test_texts_too_long_or_too_many_are_cut(make: Make, server: FakeDns) -> None:
     strings = " ".join(['"' + "x" * 255 + '"'] * 240)  # 60 KiB: nearly all that one answer can hold.
     server.zone += [f"long-key.test. 60 IN TXT {strings}"]

@@ -25,6 +25,7 @@ from gateway.authenticate.dkim.verify import MAX_RECORDS, Verifier
 from gateway.mail.authentication import Authentication, DkimResult, Verdict
 from gateway.mail.body_hash import HashTerms
 from gateway.mail.message import MAX_HEAD, Held, Message
+from gateway.world.batch import TURNS
 from gateway.world.zone_file import ZoneNames
 from tests.fakes.clock import FakeClock
 from tests.fakes.dkim import MESSAGE, NAME, record, sign
@@ -529,9 +530,12 @@ async def test_the_dns_is_asked_about_all_signatures_at_once() -> None:
             await gate.wait()
             return (record(),)
 
+        def txt_at_hand(self, name: str) -> None:
+            return None
+
     octets = sign(sign(MESSAGE, s="a"), s="b")
     task = asyncio.create_task(Verifier(Slow(), FakeClock()).verify(Message(octets, Held(octets))))
-    for _ in range(5):
+    for _ in range(TURNS + 5):
         await asyncio.sleep(0)
     assert len(asked) == 2
     gate.set()
@@ -557,3 +561,32 @@ async def test_cases_in_which_others_go_wrong(name: str, verdicts: set[Verdict])
     zone = ZoneNames(CASES / f"{name}.zone")
     found = await Verifier(zone, FakeClock()).verify(Message(octets, Held(octets)))
     assert {one.verdict for one in found.dkim} == verdicts
+
+
+@pytest.mark.parametrize("file", sorted(CASES.glob("*.eml")), ids=lambda file: file.stem)
+async def test_keys_at_hand_and_keys_asked_for_come_to_the_same(file: Path) -> None:
+    octets = file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    zone = ZoneNames(file.with_suffix(".zone"))
+    message = Message(octets, Held(octets))
+    at_hand = await Verifier(zone, FakeClock()).verify(message)
+    assert at_hand == await Verifier(Asked(zone), FakeClock()).verify(message)
+
+
+async def test_messages_that_come_together_are_judged_each_by_itself() -> None:
+    zone = ZoneNames(CASES / "dkim-20.zone")
+    verifier = Verifier(zone, FakeClock())
+    octets = (CASES / "dkim-20.eml").read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    spoilt = octets + b"More.\r\n"
+    messages = [Message(one, Held(one)) for one in (octets, spoilt, MESSAGE, octets)]
+    found = await asyncio.gather(*map(verifier.verify, messages))
+    assert [one.dkim[0].verdict for one in found] == [Verdict.PASS, Verdict.FAIL, Verdict.NONE, Verdict.PASS]
+
+
+class Asked:
+    """A zone of which nothing is known before it was asked."""
+
+    def __init__(self, zone: ZoneNames) -> None:
+        self.txt = zone.txt
+
+    def txt_at_hand(self, name: str) -> None:
+        return None
