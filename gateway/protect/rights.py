@@ -8,9 +8,8 @@ nowhere.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -32,7 +31,7 @@ from gateway.protect.visible import authors, who
 from gateway.protect.workroom import Workroom
 from gateway.rights.branding import Branding
 from gateway.rights.job import Job
-from gateway.rights.sealing import Forms, seal, shares
+from gateway.rights.sealing import Forms, sealing, shares
 from gateway.rights.template import ENCRYPT_ONLY, Template
 from gateway.rights.tenant import TenantAway, TenantDenied, TenantKeys
 from gateway.rights.terms import RightsTerms
@@ -182,7 +181,7 @@ class Wrapping:
             url=terms.url,
         )
         mark = self._chance.octets(MARK_OCTETS).hex()
-        work = partial(self._made, copy, octets, job, terms, links, mark)
+        work = self._made(copy, octets, job, terms, links, mark)
         try:
             # With a thread beside it the loop would wait for each of the many short calls, and they for the loop.
             slow = len(readers) > READERS_ON_LOOP or not self._tenant.is_local
@@ -207,10 +206,13 @@ class Wrapping:
         copies = tuple(_copies(copy, readers, made))
         return Wrapped(made.work, template.name, copies, left, len(made.wrapper.shared))
 
-    def _made(self, copy: Mail, octets: bytes, job: Job, terms: WrapTerms, links: Sequence[bytes], mark: str) -> _Made:
-        """All that takes long, on a thread."""
+    def _made(
+        self, copy: Mail, octets: bytes, job: Job, terms: WrapTerms, links: Sequence[bytes], mark: str
+    ) -> Generator[None, None, _Made]:
+        """All that takes long, in steps."""
         original = without_trace(octets, terms.hostnames, terms.authserv_id)
-        sealed = seal(original, job, self._tenant, self._chance, self._forms)
+        sealed = yield from sealing(original, job, self._tenant, self._chance, self._forms)
+        yield
         branding = terms.branding
         wrapper = Wrapper.made(sealed.rpmsg, branding, mark)
         fields = outside(copy.message, branding.wording.subject if branding.hide_subject else None)

@@ -14,6 +14,7 @@ from gateway.mail.terms import Protection, Terms
 from gateway.protect.means import Means
 from gateway.protect.workroom import Workroom, whole
 from gateway.smime.certificate import Certificate, Identity
+from gateway.world.batch import as_step
 
 CERTIFICATES_ON_LOOP: Final = 4  # Each costs up to 100 us.
 
@@ -30,13 +31,13 @@ class Sealing:
         algorithm = identity.certificate.algorithm
         # A signature of 2,048 bits takes a millisecond, and a change of threads beside a busy loop more than that.
         slow = algorithm.startswith("rsa") and algorithm != "rsa-2048"
-        return await self._work.seal(len(octets), partial(self._means.sign, octets, identity), slow=slow)
+        return await self._work.seal(len(octets), as_step(partial(self._means.sign, octets, identity)), slow=slow)
 
     async def encrypt(self, octets: bytes, certificates: Sequence[Certificate]) -> bytes:
         """The message encrypted, each certificate once."""
         own = tuple(dict.fromkeys(certificates))
         slow = len(own) > CERTIFICATES_ON_LOOP
-        return await self._work.seal(len(octets), partial(self._means.encrypt, octets, own), slow=slow)
+        return await self._work.seal(len(octets), as_step(partial(self._means.encrypt, octets, own)), slow=slow)
 
     async def is_encrypted(self, mail: Mail) -> bool:
         """Whether its sender had encrypted it."""

@@ -6,13 +6,13 @@ A message is held whole, at most four times its size, while it is worked on; of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Final, TypeVar
 
 from gateway.mail.message import Content
-from gateway.world.batch import Batch
+from gateway.world.batch import Batch, finished
 
 ON_LOOP: Final = 64 * 1024  # Octets that are worked on at once: a change of threads takes longer.
 LARGE: Final = 1024 * 1024  # Octets; of longer messages few are in hand at a time, so that memory is bounded.
@@ -40,11 +40,11 @@ class Workroom:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    async def seal(self, size: int, work: Callable[[], _Made], *, slow: bool = False) -> _Made:
-        """The same of work with keys, done behind others of its kind (`Batch`)."""
+    async def seal(self, size: int, work: Generator[None, None, _Made], *, slow: bool = False) -> _Made:
+        """The same of work with keys, done in a row with others of its kind (`Batch`)."""
         if size <= ON_LOOP and not slow:
             return await self._batch.run(work)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, finished, work)
 
 
 async def whole(content: Content) -> bytes:

@@ -7,7 +7,7 @@ anybody try what short ones say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from struct import pack
 from typing import Final
 from uuid import UUID
@@ -24,6 +24,7 @@ from gateway.rights.xrml.publishing import BodyForm, write_certificate_body
 from gateway.rights.xrml.rights_data import RightsForm
 from gateway.rights.xrml.root import PROLOGUE, written
 from gateway.rights.xrml.signature import signed_octets, write_signature
+from gateway.world.batch import finished
 from gateway.world.chance import Chance
 
 KEY_OCTETS: Final = 32  # AES-256.
@@ -73,9 +74,16 @@ def seal(original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: F
     """The file for all readers of `job`, each of whom can list the others; whoever has blind recipients seals once for
     each of them.
 
-    Takes 3 ms and 110 ms for each 10 MiB, in memory three times the message; blocks while the tenant key signs. Raises
-    TenantAway and TenantDenied; ValueError for addresses or a URL that no licence can hold (see `shares`).
+    Takes 0.5 ms and 110 ms for each 10 MiB, in memory three times the message; blocks while the tenant key signs.
+    Raises TenantAway and TenantDenied; ValueError for addresses or a URL that no licence can hold (see `shares`).
     """
+    return finished(sealing(original, job, tenant, chance, forms or Forms()))
+
+
+def sealing(
+    original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: Forms
+) -> Generator[None, None, SealedMessage]:
+    """The same in steps. A signature empties the processor's nearest caches, so that it is one by itself."""
     version = tenant.current
     if version.mode is not Mode.MODE_2:
         raise ValueError("nothing is sealed with a key of Mode 1")
@@ -83,7 +91,6 @@ def seal(original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: F
     # One content key for one message, always: the IVs depend on it and on nothing else that would change.
     key = ContentKey(Cipher.CBC4K, chance.octets(KEY_OCTETS))
     original_sha256 = sha256(original).hex()
-    forms = forms or Forms()
     form, rights_form = forms.texts(version, job.url, job.template)
     rights_data = rights_form.text(
         work=work,
@@ -103,7 +110,11 @@ def seal(original: bytes, job: Job, tenant: TenantKeys, chance: Chance, forms: F
         rights_data=encrypted_rights,
         content_sha256=content_sha256,
     )
-    first = _signed(body, tenant, version)
+    octets = signed_octets(body)
+    yield
+    signature = tenant.sign(version, octets)
+    yield
+    first = written(body, write_signature(octets, signature))
     second = forms.certificate(tenant, version, job.url, job.issued)
     licence = f"{PROLOGUE}{first}{second}".encode()
     return SealedMessage(write_rpmsg(licence, content), work, content_sha256, original_sha256)

@@ -7,7 +7,7 @@ whole body and every signed field are as they were signed. Leaves out: third-par
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -75,7 +75,7 @@ class Verifier:
         elif message.content.inline is None or message.size > IN_BATCH:
             letter = Letter(section)
         else:
-            found = await self._batch.run(partial(self._at_once, message, section))
+            found = await self._batch.run(self._at_once(message, section))
             if isinstance(found, Authentication):
                 return found
             letter, hashes = found
@@ -92,12 +92,15 @@ class Verifier:
         results = await asyncio.gather(*(self._judge(letter, number, one, hashes) for number, one in numbered))
         return Authentication(dkim=tuple(results), skipped=letter.skipped)
 
-    def _at_once(self, message: Message, section: bytes) -> Authentication | tuple[Letter, BodyHashes | None]:
+    def _at_once(
+        self, message: Message, section: bytes
+    ) -> Generator[None, None, Authentication | tuple[Letter, BodyHashes | None]]:
         """The results, where all keys are at hand; else what is known without them."""
         letter = Letter(section)
         hashes = _at_hand(message, letter)
         if hashes is None or not 0 < len(letter.signatures) <= SIGNATURES_IN_BATCH:
             return letter, hashes
+        yield
         results = []
         for number, one in enumerate(letter.signatures):
             found = self._before_key(letter, one)
