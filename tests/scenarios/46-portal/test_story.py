@@ -185,6 +185,8 @@ def test_under_do_not_forward_a_pdf_is_shown_as_pictures_and_its_octets_never_le
         person = office.person_of(client, width, script=True, language=language)
         person.go(f"{came.link}/read")
         person.picture(f"3-read-private-{language}")
+        edge = "right" if language == "ar" else "left"  # An English subject stands where the Arabic page begins.
+        assert person.page.locator("h1").evaluate("one => getComputedStyle(one).textAlign") == edge
         person.go(f"{came.link}/view/{number}")
         sheets = person.page.locator("img.sheet")
         assert sheets.count() == 10
