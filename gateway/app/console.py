@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gateway import __version__
+from gateway.app import build
 from gateway.app.certificate_commands import CertificateCommands
 from gateway.app.channel import Fault
 from gateway.app.commands import ELSEWHERE, Commands
@@ -37,7 +39,7 @@ from gateway.app.rights import RightsOffice
 from gateway.app.rights_check import rights_terms
 from gateway.app.rights_commands import RightsCommands, portal_url
 from gateway.app.selftest import tested
-from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings, vault_warnings
+from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings, vault_warnings, warning
 from gateway.connectors.outbound import outbounds
 from gateway.connectors.patterns import accepted
 from gateway.keys.access_writer import AccessLog
@@ -68,6 +70,7 @@ class Console:
         self._settings = settings
         self._places = Places.of(settings)
         self.serving = serving
+        self.otherness: str | None = None
 
     @staticmethod
     def open(path: Path) -> Console:
@@ -109,14 +112,18 @@ class Console:
 
     def _ask_running(self, command: str, arguments: dict[str, Any]) -> Any:
         with control_socket(self._places.control, timeout=TIMEOUT) as door, door.makefile("rwb") as stream:
-            stream.write(json.dumps({"id": 1, "ask": command, "with": arguments}).encode() + b"\n")
+            question = {"id": 1, "ask": command, "with": arguments, build.VERSION: __version__}
+            stream.write(json.dumps(question).encode() + b"\n")
             stream.flush()
             line = stream.readline()
         if not line:
             raise ConsoleFault("the gateway hung up; it may be stopping. Try again")
         answer = json.loads(line)
+        self.otherness = build.difference(answer)
         if "fault" in answer:
-            raise ConsoleFault(answer["fault"])
+            raise ConsoleFault("\n".join(text for text in (answer["fault"], self.otherness) if text is not None))
+        if command == "status" and self.otherness is not None:
+            answer["answer"]["warnings"].append(warning("other_version", self.otherness))
         return answer["answer"]
 
     async def _ask_files(self, command: str, arguments: dict[str, Any]) -> Any:
