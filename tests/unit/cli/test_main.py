@@ -31,6 +31,16 @@ def commands() -> set[str]:
     return below(get_command(app), "")
 
 
+def test_every_command_takes_config_but_those_that_make_settings() -> None:
+    def without(command: object, words: str) -> set[str]:
+        inner = getattr(command, "commands", None)
+        if inner:
+            return {name for word, one in inner.items() if not one.hidden for name in without(one, f"{words} {word}")}
+        return set() if any("--config" in one.opts for one in getattr(command, "params", ())) else {words.strip()}
+
+    assert without(get_command(app), "") == {"init", "restore"}  # A wrapper can put it behind any.
+
+
 def test_help_lists_every_command_with_a_line(command_line: CommandLine) -> None:
     command_line.settings = None
     said = command_line.run(None, "--help", columns=80)
