@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -32,6 +33,21 @@ def test_a_gateway_whose_control_socket_was_removed_is_told_of(tmp_path: Path) -
     finally:
         lock.release()
     assert Console.open(path).ask("queue.list") == []
+
+
+def test_a_folder_that_takes_no_file_is_told_without_a_word_of_a_gateway_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init(tmp_path / "var", hostname="mail", clock=FakeClock(), chance=FakeChance())
+    path = tmp_path / "var" / "gateway.toml"
+    migrate(path)
+
+    def refuse(file: Path) -> FileLock:
+        raise OSError(errno.EROFS, "Read-only file system", str(file))
+
+    monkeypatch.setattr("gateway.app.console.FileLock", refuse)
+    with pytest.raises(ConsoleFault, match=r"^/.*lock: Read-only file system; it lies on a disk"):
+        Console.open(path).ask("queue.list")
 
 
 class Gateway:
