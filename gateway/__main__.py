@@ -20,6 +20,19 @@ def main() -> None:
     except SystemExit as ended:
         _end(ended)
         raise
+    except OSError as error:
+        _refused(error)
+        raise
+
+
+def _refused(error: OSError) -> None:
+    """End where standard output took nothing, say, since its disk is full: with a sentence, as for any other file."""
+    from gateway.world import no
+
+    if no.is_mendable(error):
+        sys.stderr.write(f"gateway: {no.words(error)}\n")
+        sys.stderr.flush()
+        os._exit(1)  # The interpreter's own end would try to write it once more, and say so.
 
 
 def _end(ended: SystemExit) -> None:

@@ -17,7 +17,7 @@ from gateway.accounts.names import BadName, BadPassword, normal_name, prepared_p
 from gateway.accounts.passwords import Busy, Passwords, WrongPassword
 from gateway.storage.accounts import Account, AccountStore
 from gateway.storage.sealer import KeysClosed, SealBroken
-from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.storage.writer import StorageAway, StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
 JUDGING: Final = 20.0  # Seconds for database and hash together; RFC 4954 leaves it to us.
@@ -94,8 +94,7 @@ class LogIns:
             raise LogInLater(BUSY) from None
         except (StorageBroken, StorageFull, SealBroken, KeysClosed, TimeoutError) as error:
             attempt.was_none()
-            self._tell("error", "accounts_away", error=error)
-            raise LogInLater(AWAY) from None
+            raise self._later(error) from None
         attempt.was_right()
         if account is None:
             raise LogInRefused(attempt.delay, "")  # `_judge` lets nobody by who is not there.
@@ -107,11 +106,16 @@ class LogIns:
             async with self._clock.timeout(JUDGING):
                 account = await self._store.get(user.name)
         except (StorageBroken, StorageFull, SealBroken, KeysClosed, TimeoutError) as error:
-            self._tell("error", "accounts_away", error=error)
-            raise LogInLater(AWAY) from None
+            raise self._later(error) from None
         if account is None or account.disabled or (account.id, account.epoch) != (user.id, user.epoch):
             raise LogInEnded
         return _user(account)
+
+    def _later(self, error: Exception) -> LogInLater:
+        """What keeps us from judging. A database or keys that are away were told of; all else is told here."""
+        if not isinstance(error, StorageAway | KeysClosed):
+            self._tell("error", "accounts_away", error=error)
+        return LogInLater(AWAY)
 
     async def _judge(self, account: Account | None, password: str) -> None:
         """Raises WrongPassword, for each reason after the same work."""

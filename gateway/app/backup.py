@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -107,7 +107,8 @@ def backup(path: Path, dest: Path, *, passphrase: bytes | None, clock: Clock, ch
         raise BackupFault(f"{error.filename or dest}: {error.strerror}. No backup was made") from error
     finally:
         shutil.rmtree(room, ignore_errors=True)
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # Where the folder takes no file, there is none either.
+            draft.unlink(missing_ok=True)
     files = len(said.members) - 1
     return Made(path=dest, size=size, files=files, vaults=said.vaults, elsewhere=said.elsewhere, notes=notes)
 

@@ -1,6 +1,9 @@
 """Questions and answers between two processes of ours: JSON, one line each, over a socket.
 
 {"id": 7, "ask": "queue.list", "with": {...}}     {"id": 7, "answer": ...}     {"id": 7, "fault": "a sentence"}
+
+The command line may be of another version than the gateway that runs: its questions have "version", and their answers
+"version" and "files" (`gateway.app.build`). Either end reads over members that it does not know.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from gateway.app.build import Build
 
 MAX_LINE = 256 << 20  # Octets of one line: a long queue in one answer. Both ends are ours.
 
@@ -32,12 +37,16 @@ class Channel:
         writer: asyncio.StreamWriter,
         handler: Handler | None = None,
         fault: Callable[[Exception], str] | None = None,
+        build: Build | None = None,
     ) -> None:
-        """`handler` answers what the other end asks; `fault` tells of its unexpected exceptions and says a sentence."""
+        """`handler` answers what the other end asks; `fault` tells of its unexpected exceptions and says a sentence.
+        `build`: what this end is, where the other may be of another version.
+        """
         self._reader = reader
         self._writer = writer
         self._handler = handler
         self._fault = fault
+        self._build = build
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._count = 0
         self.gone = asyncio.Event()  # Set when either end has hung up.
@@ -92,6 +101,10 @@ class Channel:
             answer["fault"] = str(fault)
         except Exception as error:
             answer["fault"] = self._fault(error) if self._fault else "something failed; the log says what"
+        if self._build is not None:
+            answer |= self._build.facts
+            if "fault" in answer and (note := self._build.to_older(message)) is not None:
+                answer["fault"] += f"\n{note}"
         try:
             await self._send(answer)
         except (Closed, OSError):

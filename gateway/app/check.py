@@ -256,7 +256,7 @@ def _room(loaded: Loaded) -> Iterator[Fault]:
     least, size, free = loaded.settings.storage.min_free, disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
     if least >= size:
         found = f"{least}, more than the disk with {there} has, {size}: no mail would ever be taken"
-        yield loaded.fault("storage.min_free", found, "a small part of it, such as 67108864 (64 MiB)")
+        yield loaded.fault("storage.min_free", found, f"a small part of it, such as {size // 20}, or a larger disk")
     elif least > free:
         found = f"{least}, more than is free now where {there} lies, {free}: mail is answered 452"
         yield loaded.warning("storage.min_free", found, "a smaller number, or room on that disk")

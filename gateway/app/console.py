@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gateway import __version__
+from gateway.app import build
 from gateway.app.certificate_commands import CertificateCommands
 from gateway.app.channel import Fault
 from gateway.app.commands import ELSEWHERE, Commands
@@ -37,7 +39,7 @@ from gateway.app.rights import RightsOffice
 from gateway.app.rights_check import rights_terms
 from gateway.app.rights_commands import RightsCommands, portal_url
 from gateway.app.selftest import tested
-from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings, vault_warnings
+from gateway.app.status import NOT_RUNNING, NOT_RUNNING_HERE, cryptography, queue_warnings, vault_warnings, warning
 from gateway.connectors.outbound import outbounds
 from gateway.connectors.patterns import accepted
 from gateway.keys.access_writer import AccessLog
@@ -49,6 +51,7 @@ from gateway.storage.certificates import CertificateStore
 from gateway.storage.sharing import SharedStore
 from gateway.storage.spooling import QUARANTINED
 from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.world import no
 from gateway.world.account import account_name
 from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock, SystemClock, rfc3339
@@ -68,6 +71,7 @@ class Console:
         self._settings = settings
         self._places = Places.of(settings)
         self.serving = serving
+        self.otherness: str | None = None
 
     @staticmethod
     def open(path: Path) -> Console:
@@ -82,7 +86,7 @@ class Console:
         except (FileNotFoundError, ConnectionRefusedError):
             return Console(tested(loaded(path)), serving=False)
         except OSError as error:
-            raise ConsoleFault(f"the gateway can't be reached: {error}; run this as the gateway's user") from error
+            raise ConsoleFault(f"the gateway can't be reached: {no.words(error)}") from error
         return Console(settings, serving=True)
 
     def ask(self, command: str, **arguments: Any) -> Any:
@@ -105,18 +109,23 @@ class Console:
         except (KeyFault, StorageBroken, StorageFull) as error:
             raise ConsoleFault(str(error)) from error
         except OSError as error:
-            raise ConsoleFault(f"the gateway does not answer: {error}") from error
+            silent = "the gateway does not answer: " if self.serving else ""
+            raise ConsoleFault(f"{silent}{no.words(error)}") from error
 
     def _ask_running(self, command: str, arguments: dict[str, Any]) -> Any:
         with control_socket(self._places.control, timeout=TIMEOUT) as door, door.makefile("rwb") as stream:
-            stream.write(json.dumps({"id": 1, "ask": command, "with": arguments}).encode() + b"\n")
+            question = {"id": 1, "ask": command, "with": arguments, build.VERSION: __version__}
+            stream.write(json.dumps(question).encode() + b"\n")
             stream.flush()
             line = stream.readline()
         if not line:
             raise ConsoleFault("the gateway hung up; it may be stopping. Try again")
         answer = json.loads(line)
+        self.otherness = build.difference(answer)
         if "fault" in answer:
-            raise ConsoleFault(answer["fault"])
+            raise ConsoleFault("\n".join(text for text in (answer["fault"], self.otherness) if text is not None))
+        if command == "status" and self.otherness is not None:
+            answer["answer"]["warnings"].append(warning("other_version", self.otherness))
         return answer["answer"]
 
     async def _ask_files(self, command: str, arguments: dict[str, Any]) -> Any:

@@ -33,10 +33,14 @@ def is_about_protection(fault: Fault) -> bool:
 
 def exposures(folder: Path) -> list[tuple[str, str]]:
     """What other accounts may do harm to of the vault in `folder`: what was found, and what mends it. Blocks."""
-    return [
+    found = [
         (f"{path} with mode {mode:04o}{_EXPOSED}", f"chmod {'700' if path == folder else '600'} {path}")
         for path, mode in store.exposed(folder)
     ]
+    if (owners := store.stranger(folder)) is not None:
+        theirs, ours = owners
+        found.append((f"{folder} of the account {theirs} beside keys of {ours}{_EXPOSED}", f"chown {ours} {folder}"))
+    return found
 
 
 def means_of(loaded: Loaded, vault: schema.Vault, masters: Mapping[str, bytes] | None = None) -> Means:

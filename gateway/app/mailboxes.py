@@ -13,8 +13,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from gateway.app.availability import availability_name, wants_mailboxes
+from gateway.app.book_terms import book_terms
 from gateway.app.mailbox_blobs import open_mailbox_blobs
 from gateway.app.parts import Stores
+from gateway.app.policy_check import doubts
 from gateway.app.policy_end import policy_purge
 from gateway.keys.vault import Vault
 from gateway.mailboxes.contents.contents import Contents
@@ -26,6 +28,7 @@ from gateway.mailboxes.policies.reopening import Reopening, Waiting
 from gateway.mailboxes.policies.roll import Roller
 from gateway.settings.load import Loaded
 from gateway.storage.mailboxes.mailbox_store import MailboxStore
+from gateway.storage.mailboxes.model import PolicyRow
 from gateway.storage.sealer import KeysClosed, SealBroken
 from gateway.storage.writer import StorageBroken, StorageFull
 from gateway.world.chance import Chance
@@ -105,7 +108,15 @@ class MailboxOffice:
             clock=clock,
             tell=tell,
             executor=executor,
+            doubts=self._doubts,
         )
+
+    async def _doubts(self, policies: list[PolicyRow]) -> list[str]:
+        """What `gateway check` would say of the settings for what the database has."""
+        loaded = self.loaded
+        asked = set(book_terms(loaded).catch_all.values()) if wants_mailboxes(loaded) else set()
+        takers = await self.store.find_many(asked) if asked else ()
+        return [str(fault) for fault in doubts(loaded, policies, frozenset(takers))]
 
     def take(self, loaded: Loaded) -> None:
         """Go by these settings, as far as they may change while we run."""

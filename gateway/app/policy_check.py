@@ -42,8 +42,7 @@ class _Kept:
 
 
 def judge_policies(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Vault]) -> Iterator[Fault]:
-    """A warning for each key of a policy that its vault denies, for an availability key that lies with a root, for a
-    default policy that is none or ends, and for a catch-all that is no mailbox. Blocks.
+    """The `doubts`, and a warning for each key of a policy that its vault denies. Blocks.
 
     `rows`: the domain keys; `held`: the vaults. Where one is away, or policies can't be read, others tell of it.
     """
@@ -52,20 +51,28 @@ def judge_policies(loaded: Loaded, rows: Sequence[KeyRow], held: Mapping[str, Va
     kept = _kept(loaded, rows, held)
     if kept is None:
         return
-    book = kept.book
-    yield from _nobody(loaded, kept.takers)
+    yield from doubts(loaded, kept.book.rows, kept.takers)
+    for policy in kept.book.rows:
+        if policy.state is PolicyState.READY:
+            for copy in policy.copies:
+                yield from _judged(loaded, policy.name, copy, held)
+
+
+def doubts(loaded: Loaded, policies: Sequence[PolicyRow], takers: Collection[str]) -> Iterator[Fault]:
+    """A warning for each setting that does not fit what the database has: a catch-all that is no mailbox, a default
+    policy that is none or ends, an availability key that lies with a root. `takers`: the catch-alls that are mailboxes.
+    """
+    if not wants_mailboxes(loaded):
+        return
+    yield from _nobody(loaded, takers)
     default = loaded.settings.mailboxes.default_policy
     if default is not None:
-        states = {policy.name: policy.state for policy in book.rows}
+        states = {policy.name: policy.state for policy in policies}
         if default not in states:
             yield no_default(loaded, default)
         elif states[default] is not PolicyState.READY:
             yield _ending_default(loaded, default)
-    for policy in book.rows:
-        if policy.state is PolicyState.READY:
-            for copy in policy.copies:
-                yield from _judged(loaded, policy.name, copy, held)
-    yield from _together(loaded, [policy for policy in book.rows if policy.state is PolicyState.READY])
+    yield from _together(loaded, [policy for policy in policies if policy.state is PolicyState.READY])
 
 
 def _nobody(loaded: Loaded, takers: Collection[str]) -> Iterator[Fault]:

@@ -15,7 +15,7 @@ def policy_warnings(workers: Sequence[dict[str, Any]], now: float) -> list[dict[
     states = [facts for one in workers if (facts := one.get("mailboxes"))]
     keys = [facts for state in states if (facts := state.get("policies"))]
     watch = [facts for state in states if (facts := state.get("watch"))]
-    found = [*_closed(keys, watch), *_roots(keys, watch), *_availability(keys, now), *_ends(watch)]
+    found = [*_closed(keys, watch), *_roots(keys, watch), *_availability(keys, now), *_ends(watch), *_doubtful(watch)]
     return list({(one["code"], one["text"]): one for one in found}.values())
 
 
@@ -81,6 +81,12 @@ def _ends(watch: Sequence[dict[str, Any]]) -> Iterator[dict[str, str]]:
         for name, reason in sorted(facts["stuck"].items()):
             text = f"the grace of the policy {name} is over, and it can't be destroyed: {reason}"
             yield {"code": "policy_purge_stuck", "text": text}
+
+
+def _doubtful(watch: Sequence[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    for facts in watch:
+        for words in facts["doubtful"]:
+            yield {"code": "settings", "text": words}
 
 
 def _troubles(keys: Sequence[dict[str, Any]], what: str) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.app import build
 from gateway.app.channel import Channel, Closed
 from gateway.app.channel import Fault as Refusal
 from gateway.app.check import checked
@@ -103,6 +104,7 @@ class Supervisor:
         )
         self._key_watch = KeyWatch(self._keys, clock, log.tell, lambda: self._settings)
         self.status = Status(clock, self._metrics, forks)
+        self._build = build.own()  # Now: the files may be others by the time that somebody asks.
 
     async def run(self) -> int:
         """Serve until told to stop; the exit status. Raises OSError where an address can't be had, WorkerFailed."""
@@ -332,7 +334,7 @@ class Supervisor:
     # -- the command line ---------------------------------------------------------------------------------------------
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        channel = Channel(reader, writer, self._answer, self._fault)
+        channel = Channel(reader, writer, self._answer, self._fault, self._build)
         await channel.run()
 
     def _fault(self, error: Exception) -> str:

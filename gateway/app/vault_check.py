@@ -241,15 +241,15 @@ def _root(loaded: Loaded, held: Mapping[str, Vault]) -> Iterator[Fault]:
 
 def _rows(loaded: Loaded) -> list[KeyRow]:
     """The wrapped domain keys; none where there is no database yet, or it does not answer, which is told elsewhere."""
-    if not loaded.is_shared and not Places.of(loaded).shared.is_file():
-        return []
     try:
+        if not loaded.is_shared and not Places.of(loaded).shared.is_file():
+            return []
         shared = open_shared(loaded)
         try:
             return shared.keys()
         finally:
             shared.close()
-    except (StorageBroken, StorageFull):
+    except (StorageBroken, StorageFull, OSError):
         return []
 
 

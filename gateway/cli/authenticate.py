@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.complaint import complain
-from gateway.cli.output import Json, say, table, value
+from gateway.cli.output import Config, Json, say, table, value
 from gateway.cli.words import count, octets, plain
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def authenticate(
     helo: Helo = None,
     mail_from: MailFrom = None,
     zone: Zone = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Judge the DKIM signatures of a message. Needs no settings and no running gateway.
@@ -40,6 +41,7 @@ def authenticate(
     The exit status says whether it was judged, not what came of it: 0 it was, 1 a file can't be read, 2 wrong use.
     What SPF will need (--ip, --helo, --mail-from) is taken already; SPF, DMARC and ARC are null until they are built.
     """
+    del config  # Taken, as by every command, and not needed.
     from gateway.app import authenticate as judge
     from gateway.authenticate.stage import facts
     from gateway.world.zone_file import ZoneFault

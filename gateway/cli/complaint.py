@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from gateway.cli.words import plain
 from gateway.settings.fault import BadSettings
+from gateway.world import no
 
 
 class Complaint:
@@ -43,7 +44,7 @@ def told() -> Iterator[Complaint]:
         if not is_for_people(error):
             raise
         complaint.status = 1
-        complain(str(error))
+        complain(no.words(error) if isinstance(error, OSError) else str(error))
 
 
 def is_for_people(error: Exception) -> bool:
@@ -58,5 +59,6 @@ def is_for_people(error: Exception) -> bool:
     from gateway.storage.migrate import MigrationFault
     from gateway.storage.writer import StorageBroken
 
-    known = BackupFault | ConsoleFault | KeyFault | MigrationFault | PermissionError | RestoreFault | StorageBroken
-    return isinstance(error, known)
+    if isinstance(error, OSError):
+        return no.is_mendable(error)
+    return isinstance(error, BackupFault | ConsoleFault | KeyFault | MigrationFault | RestoreFault | StorageBroken)

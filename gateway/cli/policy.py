@@ -64,6 +64,10 @@ def list_(context: typer.Context, config: Config = None, as_json: Json = False) 
         if as_json:
             value(answer)
             return
+        if not answer:
+            make = "gateway policy create NAME --root VAULT/KEY --root VAULT/KEY --custodian PUBLIC.pem"
+            say(f"There is no policy. To make one: {make}")
+            return
         heads = ("policy", "state", "roots", "mailboxes", "default", "since")
         table(heads, [policy_words.row(one) for one in answer])
 
@@ -238,6 +242,9 @@ def backups(
         answer = console(context, config).ask("policy.backups", forget=forget)
         if as_json:
             value(answer)
+            return
+        if not answer:
+            say("No backup is known. To make one: gateway backup FILE")
             return
         rows = [
             [plain(one["id"]), plain(one["path"]), moment(one["made"]), "yes" if one["there"] else "no"]

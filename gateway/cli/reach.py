@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import typer
 
-from gateway.cli.complaint import told
+from gateway.cli.complaint import complain, told
 from gateway.world.clock import Clock, SystemClock
 
 
@@ -22,8 +23,16 @@ class Console(Protocol):
     def serving(self) -> bool:
         """Whether the gateway runs; where not, the data are read as they lie."""
 
+    @property
+    def otherness(self) -> str | None:
+        """How the gateway that gave the last answer differs from this command's version, for people; else None."""
+
     def ask(self, command: str, **arguments: Any) -> Any:
         """The answer, a JSON value. Raises ConsoleFault, whose text is for people."""
+
+
+# Whom the command under way has asked.
+_asked: ContextVar[Console | None] = ContextVar("_asked", default=None)
 
 
 def _open(path: Path) -> Console:
@@ -81,9 +90,21 @@ def reach(context: typer.Context) -> Reach:
 def speaking() -> Iterator[None]:
     """Tell faults for people on standard error and exit with status 1."""
     with told() as complaint:
-        yield
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # An answer of another version may have another form than the one that is read here.
+            if (otherness := _otherness()) is None:
+                raise
+            complain(f"the gateway's answer can't be read: {otherness}")
+            raise typer.Exit(1) from error
     if complaint.status:
         raise typer.Exit(complaint.status)
+
+
+def _otherness() -> str | None:
+    there = _asked.get()
+    return None if there is None else there.otherness
 
 
 def settings_path(option: Path | None) -> Path:
@@ -95,4 +116,6 @@ def settings_path(option: Path | None) -> Path:
 
 def console(context: typer.Context, option: Path | None) -> Console:
     """The console of the gateway whose settings `option` names. Raises BadSettings or ConsoleFault."""
-    return reach(context).open(settings_path(option))
+    there = reach(context).open(settings_path(option))
+    _asked.set(there)
+    return there

@@ -88,8 +88,9 @@ def open_(
 
 
 @app.command("inspect")
-def inspect_(context: typer.Context, file: File, as_json: Json = False) -> None:
+def inspect_(context: typer.Context, file: File, config: Config = None, as_json: Json = False) -> None:
     """Tell what a message.rpmsg says of itself, without a key; none of it is proved."""
+    del config  # Taken, as by every command, and not needed.
     with speaking(), _files():
         from gateway.app.rights_files import inspected
 

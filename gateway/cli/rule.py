@@ -79,8 +79,9 @@ def _facts(rule: Rule) -> dict[str, Any]:
 
 
 @app.command()
-def schema() -> None:
+def schema(config: Config = None) -> None:
     """Print the JSON Schema of a file of rules, for an editor; it needs no settings."""
+    del config  # Taken, as by every command, and not needed.
     from gateway.rules.schema import schema as made
 
     value(made())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.complaint import complain
-from gateway.cli.output import Json, say, table, value
+from gateway.cli.output import Config, Json, say, table, value
 from gateway.cli.reach import reach
 from gateway.cli.words import plain
 
@@ -108,6 +108,7 @@ def open_(
     password_stdin: FromInput = False,
     trust: TrustFile = None,
     out: Out = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Tell what is inside a message, layer by layer, outermost first; --out writes it as its reader sees it.
@@ -115,6 +116,7 @@ def open_(
     Exit status 0: there are layers, each one opened, and no signature is bad. A signature is good where --trust names
     an authority above the signer, or his own certificate.
     """
+    del config  # Taken, as by every command, and not needed.
     from gateway.app import smime_files as files
 
     if as_json and out == Path("-"):
@@ -149,11 +151,13 @@ def seal(
     password: Password = None,
     password_stdin: FromInput = False,
     out: Out = None,
+    config: Config = None,
 ) -> None:
     """Encrypt a message for the owners of certificates, sign it, or both (first signed, then encrypted).
 
     Standard output gets the sealed message unless --out names a file. Header fields stay readable.
     """
+    del config  # Taken, as by every command, and not needed.
     from gateway.app import smime_files
 
     file, *more = files

@@ -10,7 +10,7 @@ from gateway.cli.output import Config, Json, say, value
 
 def version(config: Config = None, as_json: Json = False) -> None:
     """Say which version this is, on which Python, OpenSSL and SQLite it runs, and which of these are in FIPS mode."""
-    del config  # Every command takes --config, so that a wrapper can put it behind any; this one needs no settings.
+    del config  # Taken, as by every command, and not needed.
     import sqlite3
     import ssl
 

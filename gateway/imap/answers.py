@@ -19,7 +19,7 @@ from gateway.storage.mailboxes.faults import (
     TooManyKeywords,
 )
 from gateway.storage.sealer import KeysClosed, SealBroken
-from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.storage.writer import StorageAway, StorageBroken, StorageFull
 
 
 class Refusal(Exception):
@@ -83,7 +83,8 @@ def answer_to(error: Exception) -> Answer:
         return Answer(b"NO", "There is no room left on the server; please try again later", "UNAVAILABLE", is_ours=True)
     if isinstance(error, StorageBroken | SealBroken | KeysClosed | BlobsAway | TimeoutError):
         text = "A part of the server does not answer; please try again later"
-        return Answer(b"NO", text, "UNAVAILABLE", is_ours=True)
+        # A database or keys that are away were told once, by who keeps the connection or the keys.
+        return Answer(b"NO", text, "UNAVAILABLE", is_ours=not isinstance(error, StorageAway | KeysClosed))
     return Answer(b"NO", "Something failed here; please try again later", "SERVERBUG", is_ours=True)
 
 

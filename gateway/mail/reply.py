@@ -127,6 +127,8 @@ LOOP = Reply(554, "5.4.6", "Mail loop: too many Received lines")
 STORAGE_FULL = Reply(452, "4.3.1", "Storage is full; please try again later")
 # Nothing can be sealed: what the reason is, the vault's owner knows and the log says.
 KEYS_CLOSED = Reply(451, "4.3.0", "Mail cannot be taken now; please try again later")
+# The database server is away: whoever keeps the connection has told it.
+STORAGE_AWAY = Reply(451, "4.3.0", "Mail cannot be taken now; please try again later")
 # A transport rule that must not be passed over could not be judged: its name and the reason stand in the log.
 RULE_FAILED = Reply(451, "4.3.0", "The message cannot be judged now; please try again later")
 SIGNING_AWAY = Reply(451, "4.3.0", "The message cannot be signed now; please try again later")

@@ -18,7 +18,7 @@ from gateway.smtp.connection import Connection
 from gateway.smtp.desk import Desk, Incoming, Terms
 from gateway.smtp.inflow import ClientGone, LineTooLong, TimeRanOut
 from gateway.storage.sealer import KeysClosed
-from gateway.storage.writer import StorageFull
+from gateway.storage.writer import StorageAway, StorageFull
 
 if TYPE_CHECKING:
     from gateway.smtp.sessions import Sessions
@@ -224,6 +224,8 @@ class Conversation(Connection):
             raise Refused(say.STORAGE_FULL) from error
         if isinstance(error, KeysClosed):
             raise Refused(say.KEYS_CLOSED) from error
+        if isinstance(error, StorageAway):
+            raise Refused(say.STORAGE_AWAY) from error
         self._fault(error)
         self._reset()
         reply = reply_to(error)

@@ -24,7 +24,7 @@ from gateway.smtp.inflow import ClientGone
 from gateway.smtp.submission import OfUser, Submitted
 from gateway.smtp.trace import received
 from gateway.storage.sealer import KeysClosed
-from gateway.storage.writer import StorageFull
+from gateway.storage.writer import StorageAway, StorageFull
 
 if TYPE_CHECKING:
     from gateway.smtp.sessions import Sessions
@@ -214,6 +214,8 @@ class Transaction(Authentication):
             self._refuse(Refused(say.STORAGE_FULL))
         except KeysClosed:
             self._refuse(Refused(say.KEYS_CLOSED))
+        except StorageAway:
+            self._refuse(Refused(say.STORAGE_AWAY))
         except Refused as refused:
             self._refuse(refused)  # Here, where it is still known whose message it was.
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ READ: Final = "BEGIN"
 WRITE: Final = "BEGIN IMMEDIATE"  # The lock is had at once: one that is asked for later may be refused without waiting.
 
 CACHE_KIB: Final = 2048
+LEAST: Final = 1 << 16  # Octets; with fewer free SQLite can't make the index of its log (32 KiB) and write.
 
 
 def open_engine(path: Path, pool: type[Pool] = NullPool) -> Engine:
@@ -41,11 +43,22 @@ def open_engine(path: Path, pool: type[Pool] = NullPool) -> Engine:
     return engine
 
 
+def has_no_room(path: Path) -> bool:
+    """Whether the disk with the database is full: where SQLite can't make the files beside it, it says "disk I/O error"
+    as of a broken one.
+    """
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < LEAST
+
+
 def meaning(path: Path, error: DBAPIError) -> StorageFull | StorageBroken:
     """What an error of SQLite means to whoever waits, in the words of `gateway.storage.writer`."""
     words = str(error.orig)
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and has_no_room(path)):
         return StorageFull(f"the disk with {path} is full")
     if code == sqlite3.SQLITE_CANTOPEN:
         return StorageBroken(f"{path} can't be opened; is it there, and may this account write its folder?")

@@ -29,6 +29,12 @@ class StorageBroken(Exception):
     """What lies on disk does not do what was asked: locked for too long, damaged, gone. Nothing was stored."""
 
 
+class StorageAway(StorageBroken):
+    """The database server can't be reached, or the connection to it was lost. It is told of once, by who keeps the
+    connection, when it begins and when it ends; who only meets with it need not tell it again.
+    """
+
+
 class Work(Generic[W]):
     """Something to store, and who waits for its commit. The commit puts a result or an error into it."""
 

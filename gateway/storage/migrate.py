@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DBAPIError
 
 from gateway.storage import revisions
-from gateway.storage.engine import open_engine
+from gateway.storage.engine import has_no_room, open_engine
 from gateway.storage.revisions import VERSIONS, MigrationFault
 from gateway.storage.writer import open_database
 
@@ -46,7 +46,8 @@ def _migrate(path: Path, kind: str) -> None:
         with engine.begin() as connection:
             _upgrade(connection, path, kind)
     except DBAPIError as error:
-        raise MigrationFault(f"{path} could not be migrated and stays as it was: {_reason(str(error.orig))}") from error
+        why = _reason(path, str(error.orig))
+        raise MigrationFault(f"{path} could not be migrated and stays as it was: {why}") from error
     finally:
         engine.dispose()
 
@@ -64,7 +65,7 @@ def fault_of(path: Path, kind: str) -> str | None:
     except sqlite3.OperationalError:  # It is locked, or not ours to read: that says nothing about what is in it.
         return None
     except sqlite3.DatabaseError as error:
-        return f"{path} can't be used: {_reason(str(error))}"
+        return f"{path} can't be used: {_reason(path, str(error))}"
     words = _refusal(path, kind, heads, there)
     if words is None and heads == (revisions.newest(kind),):
         words = revisions.missing(str(path), (kind,), "sqlite", there)
@@ -103,11 +104,11 @@ def _refusal(path: Path, kind: str, heads: tuple[str, ...], there: set[str]) -> 
     return None
 
 
-def _reason(words: str) -> str:
+def _reason(path: Path, words: str) -> str:
     if "not a database" in words:
         return "it is not a SQLite database, or it is damaged. Restore it from a copy, or move it away"
     if "locked" in words or "busy" in words:
         return "another process held it for too long. Stop that one and try again"
-    if "full" in words:
+    if "full" in words or ("I/O" in words and has_no_room(path)):
         return "the disk is full. Make room and try again"
     return f"{words}. Nothing was changed"

@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gateway.storage.group import Group, StorageBroken, StorageFull, Work
+from gateway.storage.group import Group, StorageAway, StorageBroken, StorageFull, Work
 
-__all__ = ["LOG_PAGES", "StorageBroken", "StorageFull", "Writer", "open_database"]
+__all__ = ["LOG_PAGES", "StorageAway", "StorageBroken", "StorageFull", "Writer", "open_database"]
 
 T = TypeVar("T")
 

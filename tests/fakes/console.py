@@ -15,6 +15,7 @@ class FakeConsole:
     def __init__(self, *, serving: bool = True, fault: str | None = None, **answers: Any) -> None:
         self.serving = serving
         self.fault = fault
+        self.otherness: str | None = None
         self.answers = {name.replace("__", "."): answer for name, answer in answers.items()}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.opened: Path | None = None

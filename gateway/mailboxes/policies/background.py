@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Any, Final
 
 from gateway.keys.vault import KeyFault, Vault
@@ -36,7 +37,11 @@ class PolicyWatch:
         clock: Clock,
         tell: Callable[..., None],
         executor: Executor,
+        doubts: Callable[[list[PolicyRow]], Awaitable[Sequence[str]]],
     ) -> None:
+        """`doubts`: what of the settings does not fit these policies, or the mailboxes that there are."""
+        self._doubts = doubts
+        self._doubtful: list[str] = []
         self._store = store
         self._keys = keys
         self._roller = roller
@@ -68,6 +73,7 @@ class PolicyWatch:
         try:
             rows = await self._store.policies()
             await self._look(rows)
+            await self._doubt(rows)
             due = [row for row in rows if is_due(row, self._clock.now())]
             # What is no more due was taken back, or another gateway has ended it.
             self._stuck = {name: why for name, why in self._stuck.items() if name in {row.name for row in due}}
@@ -89,7 +95,7 @@ class PolicyWatch:
     @property
     def facts(self) -> dict[str, Any]:
         """As JSON, by the policy's name: `roots` that do not answer as they should, and when they were `looked` at;
-        ends that wait (`purging`), that are `stuck`, that have come (`ended`).
+        ends that wait (`purging`), that are `stuck`, that have come (`ended`). And what of the settings is `doubtful`.
         """
         return {
             "roots": self._roots,
@@ -97,7 +103,16 @@ class PolicyWatch:
             "purging": self._purging,
             "stuck": self._stuck,
             "ended": self._ended,
+            "doubtful": self._doubtful,
         }
+
+    async def _doubt(self, rows: list[PolicyRow]) -> None:
+        with suppress(*PASSING):  # Then it is as it was; whoever needs what is away tells of it.
+            found = list(await self._doubts(rows))
+            for words in found:
+                if words not in self._doubtful:
+                    self._tell("warning", "settings_doubtful", reason=words)
+            self._doubtful = found
 
     async def _end(self, row: PolicyRow) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Final
 
 import psycopg
 
-from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.storage.writer import StorageAway, StorageBroken, StorageFull
 
 # PostgreSQL, appendix A (SQLSTATE). In front of each text stands the database.
 _WORDS: Final = {
@@ -55,7 +55,8 @@ def meaning(where: str, error: Exception) -> StorageFull | StorageBroken:
     state = getattr(error, "sqlstate", None)
     if state in _FULL:
         return StorageFull(f"the disk with {where} is full")
-    return StorageBroken(f"{where}: {_words(error, state)}")
+    kind = StorageAway if is_lost(error) else StorageBroken
+    return kind(f"{where}: {_words(error, state)}")
 
 
 def is_lost(error: Exception) -> bool:
@@ -83,10 +84,10 @@ def _words(error: Exception, state: str | None) -> str:
     return f"error {state}" if state.startswith("22") else f"{said} ({state})"
 
 
-def refusal(where: str, error: psycopg.Error) -> StorageBroken:
+def refusal(where: str, error: psycopg.Error) -> StorageAway:
     """What it means that no connection could be made, with what to do."""
     said = " ".join(str(error).split())
     # With several hosts libpq tells of each; the first word of ours that fits any of them has to do.
     hint = next((hint for words, hint in _LOGIN if words in said), None)
     told = said.removeprefix("connection failed: ") or "no connection"
-    return StorageBroken(f"{where} can't be reached: {told}" + (f"; {hint}" if hint else ""))
+    return StorageAway(f"{where} can't be reached: {told}" + (f"; {hint}" if hint else ""))

@@ -33,7 +33,7 @@ from gateway.storage.record import TRACE, Keeper, Prepared, Record
 from gateway.storage.sealer import KeysClosed, SealBroken, Sealer
 from gateway.storage.shelf import BlobShelf, Shelf
 from gateway.storage.spooling import Hands, Receiving
-from gateway.storage.writer import StorageBroken, StorageFull
+from gateway.storage.writer import StorageAway, StorageBroken, StorageFull
 from gateway.world.clock import Clock
 
 AGAIN: Final = 1.0  # Seconds until a database that takes nothing is asked again.
@@ -184,9 +184,9 @@ class PostgresSpool(Administration):
         await self._shelf.forget(id_)
 
     def check_room(self, size: int) -> None:
-        """Raises StorageBroken while the database is away."""
+        """Raises StorageAway while the database is away."""
         if self._writer.is_away:
-            raise StorageBroken("the database is away")
+            raise StorageAway("the database is away")
 
     def new_record(self, message: str, events: Sequence[Event], found: Found | None = None) -> Prepared:
         """A record whose uid no other node gives either."""

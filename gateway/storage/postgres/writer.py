@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
-from gateway.storage.group import Group, StorageBroken, StorageFull, Work
+from gateway.storage.group import Group, StorageAway, StorageBroken, StorageFull, Work
 from gateway.storage.postgres.batch import SHOTS, Batch
 from gateway.storage.postgres.connection import Connection
 from gateway.storage.postgres.meaning import is_lost, meaning
@@ -46,7 +46,7 @@ _WHO: Final = b"SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_b
 _END: Final = b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE (pid, backend_start) = (%s, %s)"
 
 
-class OutcomeUnknown(StorageBroken):
+class OutcomeUnknown(StorageAway):
     """The connection was lost while the transaction was being committed, and nobody can say what became of it."""
 
 
@@ -160,7 +160,7 @@ class Writer(Group[_What]):
             fresh = True
             self._reconnect(at_once=True)
         for work in works:
-            work.error = StorageBroken(f"{self._where} is away")
+            work.error = StorageAway(f"{self._where} is away")
 
     def _transact(self, db: Connection, works: list[Work[_What]]) -> bool:
         """One transaction. Raises _Failed with the first error and whether the commit was on its way by then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 
@@ -89,6 +90,8 @@ def test_mail_waits_with_the_client_and_goes_on_without_a_restart(
         assert 'the database "' in listed.stderr
         assert "the log says what" not in listed.stderr
         assert SECRET not in said + listed.stderr
+        for _ in range(20):
+            assert send(gateway, "refused").startswith("451 4.3.0")
     finally:
         server.resume()
     hop.script({"MAIL": "250 2.1.0 sender ok"})
@@ -101,6 +104,13 @@ def test_mail_waits_with_the_client_and_goes_on_without_a_restart(
     assert "storage:" not in warned(gateway)
     assert len(gateway.workers()) == 2
     assert gateway.log.count("worker_started") == 2
+    log = gateway.log
+    assert "session_fault" not in log
+    loud = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    for one in {line["connection"] for line in loud if line["event"] == "database_away"}:
+        told = [line["event"] for line in loud if line.get("connection") == one and line["event"] != "database_lost"]
+        assert told == ["database_away", "database_back"]
+    assert len([line for line in loud if line["level"] == "error"]) < 20
 
 
 def test_what_got_its_250_outlives_gateway_and_database(gateway: Gateway, server: Cluster, hop: Hop) -> None:

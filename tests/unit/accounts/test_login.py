@@ -16,8 +16,8 @@ from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
 from gateway.keys.vault import Denied
 from gateway.storage.accounts import Account, AccountStore
-from gateway.storage.sealer import SealBroken
-from gateway.storage.writer import StorageBroken
+from gateway.storage.sealer import KeysClosed, SealBroken
+from gateway.storage.writer import StorageAway, StorageBroken
 from tests.fakes.accounts import FakeShared
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -168,6 +168,17 @@ async def test_what_is_away_is_no_wrong_password_and_does_not_count(house: House
     house.shared.away = None
     assert await house.log_ins.log_in("ida", "geheim123", HOME) == user
     assert {event for _, event, _ in house.told} == {"accounts_away"}
+
+
+@pytest.mark.parametrize("error", [StorageAway("the database is away"), KeysClosed("the key is disabled")])
+async def test_what_is_known_to_be_away_is_not_told_with_each_login(house: House, error: Exception) -> None:
+    user = await house.log_ins.log_in("ida", "geheim123", HOME)
+    house.shared.away = error
+    with pytest.raises(LogInLater, match="accounts_away"):
+        await house.log_ins.log_in("ida", "geheim123", HOME)
+    with pytest.raises(LogInLater, match="accounts_away"):
+        await house.log_ins.still(user)
+    assert house.told == []
 
 
 async def test_too_many_hashes_at_once_are_no_wrong_password(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import io
 import os
@@ -752,3 +753,13 @@ def test_without_pg_dump_the_contents_of_mailboxes_are_in_it_all_the_same(
     assert contents(source)[f"data/mailboxes/ab/{name}"] == b"sealed"
     with source.open("rb") as file:
         assert any("no pg_dump" in note for note in verify(file)[0].notes)
+
+
+def test_a_folder_that_takes_no_file_is_told(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)  # As Linux answers there, whether there is such a file or not.
+    with pytest.raises(BackupFault, match=r"Read-only file system\. No backup was made"):
+        backup(path, tmp_path / "kept.backup", passphrase=None, clock=FakeClock(), chance=FakeChance("backup"))

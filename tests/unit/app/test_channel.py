@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.app.build import Build
 from gateway.app.channel import Channel, Closed, Fault, Handler
 from gateway.world.sockets import pair
 from tests.fakes.transport import settle
@@ -42,10 +43,10 @@ class Ends:
         return asking
 
     async def raw(
-        self, handler: Handler, limit: int = 1 << 20
+        self, handler: Handler, limit: int = 1 << 20, build: Build | None = None
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.Task[None]]:
         ours, theirs = await self.streams(limit)
-        return *ours, self.run(Channel(*theirs, handler))
+        return *ours, self.run(Channel(*theirs, handler, build=build))
 
     async def close(self) -> None:
         for writer in self._writers:
@@ -221,3 +222,19 @@ async def test_an_answer_for_whoever_hung_up_is_dropped(ends: Ends) -> None:
     gate.set()
     async with asyncio.timeout(30):
         await running
+
+
+async def test_whoever_asks_hears_which_version_answers(ends: Ends) -> None:
+    reader, writer, _ = await ends.raw(echo, build=Build("1.2", "f"))
+    writer.write(b'{"id": 1, "ask": "x", "version": "1.1"}\n')
+    assert json.loads(await reader.readline()) == {"id": 1, "answer": ["x", {}], "version": "1.2", "files": "f"}
+    writer.write(b'{"id": 2, "ask": "no", "version": "1.1"}\n')
+    assert json.loads(await reader.readline())["fault"] == "there is no such thing"  # It compares by itself.
+
+
+async def test_a_command_that_says_no_version_hears_beside_a_fault_that_it_is_older(ends: Ends) -> None:
+    reader, writer, _ = await ends.raw(echo, build=Build("1.2", "f"))
+    writer.write(b'{"id": 1, "ask": "no"}\n{"id": 2, "ask": "x"}\n')
+    answers = {one["id"]: one for one in [json.loads(await reader.readline()) for _ in range(2)]}
+    assert answers[1]["fault"].startswith("there is no such thing\nthe running gateway is version 1.2, and the command")
+    assert answers[2]["answer"] == ["x", {}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from gateway.app import devcerts
 from gateway.app.check import check
 from gateway.app.init import init
 from gateway.app.own_certificates import SOON
+from gateway.keys.vault import Denied
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 
@@ -141,6 +143,8 @@ def test_more_room_than_there_is_can_not_be_kept_free(
     change(path, "[storage]", f"[storage]\nmin_free = {least}")
     (line,) = lines(path)
     assert "storage.min_free: " in line and said in line.replace("@/data", "@")
+    if "ever" in said:
+        assert line.endswith("right would be a small part of it, such as 204800, or a larger disk")
 
 
 @pytest.mark.parametrize("name", LISTENERS)
@@ -490,3 +494,22 @@ def test_a_mended_connector_shares_no_pattern_with_another(path: Path) -> None:
         "connectors.outbound[0].recipient_domain",
         "connectors.outbound[0].recipient_domains",
     }
+
+
+def test_a_folder_that_the_account_may_not_enter_is_told_and_hides_nothing_else(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.stat
+
+    def stat(one: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if one.parent.name in ("data", "vault"):  # As somebody else, who may list the folder above.
+            raise PermissionError(errno.EACCES, "Permission denied", str(one))
+        return real(one, follow_symlinks=follow_symlinks)
+
+    def refused(*_: object) -> None:
+        raise Denied("root-keys may not be read by this account")
+
+    path.write_text(f'{path.read_text()}\n[[vaults]]\nname = "second"\npath = "second"\n')
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr("gateway.app.file_vaults.facts", refused)
+    assert any("root-keys may not be read by this account" in line for line in lines(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,30 @@ def test_a_folder_in_which_others_may_write_is_told_and_how_to_mend_it(
         assert told["code"] == "vault_exposed" and f"chmod 700 {folder}" in told["text"]
     folder.chmod(0o755)
     assert warned(settings, monkeypatch, protector(Kind.PASSPHRASE)) == []
+
+
+def test_a_folder_of_another_account_than_the_keys_in_it_is_told(
+    settings: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = settings.resolve(settings.settings.vaults[0].path)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # That others may list it does no harm.
+    keys = folder / "root-keys"
+    keys.touch(mode=0o600)
+    owners = {folder: 1000, keys: 1001}
+    real = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = list(real(path, follow_symlinks=follow_symlinks))
+        found[4] = owners.get(path, found[4])  # st_uid
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    (told,) = warned(settings, monkeypatch, protector(Kind.PASSPHRASE))
+    assert told["code"] == "vault_exposed" and f"chown 1001 {folder} mends it" in told["text"]
+    for owner in (0, 1001):  # root, and the service's own account.
+        owners[folder] = owner
+        assert warned(settings, monkeypatch, protector(Kind.PASSPHRASE)) == []
 
 
 def test_a_generation_before_that_others_may_read_is_told(settings: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:

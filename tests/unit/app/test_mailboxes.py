@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gateway.app import init as maker
 from gateway.app.keyring import vaults
 from gateway.app.mailboxes import SWEEP, MailboxOffice
 from gateway.app.parts import open_stores
+from gateway.app.policy_warnings import policy_warnings
 from gateway.keys.vault import Vault
 from gateway.mail.message import Held
 from gateway.mailboxes.faults import PolicyDenied
@@ -154,3 +156,27 @@ async def test_settings_that_may_change_are_taken(settings: Loaded) -> None:
         other = loaded(settings.path)
         office.take(other)
         assert office.loaded is other
+
+
+async def test_the_status_hears_of_settings_that_do_not_fit_until_they_do(settings: Loaded) -> None:
+    section = settings.settings.mailboxes.model_copy(update={"catch_all": {"corp.example": "Desk@corp.example"}})
+    wrong = replace(settings, settings=settings.settings.model_copy(update={"mailboxes": section}))
+    async with opened(settings) as office:
+        await office.watch.round()
+        assert office.facts["watch"]["doubtful"] == []
+        office.take(wrong)  # Reloaded.
+        await office.watch.round()
+        (found,) = policy_warnings([{"mailboxes": office.facts}], 0.0)
+        assert found["code"] == "settings" and "no mailbox of that address, so that nobody takes" in found["text"]
+        await mailbox(office, "desk@corp.example")
+        await office.watch.round()
+        assert policy_warnings([{"mailboxes": office.facts}], 0.0) == []
+
+
+async def test_the_status_hears_of_an_availability_key_beside_a_root(settings: Loaded) -> None:
+    section = settings.settings.mailboxes.model_copy(update={"availability_key": "root-a/own"})
+    async with opened(settings) as office:
+        office.take(replace(settings, settings=settings.settings.model_copy(update={"mailboxes": section})))
+        await office.watch.round()
+        (found,) = policy_warnings([{"mailboxes": office.facts}], 0.0)
+        assert found["code"] == "settings" and '"root-a/own", in the vault of root-a/mail' in found["text"]

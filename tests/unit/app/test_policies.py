@@ -340,7 +340,7 @@ async def test_a_database_that_is_away_is_told(house: House, monkeypatch: pytest
         await house.ask("list")
 
 
-NOTHING: dict[str, Any] = {"roots": {}, "looked": {}, "purging": {}, "stuck": {}, "ended": []}
+NOTHING: dict[str, Any] = {"roots": {}, "looked": {}, "purging": {}, "stuck": {}, "ended": [], "doubtful": []}
 
 
 def trouble(what: str, reason: str, *, last: float = 1000.0, shows: bool = True) -> dict[str, Any]:
@@ -387,6 +387,7 @@ def test_the_status_tells_what_is_not_as_it_should_be_each_thing_once() -> None:
         "roots": {"half": {"b/mail": "b/mail is disabled"}},
         "purging": {"going": "2026-12-01T00:00:00Z", "late": "2026-11-01T00:00:00Z"},
         "stuck": {"late": "a/mail still opens it"},
+        "doubtful": ["gateway.toml: mailboxes.catch_all.corp.example: found a mailbox that is none"],
     }
     quiet: dict[str, Any] = {"troubles": {}, "availability": {}}
     workers: list[dict[str, Any]] = [
@@ -401,6 +402,7 @@ def test_the_status_tells_what_is_not_as_it_should_be_each_thing_once() -> None:
         "availability_key_used",
         "policy_purge",
         "policy_purge_stuck",
+        "settings",
     ]
     assert "availability_key_used" not in [one["code"] for one in policy_warnings(workers, 5000.0 + RECENT)]
     assert policy_warnings([{"mailboxes": {"policies": quiet, "watch": {}}}, {"mailboxes": None}], 0.0) == []

@@ -31,6 +31,31 @@ def commands() -> set[str]:
     return below(get_command(app), "")
 
 
+def test_every_command_takes_config_but_those_that_make_settings() -> None:
+    def without(command: object, words: str) -> set[str]:
+        inner = getattr(command, "commands", None)
+        if inner:
+            return {name for word, one in inner.items() if not one.hidden for name in without(one, f"{words} {word}")}
+        return set() if any("--config" in one.opts for one in getattr(command, "params", ())) else {words.strip()}
+
+    assert without(get_command(app), "") == {"init", "restore"}  # A wrapper can put it behind any.
+
+
+@pytest.mark.parametrize("words", [["version"], ["rule", "schema"], ["backup", "--help"]])
+def test_output_that_a_full_disk_does_not_take_is_told_in_a_sentence(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (1, "gateway: No space left on device; make room on that disk\n")
+
+
 def test_help_lists_every_command_with_a_line(command_line: CommandLine) -> None:
     command_line.settings = None
     said = command_line.run(None, "--help", columns=80)

@@ -301,3 +301,16 @@ def test_an_order_that_can_not_be_made_says_why(command_line: CommandLine, tmp_p
     assert result.code == 1 and "right would be" in result.err and not (tmp_path / "o").exists()
     key.write_bytes(b"\xff")
     assert command_line.run(FakeConsole(), "policy", "order", "house", "--out", "o", "--key", str(key)).code == 2
+
+
+def test_where_there_is_none_a_sentence_says_how_to_make_one(command_line: CommandLine) -> None:
+    console = FakeConsole(policy__list=[], policy__backups=[])
+    none = command_line.run(console, "policy", "list")
+    assert none.out == (
+        "There is no policy. To make one: gateway policy create NAME --root VAULT/KEY --root VAULT/KEY "
+        "--custodian PUBLIC.pem\n"
+    )
+    assert (
+        command_line.run(console, "policy", "backups").out == "No backup is known. To make one: gateway backup FILE\n"
+    )
+    assert command_line.run(console, "policy", "list", "--json").json == []

@@ -197,3 +197,13 @@ def test_delete_asks_at_a_terminal(command_line: CommandLine, typed: str, code: 
     said = command_line.run(console, "queue", "delete", "--all", typed=typed)
     assert said.code == code and "1 delivery (Q0123.1)" in said.err
     assert ("queue.delete" in [command for command, _ in console.asked]) is deleted
+
+
+def test_an_answer_of_another_form_is_laid_to_the_other_version_that_gave_it(command_line: CommandLine) -> None:
+    console = FakeConsole(queue__list=[{"id": "Q0123.1"}])
+    with pytest.raises(KeyError):  # Of the same version it is a fault of ours, with its traceback.
+        command_line.run(console, "queue", "list")
+    console.otherness = "the running gateway is version 99.1, this command is version 0.1"
+    said = command_line.run(console, "queue", "list")
+    assert said.code == 1 and said.out == ""
+    assert said.err == f"gateway: the gateway's answer can't be read: {console.otherness}\n"

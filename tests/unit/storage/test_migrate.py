@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import MetaData, create_engine
+from sqlalchemy.exc import DBAPIError
 
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import MigrationFault, fault_of, migrate_shared, migrate_spool
@@ -173,3 +175,16 @@ def test_alembic_is_not_loaded_by_who_only_uses_storage() -> None:
         "sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("free", "said"), [(0, "the disk is full"), (1 << 30, "disk I/O error. Nothing was changed")])
+def test_an_error_of_the_disk_is_a_full_one_where_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, said: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise DBAPIError(None, None, sqlite3.OperationalError("disk I/O error"))
+
+    monkeypatch.setattr("gateway.storage.migrate._upgrade", broken)
+    monkeypatch.setattr("gateway.storage.engine.os.statvfs", lambda _: SimpleNamespace(f_bavail=free, f_frsize=1))
+    with pytest.raises(MigrationFault, match=said):
+        migrate_shared(tmp_path / "gateway.db")

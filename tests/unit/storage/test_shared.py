@@ -7,10 +7,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from gateway.storage.engine import meaning
 from gateway.storage.keyrows import KeyRow
 from gateway.storage.migrate import migrate_shared
 from gateway.storage.postgres.shared import PostgresShared
@@ -165,3 +168,13 @@ async def test_closing_does_what_was_asked_and_refuses_the_rest(shared: Either) 
     again = Shared(shared._path) if isinstance(shared, Shared) else PostgresShared(shared._database)
     assert again.run(count) == 1
     again.close()
+
+
+@pytest.mark.parametrize(("free", "kind"), [(0, StorageFull), (1 << 30, StorageBroken)])
+def test_an_error_of_the_disk_is_a_full_one_where_it_is_full(
+    path: Path, monkeypatch: pytest.MonkeyPatch, free: int, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr("gateway.storage.engine.os.statvfs", lambda _: SimpleNamespace(f_bavail=free, f_frsize=1))
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR | 18 << 8  # SQLITE_IOERR_SHMOPEN
+    assert type(meaning(path, DBAPIError(None, None, error))) is kind

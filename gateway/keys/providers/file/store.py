@@ -64,6 +64,7 @@ def read_secret(path: Path, most: int, what: str, *, missing: str = "is its name
 def exposed(folder: Path) -> list[tuple[Path, int]]:
     """What other accounts may do harm to, with its mode: the folder, in which they could put another file in the place
     of the keys, or take it away; and the generation before, which holds keys too. The file itself is refused by `read`.
+    That others may list the folder does no harm: what it holds is sealed, and for its owner alone.
     """
     found = []
     for path, bad in ((folder, 0o022), (folder / BEFORE, 0o077)):
@@ -74,6 +75,17 @@ def exposed(folder: Path) -> list[tuple[Path, int]]:
         if mode & bad:
             found.append((path, mode))
     return found
+
+
+def stranger(folder: Path) -> tuple[int, int] | None:
+    """Whose the folder is and whose the keys in it, where those are two accounts: the first may replace the file,
+    whatever its mode. root may everywhere, and a command of root's hands the file to the service's account.
+    """
+    try:
+        owner, keeper = folder.stat().st_uid, (folder / FILE).stat().st_uid
+    except OSError:
+        return None  # As above.
+    return None if owner in (0, keeper) else (owner, keeper)
 
 
 def stamp(path: Path) -> tuple[int, int, int, int] | None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
 from gateway.mailboxes.policies.background import LOOK, PolicyWatch
 from gateway.mailboxes.policies.heeding import DAY
 from gateway.mailboxes.policies.roll import Roller
-from gateway.storage.mailboxes.model import PolicyState
+from gateway.storage.mailboxes.model import PolicyRow, PolicyState
 from gateway.storage.writer import StorageBroken
 from tests.unit.mailboxes.policies.test_purge import Scene
 
 
-def watch_of(scene: Scene) -> PolicyWatch:
+async def certain(rows: Sequence[PolicyRow]) -> list[str]:
+    """Settings that fit."""
+    return []
+
+
+def watch_of(scene: Scene, doubts: Callable[[list[PolicyRow]], Awaitable[Sequence[str]]] = certain) -> PolicyWatch:
     ground = scene.ground
     roller = Roller(
         ground.rows,
@@ -29,7 +36,30 @@ def watch_of(scene: Scene) -> PolicyWatch:
         clock=ground.clock,
         tell=ground.tell,
         executor=ground.executor,
+        doubts=doubts,
     )
+
+
+async def test_settings_that_do_not_fit_are_told_once_until_they_do() -> None:
+    scene = Scene()
+    found = ["catch_all: nobody takes it"]
+    away: list[Exception] = []
+
+    async def doubts(rows: list[PolicyRow]) -> list[str]:
+        if away:
+            raise away[0]
+        return list(found)
+
+    watch = watch_of(scene, doubts)
+    await watch.round()
+    away.append(StorageBroken("away"))
+    await watch.round()
+    assert watch.facts["doubtful"] == found  # As it was: nobody knows better.
+    assert scene.ground.events() == ["settings_doubtful"]
+    away.clear()
+    found.clear()
+    await watch.round()
+    assert watch.facts["doubtful"] == [] and scene.ground.events() == ["settings_doubtful"]
 
 
 async def test_an_end_that_is_due_comes_by_itself_and_not_before() -> None:
