@@ -27,10 +27,10 @@ def main() -> None:
 
 def _refused(error: OSError) -> None:
     """End where standard output took nothing, say, since its disk is full: with a sentence, as for any other file."""
-    from gateway.world import no
+    from gateway.world import os_error
 
-    if no.is_mendable(error):
-        sys.stderr.write(f"gateway: {no.words(error)}\n")
+    if os_error.is_mendable(error):
+        sys.stderr.write(f"gateway: {os_error.words(error)}\n")
         sys.stderr.flush()
         os._exit(1)  # The interpreter's own end would try to write it once more, and say so.
 

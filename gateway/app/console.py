@@ -51,7 +51,7 @@ from gateway.storage.certificates import CertificateStore
 from gateway.storage.sharing import SharedStore
 from gateway.storage.spooling import QUARANTINED
 from gateway.storage.writer import StorageBroken, StorageFull
-from gateway.world import no
+from gateway.world import os_error
 from gateway.world.account import account_name
 from gateway.world.chance import SystemChance
 from gateway.world.clock import Clock, SystemClock, rfc3339
@@ -86,7 +86,7 @@ class Console:
         except (FileNotFoundError, ConnectionRefusedError):
             return Console(tested(loaded(path)), serving=False)
         except OSError as error:
-            raise ConsoleFault(f"the gateway can't be reached: {no.words(error)}") from error
+            raise ConsoleFault(f"the gateway can't be reached: {os_error.words(error)}") from error
         return Console(settings, serving=True)
 
     def ask(self, command: str, **arguments: Any) -> Any:
@@ -110,7 +110,7 @@ class Console:
             raise ConsoleFault(str(error)) from error
         except OSError as error:
             silent = "the gateway does not answer: " if self.serving else ""
-            raise ConsoleFault(f"{silent}{no.words(error)}") from error
+            raise ConsoleFault(f"{silent}{os_error.words(error)}") from error
 
     def _ask_running(self, command: str, arguments: dict[str, Any]) -> Any:
         with control_socket(self._places.control, timeout=TIMEOUT) as door, door.makefile("rwb") as stream:

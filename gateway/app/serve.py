@@ -23,7 +23,7 @@ from gateway.keys.vault import KeyFault
 from gateway.observe.log import configure
 from gateway.settings.fault import BadSettings, Fault, errors
 from gateway.settings.load import Loaded
-from gateway.world import no
+from gateway.world import os_error
 from gateway.world.clock import SystemClock
 from gateway.world.notify import Notify
 from gateway.world.sockets import pair
@@ -73,7 +73,7 @@ def _serve(path: Path, settings: Loaded, faults: Sequence[Fault], forks: Forks) 
         hand_masters(ours, masters)
         status = migration.wait()
     except OSError as refused:
-        return _refuse(f"the databases could not be made ready: {no.words(refused)}")
+        return _refuse(f"the databases could not be made ready: {os_error.words(refused)}")
     finally:
         ours.close()
     if status != 0:
@@ -94,7 +94,7 @@ def _serve(path: Path, settings: Loaded, faults: Sequence[Fault], forks: Forks) 
         return asyncio.run(supervisor.run())
     except* (OSError, WorkerFailed) as group:
         for error in _leaves(group):
-            _refuse(no.words(error) if isinstance(error, OSError) else str(error))
+            _refuse(os_error.words(error) if isinstance(error, OSError) else str(error))
     finally:
         log.close()
     return 1

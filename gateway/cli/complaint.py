@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from gateway.cli.words import plain
 from gateway.settings.fault import BadSettings
-from gateway.world import no
+from gateway.world import os_error
 
 
 class Complaint:
@@ -44,7 +44,7 @@ def told() -> Iterator[Complaint]:
         if not is_for_people(error):
             raise
         complaint.status = 1
-        complain(no.words(error) if isinstance(error, OSError) else str(error))
+        complain(os_error.words(error) if isinstance(error, OSError) else str(error))
 
 
 def is_for_people(error: Exception) -> bool:
@@ -60,5 +60,5 @@ def is_for_people(error: Exception) -> bool:
     from gateway.storage.writer import StorageBroken
 
     if isinstance(error, OSError):
-        return no.is_mendable(error)
+        return os_error.is_mendable(error)
     return isinstance(error, BackupFault | ConsoleFault | KeyFault | MigrationFault | RestoreFault | StorageBroken)

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from gateway.world import no
+from gateway.world import os_error
 
 
 @pytest.mark.parametrize(
@@ -35,5 +35,5 @@ from gateway.world import no
     ],
 )
 def test_it_says_what_where_and_what_mends_it(error: OSError, words: str, mendable: bool) -> None:
-    assert no.words(error) == words
-    assert no.is_mendable(error) is mendable
+    assert os_error.words(error) == words
+    assert os_error.is_mendable(error) is mendable
