@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.mail.message import Content
@@ -246,8 +246,6 @@ class AnsweringPages:
                     clock=site.clock,
                     admit=admit,
                 )
-        except ClientDisconnect as gone:  # Nobody is there to hear of it, and nothing of ours has failed.
-            raise Turned(Page.FAILED, 400) from gone
         except (StorageFull, StorageBroken, KeysClosed, OSError) as error:  # The room's.
             raise Away from error
         try:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.portal import security
@@ -134,6 +134,9 @@ class Site:
         if isinstance(error, Away):
             self.count("portal_refused_total", ("away",))
             return self.page(request, Page.AWAY, 503, **values)
+        if isinstance(error, ClientDisconnect):  # Nobody is there to hear of it, and nothing of ours has failed.
+            self.count("portal_refused_total", ("gone",))
+            return self.page(request, Page.FAILED, 400, **values)
         self.failed(error)
         return self.page(request, Page.FAILED, 500, **values)
 
