@@ -221,7 +221,8 @@ class PortalDesk:
         if dropped is None:
             return _Known(Link(digest))
         reader = await self._drops.reader(dropped)
-        return _Known(Link(digest, None if reader is None else folded(reader), dropped.work), dropped=dropped)
+        link = Link(digest, None if reader is None else folded(reader), dropped.work, dropped.typed)
+        return _Known(link, dropped=dropped)
 
     def _fate(self, known: _Known) -> Fate:
         message, reader = known.message, known.reader

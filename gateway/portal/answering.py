@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.mail.message import Content
@@ -52,11 +53,25 @@ class AnsweringPages:
 
     async def replied(self, request: Request) -> Response:
         """Send what was typed. Whatever stands in the way, the page that says so has the text again."""
+        typed: dict[str, str] = {}
+        try:
+            return await self._replied(request, typed)
+        except Exception as error:
+            return self._site.failure(request, error, text=typed.get("text", ""))
+
+    async def _replied(self, request: Request, typed: dict[str, str]) -> Response:
+        """`typed` gets the fields, as soon as they are admitted."""
         site = self._site
-        session = await site.session(request)
+        site.token(request)
+        try:
+            session = await site.session(request)
+        except (Turned, Away):  # He is signed out: files are let go by, and what he has typed he gets back.
+            with suppress(BadForm, Turned, Away):
+                await self._form(request, 0, text=MAX_TEXT, typed=typed)
+            raise
         to_all = request.query_params.get("all") == "1"
         try:
-            form = await self._form(request, self._site.terms.max_upload, text=MAX_TEXT)
+            form = await self._form(request, self._site.terms.max_upload, text=MAX_TEXT, typed=typed)
         except BadForm as bad:
             site.count("portal_refused_total", (bad.wrong.value,))
             status = _STATUS[bad.wrong]
@@ -85,7 +100,7 @@ class AnsweringPages:
             site.count("portal_refused_total", ("away",))
             try:
                 return await self._again(request, session, fields, "away", 503, to_all=to_all)
-            except (Away, NotOpened):  # Then not even the form can be shown.
+            except (Away, NotOpened):  # Then not even the form can be shown; what was typed is.
                 raise away from None
         finally:
             for one in form.files:
@@ -206,14 +221,19 @@ class AnsweringPages:
             request, Page.OPEN, status, error=error, limit=self._site.terms.max_dropped, address=address
         )
 
-    def _admit(self, request: Request, fields: Mapping[str, str]) -> None:
-        self._site.check(request, fields)
-
-    async def _form(self, request: Request, octets: int, *, text: int, files: int = 50) -> Form:
+    async def _form(
+        self, request: Request, octets: int, *, text: int, files: int = 50, typed: dict[str, str] | None = None
+    ) -> Form:
         """A form with files of so many `octets`; its hidden field stands in front of them, and is judged before one of
-        those is kept.
+        those is kept. `typed` gets the fields of one that was admitted, whatever becomes of its files.
         """
         site = self._site
+
+        def admit(fields: Mapping[str, str]) -> None:
+            site.check(request, fields)
+            if typed is not None:
+                typed.update(fields)
+
         if site.browser(request) is None:
             raise Turned(Page.REFUSED, 403)
         try:
@@ -224,14 +244,12 @@ class AnsweringPages:
                     FormLimits(octets, text, files),
                     room=site.desk.room,
                     clock=site.clock,
-                    admit=lambda fields: self._admit(request, fields),
+                    admit=admit,
                 )
-        except ClientDisconnect as gone:  # Nobody is there to hear of it, and nothing of ours has failed.
-            raise Turned(Page.FAILED, 400) from gone
         except (StorageFull, StorageBroken, KeysClosed, OSError) as error:  # The room's.
             raise Away from error
         try:
-            site.check(request, form.fields)
+            admit(form.fields)
         except Turned:
             for one in form.files:
                 await site.desk.room.forget(one.content)

@@ -23,18 +23,30 @@ SESSION: Final = 3600.0  # Seconds that a browser may read before it needs anoth
 class Link:
     """A link or handle whose token somebody has shown. Of an unknown one `reader` and `work` are None.
 
-    `digest`: SHA-256 of its 32 octets. `reader`: the normal address whose link it is. `key`: by what the message is
-    counted, of an unknown link the digest itself.
+    `digest`: SHA-256 of its 32 octets. `reader`: the normal address whose link it is. `typed`: of a file that somebody
+    put on the portal the normal address that he typed, a reader's or not. `key`: by what the message is counted, of an
+    unknown link the digest itself.
     """
 
     digest: bytes = field(repr=False)
     reader: str | None = None
     work: UUID | None = None
+    typed: str | None = field(default=None, repr=False)
 
     @property
     def whose(self) -> bytes:
-        """By what tries on its recipient are counted."""
+        """Whose doors open it, and to whom they are mailed."""
         return self.digest if self.reader is None else self.reader.encode("utf-8", "surrogatepass")
+
+    @property
+    def counted(self) -> bytes:
+        """By what tries on its recipient are counted.
+
+        With a file that is what was typed, a reader's address or not: else whoever has the file would see who else may
+        read it by when a code is refused him. And it counts apart from the links of that address: else whoever has the
+        file of any message could have anybody wait at those.
+        """
+        return self.whose if self.typed is None else b"file\0" + self.typed.encode("utf-8", "surrogatepass")
 
     @property
     def key(self) -> bytes:
@@ -174,7 +186,7 @@ _TRIES: Final = (Counted.TRY_LINK, Counted.TRY_RECIPIENT, Counted.TRY_MESSAGE, C
 
 def _places(kinds: tuple[Counted, ...], link: Link, client: str) -> tuple[Place, ...]:
     """Where something counts. An unknown link is counted as often as a known one, so that both take the same time."""
-    return tuple(map(Place, kinds, (link.digest, link.whose, link.key, network_of(client))))
+    return tuple(map(Place, kinds, (link.digest, link.counted, link.key, network_of(client))))
 
 
 def _count(kept: KeptCount) -> Count:

@@ -37,11 +37,12 @@ _OF_READERS: Final = frozenset((Reason.EXPIRED, Reason.NO_RIGHT))
 
 @dataclass(slots=True)
 class Dropped:
-    """One file. `whose`: the normal address that was typed, where the message names it as one of its readers; else
-    None. `digest`: SHA-256 of the handle's octets. `ends`: seconds since 1970.
+    """One file. `typed`: the normal address that was typed. `whose`: the same, where the message names it as one of its
+    readers; else None. `digest`: SHA-256 of the handle's octets. `ends`: seconds since 1970.
     """
 
     digest: bytes = field(repr=False)
+    typed: str = field(repr=False)
     whose: str | None = field(repr=False)
     work: UUID
     content: Content = field(repr=False)
@@ -91,7 +92,7 @@ class Drops:
             self._check_room(content.size)  # Others came meanwhile.
             handle = self._chance.octets(TOKEN_OCTETS)
             digest = sha256(handle).digest()
-            self._dropped[digest] = Dropped(digest, whose, work, content, self._clock.now() + self._seconds)
+            self._dropped[digest] = Dropped(digest, asked, whose, work, content, self._clock.now() + self._seconds)
             kept = True
         finally:
             if not kept:

@@ -13,7 +13,7 @@ from typing import Final
 
 import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from gateway.portal import security
@@ -51,6 +51,18 @@ class _Visit(H11Protocol):
             self._in_time()
         elif self._late is None:
             self._late = self.loop.call_later(HEAD, self.transport.abort)
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP: say so where an answer may still stand, and end. Called in the middle of reading."""
+        cycle: RequestResponseCycle | None = getattr(self, "cycle", None)  # None before the first request.
+        if cycle is not None and not cycle.response_complete:
+            # Whoever is at work on that request hears that its client is gone: nothing more can be said to it.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        elif self.transport is not None:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.portal import security
@@ -114,10 +114,14 @@ class Site:
         """Have the browser ask for that page with GET (RFC 9110 15.4.4)."""
         return RedirectResponse(path, 303, security.page_headers())
 
-    def failure(self, request: Request, error: Exception) -> Response:
-        """The page for what a handler raised: it tells a reader what he can do, and nothing else."""
+    def failure(self, request: Request, error: Exception, *, text: str = "") -> Response:
+        """The page for what a handler raised: it tells a reader what he can do, and nothing else. `text`: what he has
+        typed, which he gets back.
+        """
         token = request.path_params.get("token")
         values: dict[str, object] = {} if token is None else {"token": token}
+        if text.strip():
+            values["text"] = text
         if isinstance(error, Turned):
             return self.page(request, error.page, error.status, **(values | error.values))
         if isinstance(error, NotOpened):
@@ -125,10 +129,14 @@ class Site:
             self.count("portal_refused_total", (error.reason.value,))
             return self.page(request, page, status, **values)
         if isinstance(error, NeedsFile):
-            return self.page(request, Page.OPEN, error="needs_file", limit=self.terms.max_dropped, address="")
+            limit = self.terms.max_dropped
+            return self.page(request, Page.OPEN, error="needs_file", limit=limit, address="", text=text)
         if isinstance(error, Away):
             self.count("portal_refused_total", ("away",))
             return self.page(request, Page.AWAY, 503, **values)
+        if isinstance(error, ClientDisconnect):  # Nobody is there to hear of it, and nothing of ours has failed.
+            self.count("portal_refused_total", ("gone",))
+            return self.page(request, Page.FAILED, 400, **values)
         self.failed(error)
         return self.page(request, Page.FAILED, 500, **values)
 

@@ -3,10 +3,10 @@
 A code has eight digits, counts for fifteen minutes, once, in the browser that asked for it, and allows five tries. The
 reference that mail and page show alike is no secret. Each wrong try and each code asked for counts against the link,
 the recipient, the message and the network; above what is free no more codes are sent, for longer each time, up to
-`Allowance.longest`. So whoever guesses has some hundred tries a day at eight digits, from however many browsers and
-addresses he comes. A code that was sent is judged whatever others do, and where none is sent its recipient gets a door
-by mail instead: a secret of 256 bits with which his browser has codes that count by themselves. So nobody else's
-guesses keep him out, and who has his mailbox needs none.
+`Allowance.longest`. So whoever guesses has some hundred tries a day at eight digits, and as many again where he has the
+file, from however many browsers and addresses he comes. A code that was sent is judged whatever others do, and where
+none is sent its recipient gets a door by mail instead: a secret of 256 bits with which his browser has codes that count
+by themselves. So nobody else's guesses keep him out, and who has his mailbox needs none.
 
 Pure: the time and chance are handed in. Leaves out: keeping (`gateway.storage.portal`) and mailing them.
 """

@@ -391,6 +391,47 @@ async def test_a_stranger_who_drops_a_file_gets_no_code(house: House) -> None:
         await house.desk.upload(Held(b"x" * 600), READER, CLIENT)
 
 
+async def test_asking_for_codes_with_a_file_tells_nobody_who_else_may_read_it(house: House) -> None:
+    """The attack: whoever has the file types addresses, and sees by the waiting which of them are readers."""
+    made = seal(ORIGINAL, job(READER), house.tenant, FakeChance("seal"))
+    await house.keep()
+    slowed: dict[str, list[bool]] = {}
+    for number, address in enumerate((READER, "eve@evil.example")):
+        for round_ in range(8):
+            client = f"198.51.{number}.{round_}"
+            handle = await house.desk.upload(Held(made.rpmsg), address, client)
+            for browser in (b"1" * 32, b"2" * 32):
+                asked = await house.desk.ask_code(handle, browser, client)
+                slowed.setdefault(address, []).append(asked.slowed_until is not None)
+                for _ in range(2):
+                    refused = await house.desk.try_code(handle, browser, "00000000", client)
+                    assert isinstance(refused, Refusal)
+                    slowed[address].append(refused.reason is Reason.SLOWED)
+    assert slowed[READER] == slowed["eve@evil.example"]
+    assert any(slowed[READER]), "a mailbox is not filled by whoever has a file either"
+    assert (await house.desk.ask_code(LINK, BROWSER, CLIENT)).slowed_until is None, "his links count apart"
+
+
+async def test_who_is_kept_waiting_with_a_file_is_mailed_a_door_whatever_strangers_typed(house: House) -> None:
+    """The attack: somebody types a reader's address with the file of another message until its reader has to wait."""
+    other = seal(ORIGINAL, job("eve@evil.example"), house.tenant, FakeChance("other"))
+    mine = seal(ORIGINAL, job(READER), house.tenant, FakeChance("seal"))
+    for number in range(10):
+        handle = await house.desk.upload(Held(other.rpmsg), READER, f"198.51.100.{number}")
+        for browser in (b"1" * 32, b"2" * 32):
+            await house.desk.ask_code(handle, browser, f"198.51.100.{number}")
+        await house.clock.advance(61)
+    handle = await house.desk.upload(Held(mine.rpmsg), READER, CLIENT)
+    for _ in range(2):
+        asked = await house.desk.ask_code(handle, BROWSER, CLIENT)
+        assert asked.slowed_until is not None
+    await house.desk.settle(5)
+    assert house.post.codes == []
+    [(to, path, _, _)] = house.post.doors
+    assert to == READER
+    assert (await house.desk.ask_code(handle, BROWSER, CLIENT, "en", token_octets(path[-43:]))).slowed_until is None
+
+
 async def test_a_file_that_can_not_even_be_counted_is_not_kept(house: House) -> None:
     content = Held(b"x" * 600)
     house.room.lying.append(content)

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.portal import security
 from gateway.portal.app import Guarded, make_app
-from gateway.portal.desk import Away
+from gateway.portal.desk import Away, NeedsFile
 from gateway.portal.terms import PortalTerms
 from gateway.portal.turns import OF_READER
 from gateway.rights.reason import NotOpened, Reason
@@ -31,6 +31,7 @@ COOKIES = "; ".join(
     f"{name}={security.spelled(octets)}"
     for name, octets in ((security.BROWSER, BROWSER), (security.session_cookie(TOKEN), COOKIE))
 )
+SIGNED_OUT = COOKIES.partition(";")[0]
 EVERYBODY = (
     b"From: Ida <ida@corp.example>\r\nTo: reader@firm.example, Cleo <cleo@other.example>\r\n"
     b"Cc: portal@corp.example\r\nSubject: Offer\r\n\r\nx\r\n"
@@ -227,7 +228,7 @@ async def test_while_the_gateway_is_away_the_text_stays(site: Site, monkeypatch:
     assert (status, page["page"], page["error"], page["text"]) == (503, "reply", "away", "Yes.")
 
 
-async def test_where_not_even_the_form_can_be_shown_the_reader_is_told_to_come_back(
+async def test_where_not_even_the_form_can_be_shown_the_reader_is_told_to_come_back_and_has_his_text(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(session: object, what: object) -> str:
@@ -236,7 +237,28 @@ async def test_where_not_even_the_form_can_be_shown_the_reader_is_told_to_come_b
     monkeypatch.setattr(site.desk, "reply", away)
     monkeypatch.setattr(site.desk, "read", away)
     status, page = await site.reply(CSRF, part("text", b"Yes."))
-    assert (status, page["page"]) == (503, "away")
+    assert (status, page["page"], page["text"]) == (503, "away", "Yes.")
+
+
+@pytest.mark.parametrize(
+    ("failure", "named"),
+    [
+        (NotOpened(Reason.REVOKED), "revoked"),
+        (NotOpened(Reason.EXPIRED), "expired"),
+        (NotOpened(Reason.KEY_AWAY), "away"),
+        (NeedsFile(), "open"),
+        (RuntimeError("x"), "failed"),
+    ],
+)
+async def test_who_can_not_answer_any_more_gets_back_what_he_typed(
+    site: Site, monkeypatch: pytest.MonkeyPatch, failure: Exception, named: str
+) -> None:
+    async def fails(session: object, reply: object) -> str:
+        raise failure
+
+    monkeypatch.setattr(site.desk, "reply", fails)
+    _, page = await site.reply(CSRF, part("text", b"Yes."), part("files", b"x", "a"))
+    assert (page["page"], page["text"]) == (named, "Yes.")
 
 
 async def test_files_that_are_too_large_keep_the_text(site: Site) -> None:
@@ -267,10 +289,23 @@ async def test_a_form_of_another_site_sends_nothing(site: Site, parts: tuple[byt
     assert site.room.begun == 0
 
 
-async def test_without_a_session_nothing_is_read_of_the_form(site: Site) -> None:
-    status, page = await site.reply(CSRF, part("text", b"Yes."), cookies=COOKIES.partition(";")[0])
-    assert (status, page["page"]) == (401, "session_ended")
+@pytest.mark.parametrize("files", [(), (part("files", b"", ""),), (part("files", b"x" * 200_000, "a"),) * 3])
+async def test_who_was_signed_out_while_he_typed_gets_his_text_back(site: Site, files: tuple[bytes, ...]) -> None:
+    status, page = await site.reply(CSRF, part("text", b"Yes."), *files, cookies=SIGNED_OUT)
+    assert (status, page["page"], page["text"]) == (401, "session_ended", "Yes.")
     assert site.desk.calls == []
+
+
+async def test_who_was_signed_out_gets_nothing_back_that_another_site_has_sent(site: Site) -> None:
+    parts = (part("csrf", b"x" * 43), part("text", b"Yes."), part("files", b"x", "a"))
+    status, page = await site.reply(*parts, cookies=SIGNED_OUT)
+    assert (status, page["page"], page.get("text")) == (401, "session_ended", None)
+    assert site.room.begun == 0
+
+
+async def test_a_form_at_a_link_that_can_be_none_is_not_read(site: Site) -> None:
+    status, page = await site.reply(CSRF, part("text", b"Yes."), path="/m/short/reply")
+    assert (status, page["page"], page.get("text")) == (404, "not_found", None)
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])
@@ -291,7 +326,7 @@ async def test_a_browser_that_is_gone_sends_nothing(site: Site) -> None:
 async def test_a_room_that_takes_nothing_asks_readers_to_come_back(site: Site, switch: str) -> None:
     setattr(site.room, switch, True)
     status, page = await site.reply(CSRF, part("text", b"Yes."), part("files", b"x" * 90_000, "a"))
-    assert (status, page["page"]) == (503, "away")
+    assert (status, page["page"], page["text"]) == (503, "away", "Yes.")
     assert site.told == []
 
 

@@ -37,7 +37,13 @@ def context(folder: Path, seed: str) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def app() -> Iterator[Guarded]:
+def told() -> list[tuple[object, ...]]:
+    """Lines of the log."""
+    return []
+
+
+@pytest.fixture
+def app(told: list[tuple[object, ...]]) -> Iterator[Guarded]:
     with ThreadPoolExecutor(1) as executor:
         yield make_app(
             FakeDesk(),
@@ -47,7 +53,7 @@ def app() -> Iterator[Guarded]:
             chance=FakeChance(),
             executor=executor,
             pdf=FakeDrawer(),
-            tell=lambda *_, **__: None,
+            tell=lambda *words, **_: told.append(words),
             count=lambda *_: None,
         )
 
@@ -123,6 +129,56 @@ async def test_a_head_that_is_too_long_is_refused(door: Door) -> None:
 
 async def test_what_is_no_http_is_refused(door: Door) -> None:
     assert (await door.ask(b"EHLO there\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+FORM = b"POST /language HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+CHUNKED = FORM + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("octets", "behind", "answer"),
+    [
+        (CHUNKED + b"zz\r\n", b"", b"HTTP/1.1 400 "),
+        (CHUNKED + b"1\r\na\r\n", b"zz\r\n", b"HTTP/1.1 400 "),  # While the form is read.
+        (GET.replace(b"Connection: close", b"Transfer-Encoding: chunked"), b"zz\r\n", b"HTTP/1.1 200 "),
+        (CHUNKED.replace(b"x-www", b"y-www"), b"zz\r\n", b"HTTP/1.1 415 "),
+        (GET.replace(b"Connection: close\r\n", b""), b"\x00\x01\r\n\r\n", b"HTTP/1.1 200 "),
+    ],
+)
+async def test_what_a_client_sends_that_is_no_http_is_no_fault_of_ours(
+    door: Door, told: list[tuple[object, ...]], octets: bytes, behind: bytes, answer: bytes
+) -> None:
+    """Attack: chunks that are none, in front of the answer and behind it, fill the log with faults of the gateway."""
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, about: faults.append(about))
+    reader, writer = await door.visit()
+    writer.write(octets)
+    await writer.drain()
+    first = b""
+    if behind:
+        if not answer.endswith(b"400 "):
+            first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+        writer.write(behind)
+    assert (first + await asyncio.wait_for(reader.read(), 30)).startswith(answer)
+    writer.close()
+    await door.server.close(5)
+    assert faults == [] and told == []
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_form_is_no_fault_of_ours(
+    door: Door, told: list[tuple[object, ...]]
+) -> None:
+    _, writer = await door.visit()
+    while not len(door.server):
+        await asyncio.sleep(0)
+    writer.write(FORM + b"Content-Length: 100\r\n\r\nabc")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    while len(door.server):
+        await asyncio.sleep(0)
+    await door.server.close(5)
+    assert told == []
 
 
 async def test_a_form_of_two_lengths_is_refused_and_the_line_closed(door: Door) -> None:
