@@ -172,13 +172,15 @@ class FileVault:
     def refresh(self) -> bool:
         """Take the file as it is now; whether it had changed. Blocks for a short read. Raises KeyFault."""
         with self._changing:
-            self._looked = self._clock.monotonic()
+            looked = self._clock.monotonic()
             now = store.stamp(self._path)
-            if now is not None and now == self._stamp:
-                return False
-            self._take(store.read(self._path))
-            self._stamp = now
-            return True
+            is_new = now is None or now != self._stamp
+            if is_new:
+                self._take(store.read(self._path))
+                self._stamp = now
+            # Not before it was found well: until the next look what was read goes on.
+            self._looked = looked
+            return is_new
 
     def _look(self) -> None:
         """For `sign`, which is asked for each message: a look now and then, so that a disabled key stops soon."""

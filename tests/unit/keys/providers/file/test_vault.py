@@ -11,6 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -298,6 +302,36 @@ async def test_who_signs_looks_at_the_file_now_and_then(folder: Path) -> None:
     await clock.advance(LOOK)
     with pytest.raises(Denied, match="disabled"):
         serving.sign("signer", b"x")
+
+
+@pytest.mark.parametrize("harm", ["gone", "exposed", "damaged", "older"])
+async def test_a_file_that_is_not_well_is_denied_to_each_who_signs_or_decrypts(folder: Path, harm: str) -> None:
+    """Who owns the vault takes it away while mail flows: not one use goes on with what was read before."""
+    clock = FakeClock()
+    vault, path = opened(folder, clock=clock), folder / FILE
+    older = path.read_bytes()
+    vault.create("tenant", KeyType.RSA_2048)
+    public = load_der_public_key(vault.public_key("tenant"))
+    assert isinstance(public, RSAPublicKey)
+    sealed = public.encrypt(KEY, OAEP(MGF1(SHA256()), SHA256(), None))
+    octets = path.read_bytes()
+    if harm == "gone":
+        path.rename(folder / "elsewhere")
+    elif harm == "exposed":
+        path.chmod(0o644)
+    else:
+        path.write_bytes(older if harm == "older" else octets[:-70])
+    await clock.advance(LOOK)
+    for _ in range(3):
+        with pytest.raises((Denied, VaultBroken)):
+            vault.decrypt("tenant", sealed, version=1)
+        with pytest.raises((Denied, VaultBroken)):
+            vault.sign("tenant", b"x")
+        with pytest.raises((Denied, VaultBroken)):
+            vault.health()
+    (folder / "elsewhere").rename(path) if harm == "gone" else path.write_bytes(octets)
+    path.chmod(0o600)
+    assert vault.decrypt("tenant", sealed, version=1) == KEY
 
 
 def test_a_file_that_is_gone_denies_and_one_that_is_back_opens_without_a_restart(folder: Path) -> None:
