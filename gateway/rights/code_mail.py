@@ -185,13 +185,13 @@ _PAGE: Final = """\
 </style>
 </head>
 <body class="page" style="margin:0;padding:0;background:#eef1f3">
-<table role="presentation" class="page" width="100%" cellpadding="0" cellspacing="0" border="0" \
-style="background:#eef1f3">
+<table role="presentation" lang="{language}" dir="{direction}" class="page" width="100%" cellpadding="0" \
+cellspacing="0" border="0" style="background:#eef1f3">
 <tr><td align="center" style="padding:24px 8px">
 <table role="presentation" width="480" cellpadding="0" cellspacing="0" border="0" style="width:100%;max-width:480px;\
 font-family:'Segoe UI',Helvetica,Arial,sans-serif">
 <tr><td align="{side}" bgcolor="{color}" style="background:{color};color:{ink};padding:16px 28px;font-size:17px;\
-font-weight:bold;border-radius:8px 8px 0 0">{name}</td></tr>
+font-weight:bold;border-radius:8px 8px 0 0;word-break:break-word">{name}</td></tr>
 <tr><td class="card" align="{side}" bgcolor="#ffffff" style="background:#ffffff;padding:28px;\
 border-radius:0 0 8px 8px">
 {rows}</td></tr>

@@ -113,7 +113,7 @@ _GERMAN: Final = Wording(
     privacy="Datenschutzerklärung",
     code_subject="Ihr Code für eine geschützte Nachricht ({reference})",
     code_lead="Ihr Code:",
-    code_reference="Er gehört zu der Seite, die das Kennzeichen {reference} zeigt. Zeigt Ihre Seite ein anderes, geben "
+    code_reference="Er gehört zu der Seite, die die Kennung {reference} zeigt. Zeigt Ihre Seite eine andere, geben "
     "Sie den Code dort nicht ein.",
     code_ends="Er gilt einmal, bis {time}.",
     code_beware="Nennen Sie diesen Code niemandem; niemand von uns wird Sie danach fragen. Haben Sie keinen Code "

@@ -31,6 +31,7 @@ _NOTICES: Final = frozenset(
 _LOCALES: Final = {"en": "en_GB"}  # Days in front of months, and 24 hours: understood everywhere.
 # What is only ever answered to a form, and where its reader can go back to.
 _POSTED = re.compile(r"(/m/[A-Za-z0-9_-]+)/(?:(open)|leave)")
+_HYPHEN = re.compile(r"(?<=\b[Ee])-(?=[Mm]ail)")
 
 
 class Pages:
@@ -130,13 +131,18 @@ class Pages:
 @pass_context
 def _gettext(context: Context, text: str) -> str:
     words: NullTranslations = context["words"]
-    return words.gettext(text) if text else ""
+    return _unbroken(words.gettext(text)) if text else ""
 
 
 @pass_context
 def _ngettext(context: Context, one: str, many: str, count: int) -> str:
     words: NullTranslations = context["words"]
-    return words.ngettext(one, many, count)
+    return _unbroken(words.ngettext(one, many, count))
+
+
+def _unbroken(text: str) -> str:
+    """No line ends within the word e-mail: on a phone half of them would."""
+    return _HYPHEN.sub("\u2011", text)
 
 
 def _back(path: str) -> str:

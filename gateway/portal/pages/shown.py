@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from babel import Locale
 from babel.dates import format_date, format_time
@@ -21,11 +21,16 @@ _BEHIND: Final = ".,;:!?)]"  # What ends a sentence, or a bracket around it, is 
 
 def size(octets: int, locale: Locale) -> str:
     """`octets` in words, such as `1.2 MB`."""
+    # Arabic abbreviates to letters with dots, which read as an end of a sentence.
+    short: Literal["short", "long"] = "long" if locale.language == "ar" else "short"
     for step, unit in _STEPS:
         if octets >= step:
             number = octets / step
-            return format_unit(round(number, 1 if number < 10 else 0), unit, length="short", locale=locale)
-    return format_unit(octets, "byte", length="long", locale=locale)
+            written = format_unit(round(number, 1 if number < 10 else 0), unit, length=short, locale=locale)
+            break
+    else:
+        written = format_unit(octets, "byte", length="long", locale=locale)
+    return written.replace(" ", "\u00a0")  # A number stands on the line of its unit.
 
 
 def date(moment: datetime, locale: Locale) -> str:

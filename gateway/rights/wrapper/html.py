@@ -1,6 +1,8 @@
 """A wrapped mail as HTML that Outlook, Gmail and others show alike: tables, styles beside each element, nothing from
 elsewhere. Pure.
 
+Programs that show it in a page of their own take off `html` and `body`: the direction stands at the table, too. No word
+of anybody's makes a phone scroll sideways.
 Those that know `prefers-color-scheme` get dark colours; those that turn colours round by themselves find pairs that
 stay readable. Everything that comes from people is escaped.
 """
@@ -114,7 +116,7 @@ def _lines(text: str) -> str:
 def _paragraph(inside: str, *, size: int = 15, quiet: bool = False, own: bool = False) -> str:
     """`own`: a text of the administrator's, in whatever language it is."""
     kind, color, size = ("quiet", "#4b5560", 13) if quiet else ("words", "#1c2126", size)
-    style = f"margin:0 0 16px 0;{_FONT};font-size:{size}px;line-height:1.5;color:{color}"
+    style = f"margin:0 0 16px 0;{_FONT};font-size:{size}px;line-height:1.5;color:{color};word-break:break-word"
     direction = ' dir="auto"' if own else ""
     return f'<p class="{kind}"{direction} style="{style}">{inside}</p>\n'
 
@@ -132,14 +134,14 @@ _FRONT: Final = """\
 {style}</style>
 </head>
 <body class="page" style="margin:0;padding:0;background:#eef1f3">
-<table role="presentation" class="page" width="100%" cellpadding="0" cellspacing="0" border="0" \
-style="background:#eef1f3">
+<table role="presentation" lang="{language}" dir="{direction}" class="page" width="100%" cellpadding="0" \
+cellspacing="0" border="0" style="background:#eef1f3">
 <tr><td align="center" style="padding:24px 8px">
 <table role="presentation" width="600" cellpadding="0" cellspacing="0" border="0" style="width:100%;max-width:600px">
 """
 _BAR: Final = """\
 <tr><td class="bar" align="{side}" bgcolor="{color}" style="background:{color};color:{ink};padding:18px 32px;\
-border-radius:8px 8px 0 0;{font};font-size:18px;font-weight:bold">{name}</td></tr>
+border-radius:8px 8px 0 0;{font};font-size:18px;font-weight:bold;word-break:break-word">{name}</td></tr>
 """
 _CARD: Final = """\
 <tr><td class="card" align="{side}" bgcolor="#ffffff" style="background:#ffffff;padding:32px;\

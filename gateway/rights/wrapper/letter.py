@@ -42,6 +42,12 @@ class Letter:
         """On the button."""
         return self.branding.read_button_text or self.branding.wording.button
 
+    @property
+    def who(self) -> str:
+        """The sender in front of `introduction`: isolated, so that the line runs as its sentence does."""
+        who = self.sender.text or self.branding.name
+        return f"{_ISOLATE}{who}{_END}" if self.branding.wording.is_rtl else who
+
     def said(self, *sentences: str) -> tuple[str, ...]:
         """Sentences of the wording with what they name put in."""
         words = self.branding.wording

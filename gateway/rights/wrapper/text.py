@@ -15,9 +15,16 @@ WIDTH: Final = 76  # Letters of a line, as far as there are blanks; the link sta
 def text(letter: Letter, explained: Sequence[str]) -> str:
     """Lines with LF. `explained`: the letter's, which take long to make."""
     branding = letter.branding
-    who = letter.sender.text or branding.name
     own, ends = _own(branding)
-    lines = [branding.name, "", *_filled(f"{who} {letter.introduction}"), "", f"{letter.button}:", letter.link, ""]
+    lines = [
+        branding.name,
+        "",
+        *_filled(f"{letter.who} {letter.introduction}"),
+        "",
+        f"{letter.button}:",
+        letter.link,
+        "",
+    ]
     lines += own
     for paragraph in explained:
         lines += [*_filled(paragraph), ""]

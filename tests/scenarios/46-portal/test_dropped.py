@@ -46,7 +46,7 @@ def letter(office: Office) -> Wrapped:
 def drop(office: Office, person: Person, rpmsg: bytes, address: str) -> None:
     """Put it there, as a reader would."""
     person.go(f"https://127.0.0.1:{office.portal}/open")
-    person.page.get_by_label("e-mail address").fill(address)
+    person.page.get_by_label("mail address").fill(address)
     person.page.locator("input[type=file]").set_input_files(
         {"name": "message.rpmsg", "mimeType": "application/octet-stream", "buffer": rpmsg}
     )

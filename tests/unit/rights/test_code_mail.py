@@ -47,6 +47,8 @@ def test_both_texts_have_the_code_its_page_and_its_end(language: str) -> None:
         assert part is not None
         said = part.get_content()
         assert "01234567" in said and "KX7P" in said and WORDINGS[language].date(NOW + 900) in said
+        if kind == "html":  # Mail programs on the web take off `html` and `body`, and with them the direction.
+            assert f'lang="{language}" dir="{"rtl" if WORDINGS[language].is_rtl else "ltr"}" class="page"' in said
         assert "http" not in said  # A link in a mail with a code is what phishing looks like.
     assert mail.message.head == mail.message.content.inline
 

@@ -10,7 +10,9 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from babel import Locale
 
+from gateway.portal.compose import Addressees
 from gateway.portal.desk import Session
 from gateway.portal.file_kind import FileKind
 from gateway.portal.languages import LANGUAGES
@@ -18,12 +20,15 @@ from gateway.portal.measure import Measure
 from gateway.portal.message_view import MessageView, message_view
 from gateway.portal.page import Page
 from gateway.portal.pages import Pages
+from gateway.portal.pages.catalogues import catalogues
 from gateway.portal.pages.extraction import merged, template_texts
 from gateway.portal.pages.palette import READABLE, contrast, palette, style_of
-from gateway.portal.pages.shown import linked
+from gateway.portal.pages.shown import linked, size
 from gateway.portal.pdf_pages import PdfPage, PdfPart
+from gateway.portal.people import Person
 from gateway.rights.branding import Branding
 from gateway.rights.right import ALL, Right
+from gateway.rights.wording import WORDINGS
 from tests.fakes.portal import COOKIE, READER, TOKEN, WORK, opened
 
 NOW = 1_793_700_000.0
@@ -111,7 +116,8 @@ def values(page: Page, rights: frozenset[Right] = ENCRYPT_ONLY, view: MessageVie
         },
         Page.REPLY: {
             **message, "to_all": True, "may_all": True, "error": "too_large", "limit": 25 << 20, "text": EVIL,
-            "draft": "d",
+            "draft": "d", "subject": None,
+            "addressees": Addressees((Person(EVIL, "ida@corp.example"),), (Person("", "b@firm.example"),)),
         },
         Page.SENT: {"token": TOKEN, "to_all": False},
         Page.SLOWED: {"token": TOKEN, "until": NOW + 90},
@@ -251,7 +257,7 @@ def test_a_reader_goes_back_to_a_page_that_can_be_asked_for(pages: Pages) -> Non
 
 @pytest.mark.parametrize(
     ("error", "says"),
-    [("code_ended", "does not count any more"), ("slowed", "in 3 minutes"), (None, "another 10 minutes")],
+    [("code_ended", "no longer valid"), ("slowed", "in 3 minutes"), (None, "another 10 minutes")],
 )
 def test_the_page_for_a_code_says_what_to_do(pages: Pages, error: str | None, says: str) -> None:
     given = {**values(Page.CODE), "error": error, "until": NOW + 130, "tries_left": None}
@@ -268,6 +274,81 @@ def test_who_waits_for_long_hears_of_the_mail_that_lets_him_in(
 ) -> None:
     given = {**values(page), "error": "slowed", "until": NOW + seconds, "has_door": has_door, "tries_left": None}
     assert ("you need not wait" in pages.render(page.value, "en", **given)) == (has_door and seconds > 60)
+
+
+REPLY_ERRORS = ("nothing", "too_large", "too_many", "slow", "nobody", "slowed", "refused", "away")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_between_two_sentences_of_a_notice_is_room(pages: Pages, language: str) -> None:
+    slowed = {**values(Page.CODE), "error": "slowed", "until": NOW + 900, "has_door": True, "tries_left": None}
+    wrong = {**values(Page.CODE), "error": "wrong_code", "tries_left": 2}
+    texts = [pages.render("code", language, **one) for one in (slowed, wrong)]
+    texts += [pages.render("reply", language, **{**values(Page.REPLY), "error": one}) for one in REPLY_ERRORS]
+    for text in texts:
+        found = re.search(r'<div class="notice error".*?</div></div>', text, re.DOTALL)
+        assert found is not None
+        said = re.sub("<[^>]+>", "", re.sub("</?(?:p|div)[^>]*>", "\n", found[0]))
+        assert not re.search(r"[.?!\u061f][^\W\d_]", said), said
+
+
+@pytest.mark.parametrize(
+    ("page", "error", "is_wrong"),
+    [
+        (Page.CODE, "wrong_code", True),
+        (Page.CODE, "slowed", False),
+        (Page.OPEN, "damaged", True),
+        (Page.OPEN, "slowed", False),
+        (Page.OPEN, "needs_file", False),
+    ],
+)
+def test_a_field_is_called_wrong_only_for_what_stood_in_it(
+    pages: Pages, page: Page, error: str, is_wrong: bool
+) -> None:
+    text = pages.render(page.value, "en", **{**values(page), "error": error, "tries_left": None})
+    assert ('aria-invalid="true"' in text) == is_wrong and 'aria-describedby="error"' in text
+
+
+def test_an_answer_that_nobody_would_get_is_not_asked_for(pages: Pages) -> None:
+    given = {**values(Page.REPLY), "error": "nobody", "addressees": None}
+    text = pages.render("reply", "en", **{**given, "text": ""})
+    assert "<textarea" not in text and "ida@corp.example" not in text and "names nobody" in text
+    assert "<textarea" in pages.render("reply", "en", **{**given, "text": "typed already"})
+
+
+def test_the_page_of_a_code_that_has_ended_is_not_called_after_a_field_it_lacks(pages: Pages) -> None:
+    text = pages.render("code", "en", **{**values(Page.CODE), "error": "code_ended", "tries_left": 0})
+    assert "<h1>Ask for a new code</h1>" in text and "Type your code" not in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_people_are_called_does_not_turn_the_words_around_it(pages: Pages, language: str) -> None:
+    assert f'<bdi dir="ltr">{READER}</bdi>' in pages.render("read", language, **values(Page.READ))
+    assert "<bdi>Corp " in pages.render("home", language, **values(Page.HOME)).partition("<h1>")[2]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_page_and_mail_have_one_name_for_the_reference_of_a_code(language: str) -> None:
+    assert catalogues()[language].gettext("Reference").lower() in WORDINGS[language].code_reference.lower()
+
+
+@pytest.mark.parametrize(
+    ("language", "octets", "says"),
+    [
+        ("en", 25 << 20, "25\u00a0MB"),
+        ("de", 1_300_000, "1,2\u00a0MB"),
+        ("ar", 25 << 20, "25\u00a0\u0645\u064a\u063a\u0627\u0628\u0627\u064a\u062a"),
+        ("en", 9, "9\u00a0bytes"),
+    ],
+)
+def test_a_size_is_one_word_and_ends_no_sentence(language: str, octets: int, says: str) -> None:
+    assert size(octets, Locale(language)) == says
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_line_ends_within_the_word_email(pages: Pages, language: str) -> None:
+    for page in Page:
+        assert not re.search("e-mail", pages.render(page.value, language, **values(page)), re.IGNORECASE)
 
 
 @pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])

@@ -143,6 +143,27 @@ def test_no_text_of_the_administrator_breaks_the_mail(trick: str) -> None:
     assert said is not None and trick.strip() in said.get_content()
 
 
+@pytest.mark.parametrize("language", list(WORDINGS))
+def test_a_page_around_a_mail_does_not_turn_it(language: str) -> None:
+    """Mail programs on the web take off `html` and `body`, and with them the direction."""
+    one = letter(branding=Branding(name="Corp", language=language))
+    table = next(found for tag, found in Seen(html(one, one.explained, None)).tags if tag == "table")
+    assert (table["lang"], table["dir"]) == (language, "rtl" if WORDINGS[language].is_rtl else "ltr")
+
+
+def test_a_name_without_blanks_makes_no_phone_scroll_sideways() -> None:
+    one = letter(sender=Sender("N" * 60, "a" * 64 + "@corp.example"))
+    for tag, found in Seen(html(one, one.explained, None)).tags:
+        if tag == "p" or found.get("class") == "bar":
+            assert "word-break:break-word" in (found["style"] or "")
+
+
+def test_a_line_of_plain_text_runs_as_its_sentence_and_not_as_the_name_in_front() -> None:
+    arabic = letter(branding=Branding(name="Corp", language="ar"))
+    assert "\n\u2068Ida Berg (ida@corp.example)\u2069 " in said(arabic)
+    assert "\nIda Berg (ida@corp.example) has sent" in said(letter())
+
+
 def test_a_zero_octet_in_a_text_of_the_administrator_moves_nothing() -> None:
     zero = "a\0b"
     branding = Branding(name=zero, introduction_text=zero, read_button_text=zero, email_text=zero, disclaimer_text=zero)
