@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 READABLE: Final = 4.5  # Contrast that text needs on what it stands on.
+BRIGHT: Final = 7  # The same by night (1.4.6): with less a dark colour looks like one of what is switched off.
 # The grounds of portal.css on which text is hardest to read,
 _LIGHT: Final = "#eef4fb"  # by day: `--info-ground`,
 _DARK: Final = "#1c232c"  # and by night: `--sunken`.
@@ -24,7 +25,9 @@ class Palette:
 def palette(brand: str) -> Palette:
     """Of `brand`, such as `#0b4f6c`."""
     ink = "#ffffff" if contrast(brand, "#ffffff") >= contrast(brand, "#000000") else "#000000"
-    return Palette(brand, ink, _readable(brand, _LIGHT, "#000000"), _readable(brand, _DARK, "#ffffff"))
+    return Palette(
+        brand, ink, _readable(brand, _LIGHT, "#000000", READABLE), _readable(brand, _DARK, "#ffffff", BRIGHT)
+    )
 
 
 def style_of(colours: Palette) -> str:
@@ -41,11 +44,11 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def _readable(colour: str, ground: str, towards: str) -> str:
-    """`colour`, mixed with as little of `towards` as makes it readable on `ground`."""
+def _readable(colour: str, ground: str, towards: str, least: float) -> str:
+    """`colour`, mixed with as little of `towards` as makes its contrast on `ground` at least that."""
     for step in range(21):
         mixed = _mixed(colour, towards, step / 20)
-        if contrast(mixed, ground) >= READABLE:
+        if contrast(mixed, ground) >= least:
             return mixed
     return towards
 

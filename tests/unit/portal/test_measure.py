@@ -46,6 +46,22 @@ def test_pictures_want_room_from_elsewhere_where_they_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        ("<table>", 0),
+        ('<table border="0" cellpadding=0 cellspacing=0>', 0),
+        ("<TABLE border=1>", 3),
+        ('<table width=600 cellpadding="8">', 3),
+        ("<table cellpadding=1>", 0),
+        ("<table><tr><td><table border='1'>", 3),
+    ],
+)
+def test_rows_with_borders_are_higher_than_their_words(table: str, rows: int) -> None:
+    found = measure(view(f"<p>x</p>{table}<tr><td>a</td></tr><tr><td>b</td></tr></table>"), images=False)
+    assert found is not None and found.rows == rows
+
+
+@pytest.mark.parametrize(
     "html",
     ["x" * (MAX_LETTERS + 1), "<p>x</p>" + "<i></i>" * (MAX_HTML // 7), "<img src=//e.example/a>" * (MAX_PICTURES + 1)],
     ids=["letters", "markup", "pictures"],
