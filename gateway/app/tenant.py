@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from gateway.keys.rotation import RootName
 from gateway.keys.vault import Denied, KeyFault, KeyState, KeyType, Unavailable, Vault, VaultBroken
+from gateway.mail.digest import Hashed
 from gateway.rights.pem_tenant import MAX_FILE, PemTenant
 from gateway.rights.tenant import Mode, TenantAway, TenantDenied, TenantVersion, tenant_version
 from gateway.settings.load import Loaded
@@ -151,7 +152,7 @@ class VaultTenant:
         found = next((one for one in versions if one.modulus == modulus), None)
         return found or self._archive.find(modulus)
 
-    def sign(self, version: TenantVersion, data: bytes) -> bytes:
+    def sign(self, version: TenantVersion, data: bytes | Hashed) -> bytes:
         """RSA PKCS #1 v1.5 with SHA-256 (RFC 8017 8.2) by a version of the vault; archived ones sign nothing."""
         if self._is_archived(version):
             raise TenantDenied(f"the tenant key {version.guid} is archived: it opens, and signs nothing")

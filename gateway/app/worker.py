@@ -56,7 +56,7 @@ from gateway.world.dns import SystemNames
 from gateway.world.sockets import Socket
 
 LOCK = 10.0  # Seconds that a former process has to let go of the spool.
-GARBAGE = (20_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
+GARBAGE = (50_000, 20, 20)  # A message makes some thousand objects, and nearly all of them end without the collector.
 
 
 class Worker:

@@ -9,11 +9,16 @@ END: Final = b".\r\n"
 
 def stuffed(octets: bytes) -> bytes:
     """A whole message as it goes over the wire, the final dot included."""
-    if b"\r\n." in octets:
+    if _has_line(octets):
         octets = octets.replace(b"\r\n.", b"\r\n..")
     if octets.startswith(b"."):
         octets = b"." + octets
     return octets + (END if not octets or octets.endswith(b"\r\n") else b"\r\n" + END)
+
+
+def _has_line(octets: bytes) -> bool:
+    """Whether a line behind the first begins with a dot. Base64, most of a large message, has none to look at."""
+    return octets.find(b"\r\n.", 0, octets.rfind(b".") + 1) >= 0
 
 
 class Stuffing:
@@ -28,7 +33,7 @@ class Stuffing:
             return octets
         tail = self._tail
         self._tail = octets[-2:] if len(octets) > 1 else tail[-1:] + octets
-        if b"\r\n." in octets:
+        if _has_line(octets):
             octets = octets.replace(b"\r\n.", b"\r\n..")
         if tail == b"\r\n" and octets.startswith(b"."):
             return b"." + octets

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from gateway.keys.uses import Outcome
 from gateway.keys.vault import Denied, KeyFault, KeyType, Signature, Unavailable, Vault, VaultKey, Wrapped
+from gateway.mail.digest import Hashed
 
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ class Guarded:
         """See Vault."""
         return self._ask("decrypt", lambda vault: vault.decrypt(key, sealed, version=version, about=about))
 
-    def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
+    def sign(self, key: str, data: bytes | Hashed, *, version: int | None = None, about: str = "") -> Signature:
         """See Vault."""
         return self._ask("sign", lambda vault: vault.sign(key, data, version=version, about=about))
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from gateway.keys.uses import Operation, Outcome, Recorder, Use
 from gateway.keys.vault import Denied, KeyFault, KeyType, Signature, Unavailable, Vault, VaultKey, Wrapped
+from gateway.mail.digest import Hashed
 from gateway.world.clock import Clock
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class Recorded:
             version,
         )
 
-    def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
+    def sign(self, key: str, data: bytes | Hashed, *, version: int | None = None, about: str = "") -> Signature:
         """See Vault."""
         return self._recorded(
             Operation.SIGN,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from gateway.mail.digest import Hashed
+
 
 class KeyFault(Exception):
     """A vault could not do what was asked. The text names vault and key, never key material."""
@@ -132,7 +134,7 @@ class Vault(Protocol):
         wrapped, which binds a context. Raises VaultBroken for what does not open, Denied for a key that is no RSA key.
         """
 
-    def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
+    def sign(self, key: str, data: bytes | Hashed, *, version: int | None = None, about: str = "") -> Signature:
         """A signature over `data` by that version (default: the newest), in the one way that the key's type has."""
 
     def public_key(self, key: str, version: int | None = None) -> bytes:

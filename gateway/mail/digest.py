@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from typing import Final
 
 _GIVEN_AWAY: Final = 2048  # Octets from which on hashlib lets other threads run (its HASHLIB_GIL_MINSIZE).
@@ -22,3 +23,16 @@ def sha256(octets: bytes | memoryview) -> bytes:
     for at in range(0, len(view), _GIVEN_AWAY - 1):
         made.update(view[at : at + _GIVEN_AWAY - 1])
     return made.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """Octets with their SHA-256, made by `of`: whoever signs them by way of that hash need not make it once more."""
+
+    octets: bytes = field(repr=False)
+    sha256: bytes
+
+    @classmethod
+    def of(cls, octets: bytes) -> Hashed:
+        """The octets and the digest of them."""
+        return cls(octets, sha256(octets))

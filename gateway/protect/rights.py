@@ -204,7 +204,7 @@ class Wrapping:
         )
         left = await self._leave(kept, made.rpmsg if terms.rights.keep_copies else None)
         copies = tuple(_copies(copy, readers, made))
-        return Wrapped(made.work, template.name, copies, left, len(made.wrapper.shared))
+        return Wrapped(made.work, template.name, copies, left, made.wrapper.size)
 
     def _made(
         self, copy: Mail, octets: bytes, job: Job, terms: WrapTerms, links: Sequence[bytes], mark: str
@@ -260,15 +260,16 @@ def _subject(message: Message) -> str:
 
 def _copies(copy: Mail, readers: Sequence[_Reader], made: _Made) -> list[Mail]:
     """A mail for each; where there are several they have the shared octets in common, as one object."""
-    shared, tail = Held(made.wrapper.shared), Held(made.wrapper.tail)
+    pieces, tail = made.wrapper.pieces, made.wrapper.tail
+    behind = (Held(b"".join(pieces)), Held(tail)) if len(readers) > 1 else ()
     terms = copy.terms.having(Protection.RIGHTS)
     found = []
     for reader, head in zip(readers, made.heads, strict=True):
         content: Content
-        if len(readers) == 1:
-            content = Held(b"".join((head, shared.octets, tail.octets)))
+        if behind:
+            content = Joined((Held(head), *behind))
         else:
-            content = Joined((Held(head), shared, tail))
+            content = Held(b"".join((head, *pieces, tail)))
         message = Message(head[:MAX_HEAD], content)
         body = Body.SEVEN_BIT if head.isascii() else Body.EIGHT_BIT_MIME
         found.append(copy.as_copy(copy.envelope.around(reader.recipients, body), message, terms))

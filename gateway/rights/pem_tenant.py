@@ -8,9 +8,11 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from gateway.mail.digest import Hashed
 from gateway.rights.tenant import Mode, TenantDenied, TenantVersion, tenant_version
 
 MAX_FILE: Final = 64 * 1024  # Octets; an RSA key of 4,096 bits has 3 KiB.
@@ -44,8 +46,9 @@ class PemTenant:
     def find(self, modulus: int) -> TenantVersion | None:
         return next((version for version in self._versions if version.modulus == modulus), None)
 
-    def sign(self, version: TenantVersion, data: bytes) -> bytes:
-        return self._key(version).sign(data, PKCS1v15(), SHA256())
+    def sign(self, version: TenantVersion, data: bytes | Hashed) -> bytes:
+        hashed = data if isinstance(data, Hashed) else Hashed.of(data)
+        return self._key(version).sign(hashed.sha256, PKCS1v15(), Prehashed(SHA256()))
 
     def unseal(self, version: TenantVersion, octets: bytes) -> bytes:
         return self._key(version).decrypt(octets, version.mode.oaep)

@@ -12,7 +12,7 @@ from struct import pack
 from typing import Final
 from uuid import UUID
 
-from gateway.mail.digest import sha256
+from gateway.mail.digest import Hashed, sha256
 from gateway.rights.cipher import Cipher, encrypt_all
 from gateway.rights.container.container import write_rpmsg
 from gateway.rights.container.inner import Inner, write_inner
@@ -27,6 +27,7 @@ from gateway.rights.xrml.signature import signed_octets, write_signature
 from gateway.world.batch import finished
 from gateway.world.chance import Chance
 
+_FRONT, _END = f"{PROLOGUE}{written('_')}".split("_")  # Around BODY and SIGNATURE of the first root.
 KEY_OCTETS: Final = 32  # AES-256.
 # What a licence takes, in octets, of the 1 MiB that readers take: for all else, and for each reader and right besides
 # the address, which stands in UTF-16 and then in base64.
@@ -110,19 +111,18 @@ def sealing(
         rights_data=encrypted_rights,
         content_sha256=content_sha256,
     )
-    octets = signed_octets(body)
+    signed = Hashed.of(signed_octets(body))
     yield
-    signature = tenant.sign(version, octets)
+    signature = tenant.sign(version, signed)
     yield
-    first = written(body, write_signature(octets, signature))
     second = forms.certificate(tenant, version, job.url, job.issued)
-    licence = f"{PROLOGUE}{first}{second}".encode()
+    licence = f"{_FRONT}{body}{write_signature(signed, signature)}{_END}{second}".encode()
     return SealedMessage(write_rpmsg(licence, content), work, content_sha256, original_sha256)
 
 
 def _signed(body: str, tenant: TenantKeys, version: TenantVersion) -> str:
-    octets = signed_octets(body)
-    return written(body, write_signature(octets, tenant.sign(version, octets)))
+    signed = Hashed.of(signed_octets(body))
+    return written(body, write_signature(signed, tenant.sign(version, signed)))
 
 
 def shares(readers: Sequence[str], template: Template) -> Iterator[tuple[str, ...]]:

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.mail.digest import Hashed
+
 MIN_BITS: Final = 2048
 MAX_BITS: Final = 4096
 MODE_1_BITS: Final = 1024
@@ -90,7 +92,7 @@ class TenantKeys(Protocol):
     def find(self, modulus: int) -> TenantVersion | None:
         """The version with that modulus, archived ones too."""
 
-    def sign(self, version: TenantVersion, data: bytes) -> bytes:
+    def sign(self, version: TenantVersion, data: bytes | Hashed) -> bytes:
         """A signature over `data`: RSA PKCS #1 v1.5 with SHA-256 (RFC 8017 8.2), in network order."""
 
     def unseal(self, version: TenantVersion, octets: bytes) -> bytes:

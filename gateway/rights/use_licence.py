@@ -13,6 +13,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from gateway.mail.digest import Hashed
 from gateway.rights.container.envelope import Envelope
 from gateway.rights.enabling import seal_key
 from gateway.rights.right import Right
@@ -109,8 +110,8 @@ def write_use_licence(
 
     def signed(version: TenantVersion, issuer: str) -> str:
         body = tag("BODY", issued + issuer + granted, type_="LICENSE", version="3.0")
-        octets = signed_octets(body)
-        signature = write_signature(octets, tenant.sign(version, octets))
+        hashed = Hashed.of(signed_octets(body))
+        signature = write_signature(hashed, tenant.sign(version, hashed))
         return PROLOGUE + written(body, signature, purpose="Content-License")
 
     if unlocked.version.mode is Mode.MODE_2:

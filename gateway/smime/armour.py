@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from pybase64 import encodebytes
+from gateway.mail.mime.base64_lines import LINE_OCTETS, base64_lines
 
-LINE: Final = 76  # No reader takes longer ones for granted, and some refuse them.
-_LINE_OCTETS: Final = LINE // 4 * 3
-_BLOCK: Final = _LINE_OCTETS * 4096  # Octets that are written at once: what lies beside them stays small.
+_BLOCK: Final = LINE_OCTETS * 4096  # Octets that are written at once: what lies beside them stays small.
 
 
 class Sink(Protocol):
@@ -23,22 +21,17 @@ def write_base64(blocks: Iterable[bytes | memoryview], sink: Sink) -> None:
     """Write the octets of all blocks to `sink`. The last line has its CR LF too. Nothing large is kept beside them."""
     rest = b""
     for block in blocks:
-        if len(rest) + len(block) < _LINE_OCTETS:
+        if len(rest) + len(block) < LINE_OCTETS:
             rest += block
             continue
         view = memoryview(block)
         start = 0
         if rest:
-            start = _LINE_OCTETS - len(rest)
+            start = LINE_OCTETS - len(rest)
             sink.write(base64_lines(rest + view[:start]))
-        end = len(view) - (len(view) - start) % _LINE_OCTETS
+        end = len(view) - (len(view) - start) % LINE_OCTETS
         for at in range(start, end, _BLOCK):
             sink.write(base64_lines(view[at : min(at + _BLOCK, end)]))
         rest = bytes(view[end:])
     if rest:
         sink.write(base64_lines(rest))
-
-
-def base64_lines(octets: bytes | memoryview) -> bytes:
-    """The same of octets at hand, which are not many."""
-    return encodebytes(octets).replace(b"\n", b"\r\n")

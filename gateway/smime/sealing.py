@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Final
 
-from gateway.smime.armour import base64_lines, write_base64
+from gateway.mail.mime.base64_lines import base64_lines
+from gateway.smime.armour import write_base64
 from gateway.smime.cms.algorithms import ContentCipher, Mode
 from gateway.smime.cms.enveloped import seal_blocks, seal_enveloped
 from gateway.smime.cms.recipients import Recipient

@@ -8,12 +8,12 @@ form of an entry raises the version in MARK, reads the former one too, and begin
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+from isal.isal_zlib import crc32
 
 Row = tuple[Any, ...]
 
@@ -210,9 +210,9 @@ HEAD: Final = _BATCH.size
 def batch(segment: int, oldest: int, entries: Sequence[bytes]) -> list[bytes]:
     """The octets of a batch in pieces, filled up to whole pages."""
     size = sum(map(len, entries))
-    crc = zlib.crc32(_BATCH.pack(MARK, segment, oldest, size, 0))
+    crc = crc32(_BATCH.pack(MARK, segment, oldest, size, 0))
     for entry in entries:
-        crc = zlib.crc32(entry, crc)
+        crc = crc32(entry, crc)
     filling = -(HEAD + size) % PAGE
     return [_BATCH.pack(MARK, segment, oldest, size, crc), *entries, bytes(filling)]
 
@@ -240,7 +240,7 @@ def batch_head(octets: bytes, at: int, least: int = 1) -> BatchHead | None:
     if mark != MARK or size > len(octets) - start or not (1 <= oldest <= segment and least <= segment):
         return None
     with memoryview(octets) as view:
-        if zlib.crc32(view[start : start + size], zlib.crc32(_BATCH.pack(mark, segment, oldest, size, 0))) != crc:
+        if crc32(view[start : start + size], crc32(_BATCH.pack(mark, segment, oldest, size, 0))) != crc:
             return None
     return BatchHead(segment, oldest, size)
 

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from gateway.mail.digest import Hashed
 from gateway.rights.cipher import Cipher, encrypt
-from gateway.rights.container.container import write_rpmsg
+from gateway.rights.container.container import read_rpmsg, write_rpmsg
 from gateway.rights.container.inner import Inner, write_inner
 from gateway.rights.enabling import ContentKey, seal_key
 from gateway.rights.job import Job
@@ -51,6 +52,14 @@ def pem(bits: int = 2048, number: int = 1) -> bytes:
     return private_key(bits, number).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+def damaged(file: bytes) -> bytes:
+    """The same message.rpmsg with one octet of its ciphertext changed: the licence in front is whole."""
+    parts = read_rpmsg(file)
+    content = bytearray(parts.drm_content)
+    content[-1] ^= 1
+    return write_rpmsg(parts.licence, bytes(content))
+
+
 class FakeTenant(PemTenant):
     """A tenant key that counts its uses; `keys` are its versions, the newest first. Ways to fail: `away` for passing,
     `denied` for good.
@@ -65,7 +74,7 @@ class FakeTenant(PemTenant):
         self.signed = 0
         self.unsealed = 0
 
-    def sign(self, version: TenantVersion, data: bytes) -> bytes:
+    def sign(self, version: TenantVersion, data: bytes | Hashed) -> bytes:
         self._fail()
         self.signed += 1
         return super().sign(version, data)

@@ -14,6 +14,7 @@ from gateway.keys.vault import (
     VaultKey,
     Wrapped,
 )
+from gateway.mail.digest import Hashed
 from gateway.world.chance import Chance
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
@@ -89,7 +90,7 @@ class FakeVault:
         self.abouts.append(about)
         return plain
 
-    def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
+    def sign(self, key: str, data: bytes | Hashed, *, version: int | None = None, about: str = "") -> Signature:
         self._fail()
         held = self._held.usable(key, version)
         try:

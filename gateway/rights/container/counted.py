@@ -61,7 +61,12 @@ class Cursor:
 
 def lp4(octets: bytes) -> bytes:
     """Octets as UNICODE-LP-P4 or UTF-8-LP-P4."""
-    return struct.pack("<I", len(octets)) + octets + bytes(-len(octets) % 4)
+    return b"".join(lp4_pieces(octets))
+
+
+def lp4_pieces(octets: bytes) -> tuple[bytes, ...]:
+    """The same, for whoever joins them with others."""
+    return struct.pack("<I", len(octets)), octets, bytes(-len(octets) % 4)
 
 
 def lp4_text(text: str) -> bytes:

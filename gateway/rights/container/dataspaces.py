@@ -8,7 +8,7 @@ from typing import Final
 from gateway.rights.container import limits
 from gateway.rights.container.compound_reader import CompoundFile
 from gateway.rights.container.compound_writer import Tree
-from gateway.rights.container.counted import Cursor, lp4, lp4_text
+from gateway.rights.container.counted import Cursor, lp4_pieces, lp4_text
 from gateway.rights.container.damaged import Damaged
 
 DATA_SPACES: Final = "\x06DataSpaces"
@@ -45,7 +45,7 @@ def write_data_spaces(licence: bytes) -> Tree:
         "Version": _VERSION,
         "DataSpaceMap": _MAP,
         "DataSpaceInfo": {_SPACE: _INFO},
-        "TransformInfo": {_TRANSFORM: {_PRIMARY: _PRIMARY_HEAD + lp4(licence)}},
+        "TransformInfo": {_TRANSFORM: {_PRIMARY: b"".join((_PRIMARY_HEAD, *lp4_pieces(licence)))}},
     }
 
 

@@ -29,10 +29,10 @@ def write_envelope(head: Iterable[bytes | memoryview], rest: Iterable[bytes | me
     understands. Behind a stored block nothing is deflated again, because what it could refer to would not be what we
     think.
     """
-    shrinks = b"".join(head)
+    front = list(head)
     # The head's last block is filled up with what is behind it.
-    filler, stored = _cut([memoryview(piece) for piece in rest], -len(shrinks) % limits.BLOCK)
-    shrinks = b"".join((shrinks, *filler))
+    filler, stored = _cut([memoryview(piece) for piece in rest], -sum(map(len, front)) % limits.BLOCK)
+    shrinks = memoryview(b"".join([*front, *filler]))
     deflate = isal_zlib.compressobj(_LEVEL)  # The same format as zlib's, in a sixth of the time.
     pieces: list[bytes | memoryview] = [PREFIX]
     for at in range(0, len(shrinks), limits.BLOCK):

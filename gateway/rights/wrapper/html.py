@@ -31,7 +31,7 @@ _STYLE: Final = """\
 
 
 def html(letter: Letter, explained: Sequence[str], logo: str | None) -> str:
-    """The whole document, with LF. `explained`: the letter's, which take long to make; `logo`: the Content-ID of the
+    """The whole document, with CR LF. `explained`: the letter's, which take long to make; `logo`: the Content-ID of the
     part with the logo, None: there is none.
     """
     front, bar, introduction, button, how, others, back = _frame(letter.branding)
@@ -49,7 +49,7 @@ def html(letter: Letter, explained: Sequence[str], logo: str | None) -> str:
         how,
         f'<a href="{link}" class="link" dir="ltr" style="color:#0b57a4;word-break:break-all">{link}</a>',
         others,
-        *[_paragraph(one, quiet=True) for one in rest],
+        *[_paragraph(one, quiet=True, end="\r\n") for one in rest],
         back,
     ))  # fmt: skip
 
@@ -82,7 +82,7 @@ def _frame(branding: Branding) -> tuple[str, ...]:
         ends.append(_paragraph(anchor, quiet=True))
     if ends:
         parts += [_LINE, *ends]
-    return tuple("".join([*parts, _BACK]).split(_GAP))
+    return tuple("".join([*parts, _BACK]).replace("\n", "\r\n").split(_GAP))
 
 
 def _own(text: str) -> str:
@@ -113,12 +113,12 @@ def _lines(text: str) -> str:
     return "<br>".join(_own(line) for line in text.splitlines())
 
 
-def _paragraph(inside: str, *, size: int = 15, quiet: bool = False, own: bool = False) -> str:
+def _paragraph(inside: str, *, size: int = 15, quiet: bool = False, own: bool = False, end: str = "\n") -> str:
     """`own`: a text of the administrator's, in whatever language it is."""
     kind, color, size = ("quiet", "#4b5560", 13) if quiet else ("words", "#1c2126", size)
     style = f"margin:0 0 16px 0;{_FONT};font-size:{size}px;line-height:1.5;color:{color};word-break:break-word"
     direction = ' dir="auto"' if own else ""
-    return f'<p class="{kind}"{direction} style="{style}">{inside}</p>\n'
+    return f'<p class="{kind}"{direction} style="{style}">{inside}</p>{end}'
 
 
 _FRONT: Final = """\

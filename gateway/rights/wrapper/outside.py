@@ -28,7 +28,6 @@ SEVERAL: Final = frozenset(
         *(b"resent-cc", b"resent-message-id"),
     )
 )
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _BY = re.compile(rb"\sby (\S+)\s", re.IGNORECASE)
 _FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
 
@@ -51,7 +50,7 @@ def outside(message: Message, subject: str | None) -> bytes:
             continue
         if small == b"subject" and subject is not None:
             continue
-        if not _BARE.search(value):
+        if value.count(b"\r") == value.count(b"\n") == value.count(b"\r\n"):
             found.append(name + b":" + value + b"\r\n")
     if subject is not None:
         found.append(field("Subject", written(subject)))

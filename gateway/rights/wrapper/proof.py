@@ -13,6 +13,7 @@ from typing import Final
 
 from pybase64 import b64decode
 
+from gateway.mail.mime.base64_lines import LINE
 from gateway.rights.wrapper.outside import SEVERAL, SINGLE, head_of
 from gateway.rights.wrapper.wrapped import CLASS, rpmsg_head
 
@@ -24,7 +25,8 @@ _BOUNDARY = re.compile(rb' multipart/mixed; boundary="=_m([0-9a-f]{16,64})"')
 _TYPE = re.compile(rb"\r\nContent-Type: ([a-z]+/[a-z-]+)(?:;[^\r\n]*)?\r\n")
 # [MS-OXORMMS] 2.2.4.5: how the file begins; of the last octet two bits alone are told by its letter.
 _BEGINS: Final = b64encode(bytes.fromhex("76e80460c411e386"))[:10]
-_LINES: Final = 1024 * (76 + 2)  # Octets of so many whole lines of base64 (RFC 2045 6.8), which decode by themselves.
+_LINE: Final = LINE + 2  # With its CR LF.
+_LINES: Final = 1024 * _LINE  # Octets of so many whole lines of base64 (RFC 2045 6.8), which decode by themselves.
 _SAID: Final = [b"multipart/alternative", b"text/plain", b"text/html"]
 
 
@@ -86,13 +88,24 @@ def _before(octets: bytes, mark: bytes, *, tail: bool) -> bytes | None:
 
 
 def _is_base64(octets: bytes, start: int, end: int) -> bool:
-    """Whether all of it is lines of base64 as we write them."""
+    """Whether all of it is lines of base64 as we write them: each full but the last one, which alone is filled up."""
+    if octets.find(b"=", start, end - 4) >= 0:
+        return False
+    return all(_are_lines(octets[at : min(at + _LINES, end)]) for at in range(start, end, _LINES))
+
+
+def _are_lines(block: bytes) -> bool:
+    whole, rest = divmod(len(block), _LINE)
+    full = block[: whole * _LINE]
+    if full[LINE::_LINE] != b"\r" * whole or full[LINE + 1 :: _LINE] != b"\n" * whole or not block.endswith(b"\r\n"):
+        return False
+    letters = len(block) - 2 * (whole + (rest > 0))
     try:
-        for at in range(start, end, _LINES):
-            b64decode(octets[at : min(at + _LINES, end)].replace(b"\r\n", b""), validate=True)
+        # It passes over what is no letter: where it missed as many octets as the line ends have, there is nothing else.
+        octets = len(b64decode(block))
     except NoBase64:
         return False
-    return True
+    return letters % 4 == 0 and octets == letters // 4 * 3 - block.count(b"=", -4)
 
 
 def _is_said(said: bytes, mark: bytes) -> bool:

@@ -13,7 +13,7 @@ WIDTH: Final = 76  # Letters of a line, as far as there are blanks; the link sta
 
 
 def text(letter: Letter, explained: Sequence[str]) -> str:
-    """Lines with LF. `explained`: the letter's, which take long to make."""
+    """Lines with CR LF. `explained`: the letter's, which take long to make."""
     branding = letter.branding
     own, ends = _own(branding)
     lines = [
@@ -29,7 +29,7 @@ def text(letter: Letter, explained: Sequence[str]) -> str:
     for paragraph in explained:
         lines += [*_filled(paragraph), ""]
     lines += ends
-    return "\n".join(lines)
+    return "\r\n".join(lines)
 
 
 @lru_cache(maxsize=16)
@@ -45,7 +45,8 @@ def _own(branding: Branding) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(own), tuple(ends)
 
 
-def _filled(paragraphs: str) -> list[str]:
+@lru_cache(maxsize=256)  # Half of the sentences name nobody.
+def _filled(paragraphs: str) -> tuple[str, ...]:
     """Broken at blanks; line ends of a text of the administrator's stay."""
     lines: list[str] = []
     for one in paragraphs.splitlines() or [""]:
@@ -57,4 +58,4 @@ def _filled(paragraphs: str) -> list[str]:
             lines.append(rest[:at])
             rest = rest[at + 1 :]
         lines.append(rest)
-    return lines
+    return tuple(lines)

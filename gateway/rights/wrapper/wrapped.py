@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from pybase64 import encodebytes
-
+from gateway.mail.mime.base64_lines import base64_pieces
 from gateway.mail.mime.encode import Encoding, encoder
 from gateway.rights.branding import Branding
 from gateway.rights.wrapper.html import LOGO, html
@@ -21,8 +20,6 @@ NAME: Final = "message.rpmsg"
 TYPE: Final = "application/x-microsoft-rpmsg-message"
 CLASS: Final = "rpmsg.message"
 MARK_OCTETS: Final = 15  # Of chance in the delimiters of one message.
-_LINE_OCTETS: Final = 57  # Of 76 letters in base64 (RFC 2045 6.8).
-_BLOCK: Final = _LINE_OCTETS * 4096
 # What a text in 7 bits must not hold: what looks like a delimiter of ours, what mailbox files change, control codes.
 _ODD: Final = (b"--=_", b"\nFrom ", b"\0", b"\x1b")
 _LONG: Final = 900  # Octets of a line; RFC 5322 2.1.1 has 998.
@@ -30,10 +27,12 @@ _LONG: Final = 900  # Octets of a line; RFC 5322 2.1.1 has 998.
 
 @dataclass(frozen=True, slots=True)
 class Wrapper:
-    """Makes the mails of one sealed message. `mark` stands in the delimiters; drawn at random, it stands in no part."""
+    """Makes the mails of one sealed message. `mark` stands in the delimiters; drawn at random, it stands in no part.
+    `pieces` are the shared octets: whoever joins them with others copies them once.
+    """
 
     mark: str
-    shared: bytes = field(repr=False)
+    pieces: tuple[bytes, ...] = field(repr=False)
     logo: str | None = None
 
     @classmethod
@@ -48,12 +47,12 @@ class Wrapper:
                 f"\r\n--{_related(mark)}\r\nContent-Type: {picture.type}; name={name}\r\n".encode(),
                 f"Content-ID: <{logo}>\r\nContent-Disposition: inline; filename={name}\r\n".encode(),
                 b"Content-Transfer-Encoding: base64\r\n\r\n",
-                *_base64(picture.octets),
+                *base64_pieces(picture.octets),
                 f"--{_related(mark)}--\r\n".encode(),
             ]
         found.append(rpmsg_head(mark))
-        found += _base64(rpmsg)
-        return cls(mark, b"".join(found), logo)
+        found += base64_pieces(rpmsg)
+        return cls(mark, tuple(found), logo)
 
     def head(self, fields: bytes, letter: Letter) -> bytes:
         """What stands in front of the shared octets: `fields` (header fields with their CR LF), and what is said."""
@@ -76,6 +75,11 @@ class Wrapper:
             _part("html", html(letter, explained, self.logo)),
             f"\r\n--{edge}--\r\n".encode(),
         ))  # fmt: skip
+
+    @property
+    def size(self) -> int:
+        """Octets that all of them share."""
+        return sum(map(len, self.pieces))
 
     @property
     def tail(self) -> bytes:
@@ -104,8 +108,10 @@ def _alternative(mark: str) -> str:
 
 
 def _part(kind: str, said: str) -> bytes:
-    """A part of text: as it stands where that can travel so, and a link stays in one piece; else quoted-printable."""
-    octets = "\r\n".join(said.split("\n")).encode("utf-8", "replace")
+    """A part of text with CR LF: as it is where that can travel so, and a link stays in one piece; else
+    quoted-printable.
+    """
+    octets = said.encode("utf-8", "replace")
     encoding = "7bit"
     if not octets.isascii() or any(mark in octets for mark in _ODD) or max(map(len, octets.split(b"\n"))) > _LONG:
         made = encoder(Encoding.QUOTED_PRINTABLE)
@@ -113,9 +119,3 @@ def _part(kind: str, said: str) -> bytes:
         encoding = "quoted-printable"
     head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return head.encode() + octets
-
-
-def _base64(octets: bytes) -> list[bytes]:
-    """Lines of 76 letters, each with its CR LF."""
-    view = memoryview(octets)
-    return [encodebytes(view[at : at + _BLOCK]).replace(b"\n", b"\r\n") for at in range(0, len(view), _BLOCK)]

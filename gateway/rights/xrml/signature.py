@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
-from gateway.mail.digest import sha256
+from gateway.mail.digest import Hashed
 from gateway.rights.tenant import Mode, TenantVersion
 from gateway.rights.xrml.binary import read_base64, write_base64
 from gateway.rights.xrml.element import BadLicence, Element
@@ -30,15 +30,15 @@ def signed_octets(body: str) -> bytes:
     return body.encode("utf-16-le")
 
 
-def write_signature(octets: bytes, value: bytes) -> str:
-    """The element for a signature of SHA-256 over `octets` (see `signed_octets`), `value` in network order as every RSA
+def write_signature(signed: Hashed, value: bytes) -> str:
+    """The element for a signature of SHA-256 over `signed` (see `signed_octets`), `value` in network order as every RSA
     library has it.
     """
-    digest = write_base64(sha256(octets))
+    digest = write_base64(signed.sha256)
     coding = '<PARAMETER name="codingtype"><VALUE encoding="string">surface-coding</VALUE></PARAMETER>'
     hashed = f'<ALGORITHM>SHA256</ALGORITHM>{coding}<VALUE encoding="base64" size="256">{digest}</VALUE>'
-    signed = f'<VALUE encoding="base64" size="{len(value) * 8}">{write_base64(value)}</VALUE>'
-    return f"<SIGNATURE><ALGORITHM>{_ALGORITHM}</ALGORITHM><DIGEST>{hashed}</DIGEST>{signed}</SIGNATURE>"
+    written = f'<VALUE encoding="base64" size="{len(value) * 8}">{write_base64(value)}</VALUE>'
+    return f"<SIGNATURE><ALGORITHM>{_ALGORITHM}</ALGORITHM><DIGEST>{hashed}</DIGEST>{written}</SIGNATURE>"
 
 
 def uses_sha1(signature: Element) -> bool:

@@ -12,6 +12,7 @@ from gateway.authenticate.dkim import sign
 from gateway.authenticate.dkim.body import BodyHash, body_at
 from gateway.authenticate.signing import BODY_ON_LOOP, SigningKeys, Terms
 from gateway.keys.vault import Signature
+from gateway.mail.digest import Hashed
 from gateway.mail.message import MAX_HEAD, Message, prefaced
 from gateway.mail.reply import SIGNING_AWAY, Refused
 from gateway.storage.dkim_keys import Algorithm, Use
@@ -28,7 +29,7 @@ class Watched(FakeVault):
         super().__init__()
         self.threads = []
 
-    def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
+    def sign(self, key: str, data: bytes | Hashed, *, version: int | None = None, about: str = "") -> Signature:
         self.threads.append(threading.current_thread())
         return super().sign(key, data, version=version, about=about)
 

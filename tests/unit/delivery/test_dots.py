@@ -20,6 +20,8 @@ from gateway.delivery.dots import Stuffing, stuffed
         (b".\r\n", b"..\r\n.\r\n"),
         (b".a\r\n.b\r\n..\r\nc.d", b"..a\r\n..b\r\n...\r\nc.d\r\n.\r\n"),
         (b"\r\n.\r\n.\r\n", b"\r\n..\r\n..\r\n.\r\n"),
+        (b"a.b\r\n.c\r\nd\r\n", b"a.b\r\n..c\r\nd\r\n.\r\n"),
+        (b"a\r\n.", b"a\r\n..\r\n.\r\n"),
     ],
 )
 def test_lines_that_begin_with_a_dot_get_another(octets: bytes, wire: bytes) -> None:

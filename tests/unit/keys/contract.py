@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.keys.vault import Denied, KeyState, KeyType, Vault, VaultBroken, Wrapped
+from gateway.mail.digest import Hashed
 from tests.fakes.clock import FakeClock
 
 PLAIN = bytes(range(32))
@@ -182,6 +183,7 @@ class VaultContract:
             verify(public, b"what is signed!", signature.octets)
         assert subject.again().public_key("signer") == public
         verify(public, b"more", subject.again().sign("signer", b"more").octets)
+        verify(public, b"hashed", subject.vault.sign("signer", Hashed.of(b"hashed")).octets)
 
     def test_an_old_version_signs_and_shows_its_public_key_where_it_is_asked_for(self, subject: Subject) -> None:
         type_ = next(type_ for type_ in (KeyType.ED25519, KeyType.EC_P256, KeyType.RSA_2048) if type_ in subject.types)

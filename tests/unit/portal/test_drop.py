@@ -20,7 +20,7 @@ from gateway.rights.sealing import seal
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.portal_room import FakeRoom
-from tests.fakes.rights import NOW, OWNER, READER, FakeTenant, job, private_key
+from tests.fakes.rights import NOW, OWNER, READER, FakeTenant, damaged, job, private_key
 
 ORIGINAL = b"Subject: secret\r\n\r\nthe plain words\r\n"
 
@@ -105,10 +105,8 @@ async def test_a_reader_hears_only_behind_the_code_that_it_is_too_late(table: Ta
 
 
 async def test_what_is_damaged_forged_or_of_others_is_refused_in_one_word(table: Table) -> None:
-    octets = bytearray(usual())
-    octets[len(octets) // 2] ^= 1
     others = seal(ORIGINAL, job(), FakeTenant(private_key(number=2)), FakeChance("x")).rpmsg
-    assert [await table.refused(one) for one in (b"", b"x" * 1000, bytes(octets), others)] == ["damaged"] * 4
+    assert [await table.refused(one) for one in (b"", b"x" * 1000, damaged(usual()), others)] == ["damaged"] * 4
     assert [facts["reason"] for event, facts in table.told if event == "rpmsg_refused"][-2:] == ["damaged", "not_ours"]
 
 

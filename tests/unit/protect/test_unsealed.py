@@ -34,7 +34,7 @@ from gateway.storage.writer import StorageFull
 from tests.fakes.chance import FakeChance
 from tests.fakes.clock import FakeClock
 from tests.fakes.protection import SECRET, FakeCertificates, FakeMeans, letter
-from tests.fakes.rights import NOW, OWNER, READER, FakeTenant, job, nobody, private_key
+from tests.fakes.rights import NOW, OWNER, READER, FakeTenant, damaged, job, nobody, private_key
 
 PLAIN = b"From: Ida <ida@corp.example>\r\nSubject: plans\r\nX-Label: inside\r\n\r\n" + SECRET + b"\r\n"
 IDA, EVA = OWNER, "eva@corp.example"
@@ -124,13 +124,13 @@ def wrapped(file: bytes, subject: str | None = None) -> bytes:
         expires=None,
         branding=branding,
     )
-    return wrapper.head(outside(message, subject), about) + wrapper.shared + wrapper.tail
+    return wrapper.head(outside(message, subject), about) + b"".join(wrapper.pieces) + wrapper.tail
 
 
 def answer(file: bytes) -> bytes:
     """An ordinary answer that brings the file along, as some mail programs do."""
     head = b'From: ben@partner.example\r\nSubject: Re\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n'
-    part = Wrapper.made(file, Branding(name="x"), "0" * 30).shared.split(b"\r\n", 2)[2]
+    part = b"".join(Wrapper.made(file, Branding(name="x"), "0" * 30).pieces).split(b"\r\n", 2)[2]
     return head + b"\r\nmy answer\r\n--b\r\n" + part + b"--b--\r\n"
 
 
@@ -208,12 +208,11 @@ async def test_what_lies_under_another_key_is_passed_over_in_silence(house: Hous
 
 
 async def test_what_is_damaged_stays_shut_and_says_so(house: House) -> None:
-    file = bytearray(rpmsg())
-    file[len(file) // 2] ^= 1  # In the ciphertext.
-    mail = await house.opening(mail_of(IDA, octets=wrapped(bytes(file))))
+    file = damaged(rpmsg())
+    mail = await house.opening(mail_of(IDA, octets=wrapped(file)))
     assert mail.opened is not None
     assert [(one.ok, one.reason) for one in mail.opened.layers] == [(False, "damaged")]
-    copies = await house.come(IDA, octets=wrapped(bytes(file)))
+    copies = await house.come(IDA, octets=wrapped(file))
     assert SECRET not in await whole(copies[0].message.content)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from gateway.mail.digest import Hashed
 from gateway.rights.container.inner import Inner
 from gateway.rights.enabling import BadBits, open_key
 from gateway.rights.job import SealedMessage
@@ -137,7 +138,7 @@ def test_of_a_message_of_mode_1_the_current_version_signs() -> None:
 class Archiving(FakeTenant):
     """Its older versions open and sign no more, as files of archived keys do."""
 
-    def sign(self, version: TenantVersion, data: bytes) -> bytes:
+    def sign(self, version: TenantVersion, data: bytes | Hashed) -> bytes:
         if version.modulus != self.current.modulus:
             raise TenantDenied("archived")
         return super().sign(version, data)

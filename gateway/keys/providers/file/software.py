@@ -10,12 +10,14 @@ from typing import Final, NoReturn
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from gateway.keys.envelope import Algorithm
 from gateway.keys.vault import KeyType
+from gateway.mail.digest import Hashed
 from gateway.world.chance import Chance
 
 AES_OCTETS: Final = 32
@@ -24,6 +26,7 @@ _BITS: Final = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096
 _EXPONENT: Final = 65537
 _OAEP: Final = padding.OAEP(padding.MGF1(SHA256()), SHA256(), label=None)
 _PKCS1: Final = padding.PKCS1v15()
+_PREHASHED: Final = Prehashed(SHA256())
 
 _Private = bytes | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 
@@ -117,8 +120,12 @@ class SoftwareKey:
             raise ValueError(f"a key of type {self.type} is no cipher")
         return AESGCM(self._private)
 
-    def sign(self, data: bytes) -> bytes:
+    def sign(self, data: bytes | Hashed) -> bytes:
         """A signature over `data`. Raises ValueError where this type does not sign."""
+        if isinstance(data, Hashed):
+            if isinstance(self._private, rsa.RSAPrivateKey):
+                return self._private.sign(data.sha256, _PKCS1, _PREHASHED)
+            data = data.octets
         match self._private:
             case rsa.RSAPrivateKey():
                 return self._private.sign(data, _PKCS1, SHA256())

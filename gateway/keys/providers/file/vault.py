@@ -19,6 +19,7 @@ from gateway.keys.providers.file.means import NOTHING, Means
 from gateway.keys.providers.file.sheet import Head, Sheet
 from gateway.keys.providers.file.store import FILE
 from gateway.keys.vault import Denied, KeyState, KeyType, Signature, VaultBroken, VaultKey, Wrapped
+from gateway.mail.digest import Hashed
 from gateway.world.chance import Chance, SystemChance
 from gateway.world.clock import Clock, SystemClock
 
@@ -141,7 +142,7 @@ class FileVault:
             raise VaultBroken(f"what was encrypted to key {key!r} of vault {self._name!r} does not open")
         return plain
 
-    def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
+    def sign(self, key: str, data: bytes | Hashed, *, version: int | None = None, about: str = "") -> Signature:
         """A signature over `data`. Raises Denied."""
         self._look()
         held = self._keys.usable(key, version)

@@ -23,6 +23,7 @@ from pkcs11 import exceptions as p11
 from gateway.keys.envelope import KEY_OCTETS
 from gateway.keys.providers.pkcs11.faults import DAMAGED
 from gateway.keys.vault import KeyType
+from gateway.mail.digest import Hashed
 
 _OAEP_256: Final = (Mechanism.SHA256, MGF.SHA256, None)
 _OAEP: Final = padding.OAEP(padding.MGF1(SHA256()), SHA256(), label=None)
@@ -118,8 +119,10 @@ def _rsa_open(root: Any, wrapped: bytes) -> bytes:
     return key
 
 
-def sign(session: Session, key: Any, type_: KeyType, data: bytes) -> bytes:
+def sign(session: Session, key: Any, type_: KeyType, data: bytes | Hashed) -> bytes:
     """A signature in the one way that the type has. Raises PKCS11Error."""
+    if isinstance(data, Hashed):  # Tokens differ in what they take of a hash that they have not made.
+        data = data.octets
     if type_ is KeyType.ED25519:
         return bytes(key.sign(data, mechanism=Mechanism.EDDSA))
     if type_ is KeyType.EC_P256:

@@ -16,6 +16,7 @@ from gateway.keys.providers.pkcs11.public import public_of
 from gateway.keys.providers.pkcs11.shelf import Half, Kept
 from gateway.keys.providers.pkcs11.terms import TokenTerms
 from gateway.keys.vault import Denied, KeyState, KeyType, Signature, VaultBroken, VaultKey, Wrapped
+from gateway.mail.digest import Hashed
 from gateway.world.chance import Chance, SystemChance
 from gateway.world.clock import Clock, SystemClock
 
@@ -111,7 +112,7 @@ class Pkcs11Vault:
 
         return self._use(key, f"decrypting by key {key!r}", work)
 
-    def sign(self, key: str, data: bytes, *, version: int | None = None, about: str = "") -> Signature:
+    def sign(self, key: str, data: bytes | Hashed, *, version: int | None = None, about: str = "") -> Signature:
         """A signature over `data`. Raises KeyFault."""
 
         def work(session: Session) -> Signature:

@@ -19,5 +19,5 @@ def test_lines_take_as_many_words_as_fit_and_no_word_is_broken(paragraph: str) -
 
 
 def test_line_ends_of_the_administrators_text_stay() -> None:
-    assert _filled("one\n\ntwo  three\n") == ["one", "", "two three"]
-    assert _filled("") == [""]
+    assert _filled("one\n\ntwo  three\n") == ("one", "", "two three")
+    assert _filled("") == ("",)

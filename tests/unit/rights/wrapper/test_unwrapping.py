@@ -32,7 +32,7 @@ def wrapped(original: bytes = ORIGINAL, subject: str | None = None) -> bytes:
         expires=None,
         branding=branding,
     )
-    return wrapper.head(outside(message, subject), letter) + wrapper.shared + wrapper.tail
+    return wrapper.head(outside(message, subject), letter) + b"".join(wrapper.pieces) + wrapper.tail
 
 
 def with_program(octets: bytes) -> bytes:

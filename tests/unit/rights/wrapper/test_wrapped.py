@@ -77,7 +77,7 @@ def test_a_mail_is_whole_in_every_language(language: str, with_logo: bool) -> No
     logo = read_logo(png()) if with_logo else None
     branding = Branding(name="Corp & Co", language=language, logo=logo)
     wrapper = Wrapper.made(RPMSG, branding, MARK)
-    octets = wrapper.head(FIELDS, letter(branding=branding)) + wrapper.shared + wrapper.tail
+    octets = wrapper.head(FIELDS, letter(branding=branding)) + b"".join(wrapper.pieces) + wrapper.tail
     assert Proof().holds([octets])
     assert octets.isascii() and max(map(len, octets.split(b"\r\n"))) <= 998
     found = email.message_from_bytes(octets, policy=email.policy.default)
@@ -134,7 +134,7 @@ def test_what_people_wrote_is_shown_as_it_stands(language: str) -> None:
 def test_no_text_of_the_administrator_breaks_the_mail(trick: str) -> None:
     branding = Branding(name="Corp", disclaimer_text=f"a\n{trick}\nb")
     wrapper = Wrapper.made(RPMSG, branding, MARK)
-    octets = wrapper.head(FIELDS, letter(branding=branding)) + wrapper.shared + wrapper.tail
+    octets = wrapper.head(FIELDS, letter(branding=branding)) + b"".join(wrapper.pieces) + wrapper.tail
     assert Proof().holds([octets])
     found = email.message_from_bytes(octets, policy=email.policy.default)
     assert isinstance(found, EmailMessage)
@@ -183,13 +183,16 @@ def test_a_zero_octet_in_a_text_of_the_administrator_moves_nothing() -> None:
         lambda file: file[:200] + b"\xe9" + file[201:],
         lambda file: file[:76] + file[77:],  # A letter less: octets that are none.
         lambda file: b"UGxhaW4gd29yZHM=" + file,
+        lambda file: b"UGxhaW4gd29yZHM=\r\n" + file,
+        lambda file: file[:100] + b"\r\n" + file[100:],
+        lambda file: file[:100] + b"====" + file[104:],
     ],
 )
 def test_the_last_look_takes_base64_alone_for_the_file(spoil: Callable[[bytes], bytes]) -> None:
     """A fault of ours that puts plain text behind the file's first line is found."""
     wrapper = Wrapper.made(RPMSG, Branding(name="Corp"), MARK)
     head = wrapper.head(FIELDS, letter(branding=Branding(name="Corp")))
-    front, empty, file = wrapper.shared.partition(b"base64\r\n\r\n")
+    front, empty, file = b"".join(wrapper.pieces).partition(b"base64\r\n\r\n")
     assert Proof().holds([head + front + empty + file + wrapper.tail])
     assert not Proof().holds([head + front + empty + spoil(file) + wrapper.tail])
     assert not Proof().holds([head, front + empty + spoil(file), wrapper.tail])
@@ -199,7 +202,7 @@ def test_the_last_look_takes_files_of_all_lengths() -> None:
     for length in (8, 56, 57, 58, 57 * 1023, 57 * 1024, 57 * 1024 + 1, 57 * 2048 + 5):
         wrapper = Wrapper.made(RPMSG[:8] + bytes(length - 8), Branding(name="Corp"), MARK)
         head = wrapper.head(FIELDS, letter(branding=Branding(name="Corp")))
-        assert Proof().holds([head + wrapper.shared + wrapper.tail]), length
+        assert Proof().holds([head + b"".join(wrapper.pieces) + wrapper.tail]), length
 
 
 def test_every_language_says_the_same_with_the_same_things_put_in() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.mail.digest import Hashed
 from gateway.rights.tenant import tenant_version
 from gateway.rights.xrml.element import BadLicence, Element
 from gateway.rights.xrml.reader import read
@@ -16,7 +17,8 @@ VERSION = tenant_version(private_key().public_key(), 1)
 
 def signed(body: str = BODY) -> Element:
     tenant = FakeTenant()
-    return read(write_signature(signed_octets(body), tenant.sign(tenant.current, signed_octets(body))))
+    signed = Hashed.of(signed_octets(body))
+    return read(write_signature(signed, tenant.sign(tenant.current, signed)))
 
 
 def test_ours_is_taken_for_good() -> None:
@@ -41,7 +43,7 @@ def test_another_key_is_none() -> None:
 def test_the_digest_that_it_says_is_not_believed() -> None:
     other = BODY.replace("x", "y")
     tenant = FakeTenant()
-    lying = read(write_signature(signed_octets(other), tenant.sign(tenant.current, signed_octets(BODY))))
+    lying = read(write_signature(Hashed.of(signed_octets(other)), tenant.sign(tenant.current, signed_octets(BODY))))
     verify(BODY, lying, VERSION)
     with pytest.raises(Forged):
         verify(other, lying, VERSION)
