@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from gateway.directory.folding import keys, plain_local
+from gateway.mail.a_labels import u_labels
 from gateway.mail.address import Address
 
 _PLACES = re.compile(r"\{(address|local|domain)\}")
@@ -69,8 +70,8 @@ def _forms(address: Address, separator: str | None) -> list[tuple[str, str]]:
 
 def _unicode(domain: str) -> list[str]:
     try:
-        return [domain.encode("ascii").decode("idna")]
-    except UnicodeError:
+        return [u_labels(domain)]
+    except ValueError:
         return []
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from unicodedata import normalize
 
+from gateway.mail.a_labels import a_labels
+
 MAX_PATH = 256  # RFC 5321 4.5.3.1.3, with the angle brackets
 MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1
 MAX_DOMAIN = 255  # RFC 5321 4.5.3.1.2
@@ -86,10 +88,10 @@ def normal_domain(text: str) -> str:
     text = text.removesuffix(".").lower()
     if not text.isascii():
         try:
-            text = text.encode("idna").decode("ascii").lower()
-        except UnicodeError as error:
+            text = a_labels(text).removesuffix(".")
+        except ValueError as error:
             raise BadAddress("the domain is no internationalised domain name") from error
-        # Its preparation (nameprep) makes ASCII of many letters, such as `/`, `@` or a blank, that no domain may hold.
+        # The mapping makes ASCII of many letters, such as `/`, `@` or a blank, that no domain may hold.
         if not _DOMAIN.fullmatch(text):
             raise BadAddress("the domain is no internationalised domain name")
     if not text or len(text) > MAX_DOMAIN or any(not 0 < len(label) < 64 for label in text.split(".")):

@@ -11,8 +11,6 @@ from gateway.settings.section import Octets, Section
 
 URL: Final = "https://HOST or https://HOST:PORT, such as https://portal.corp.example"
 _NO_HOST: Final = frozenset("\"'<>\\")
-# Browsers keep these letters (RFC 5891), and Python's codec writes others for them (RFC 3490): two different names.
-_TWO_NAMES: Final = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
 
 
 def _address(url: str) -> str:
@@ -29,8 +27,6 @@ def _address(url: str) -> str:
         why = "which goes on behind the host"
     elif any(letter.isspace() or letter in _NO_HOST for letter in host):
         why = "which has letters in it that no host has"
-    elif not _TWO_NAMES.isdisjoint(host):
-        why = "which has a letter, such as \u00df, that is written in two ways in ASCII; write the host as xn--..."
     else:
         return url
     raise PydanticCustomError("explained", "{why}; {right}", {"why": why, "right": URL})

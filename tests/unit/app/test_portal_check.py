@@ -81,10 +81,7 @@ def test_what_init_writes_is_right(settings: Path) -> None:
         ),
         ([(URL, 'url = "https://"')], 'portal.url: "https://", which names no host'),
         ([(URL, 'url = "https://a b"')], 'portal.url: "https://a b", which has letters'),
-        (
-            [(URL, 'url = "https://stra\u00dfe.example"')],
-            'portal.url: "https://stra\u00dfe.example", which has a letter, such as \u00df,',
-        ),
+        ([(URL, 'url = "https://stra\u00dfe.example"')], "portal.certificate: "),
         ([(URL, 'url = "portal.corp.example"')], 'portal.url: "portal.corp.example", which does not begin'),
         ([(URL, 'url = "https://portal.corp.example"')], "portal.certificate: "),
         ([(URL, URL + '\naddress = "no address"')], "portal.address: "),

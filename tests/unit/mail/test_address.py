@@ -176,7 +176,9 @@ def test_what_is_no_path_is_refused(text: str) -> None:
 
 
 def test_domains_are_compared_in_one_form() -> None:
-    assert normal_domain("Straße.Example.") == normal_domain("STRASSE.example")
+    assert (
+        normal_domain("Straße.Example.") == normal_domain("XN--STRAE-OQA.example") != normal_domain("STRASSE.example")
+    )
     assert normal_domain("[IPv6:2001:DB8::1]") == "[ipv6:2001:db8::1]"
     assert normal_domain("XN--KLN-SNA.example") == "xn--kln-sna.example"
 

@@ -18,6 +18,7 @@ from gateway.portal.terms import PortalTerms
         ("https://portal.corp.example:8443/", "portal.corp.example:8443"),
         ("https://[2001:DB8::7]:8443", "[2001:db8::7]:8443"),
         ("https://post.m\u00fcller.example:8443", "post.xn--mller-kva.example:8443"),
+        ("https://stra\u00dfe.example", "xn--strae-oqa.example"),
     ],
 )
 def test_host_and_origin_are_as_a_browser_sends_them(url: str, host: str) -> None:
