@@ -11,6 +11,7 @@ from typing import Final
 import idna
 
 _PREFIX: Final = "xn--"
+_LONGEST: Final = 63 - len(_PREFIX)  # Letters; each takes one octet at least, and many would take long.
 _JOINERS: Final = "\u200c\u200d"  # Nobody sees them: they may stand where the script needs them (RFC 5892 appendix A).
 
 
@@ -33,6 +34,8 @@ def u_labels(domain: str) -> str:
 def _a_label(label: str) -> str:
     if label.isascii():
         return label
+    if len(label) > _LONGEST:
+        raise ValueError("a label that is too long")
     idna.check_hyphen_ok(label)
     idna.check_initial_combiner(label)
     if not all(idna.valid_contextj(label, at) for at, letter in enumerate(label) if letter in _JOINERS):

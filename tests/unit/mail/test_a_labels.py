@@ -41,6 +41,7 @@ def test_a_name_is_what_browsers_ask_for(written: str, name: str) -> None:
         "\u3002",
         "a\u3002\u3002b",
         "\u00fc" * 60,
+        "".join(map(chr, range(0x4E00, 0x4E00 + 1000))),
     ],
 )
 def test_what_no_name_can_have_is_no_domain(written: str) -> None:
