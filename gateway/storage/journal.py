@@ -31,8 +31,9 @@ from gateway.storage.segments import Draft, Place, Segments
 
 MAX_ENTRY: Final = 1 << 20  # Octets; what is longer goes into the database at once.
 CHUNK: Final = SIZE - MAX_ENTRY - (64 << 10)  # Octets of entries in one write, with room for one that is long.
-# Octets of a batch that is put together on the loop and handed to the kernel; longer ones would hold up sessions.
-DIRECT: Final = 128 << 10
+# Octets of a batch that is put together on the loop and handed to the kernel, in a tenth of a millisecond; longer ones
+# would hold up sessions.
+DIRECT: Final = 512 << 10
 SLOW: Final = 0.01  # Seconds that the kernel may take to take a write over; if it takes longer, threads wait for it
 REST: Final = 30.0  # for so many seconds.
 

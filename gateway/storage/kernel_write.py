@@ -59,9 +59,11 @@ class KernelWriter:
 
     def begin(self, file: int, pieces: Sequence[bytes], at: int) -> bool:
         """Have `pieces` written to `file` from `at` on; False where the kernel does not take that now."""
-        octets = b"".join(pieces)
-        size = self._size = len(octets)
-        self._octets[:size] = octets
+        size = 0
+        for piece in pieces:
+            self._octets[size : size + len(piece)] = piece
+            size += len(piece)
+        self._size = size
         flags = _DURABLE | _AT_ONCE
         _IOCB.pack_into(self._iocb, 0, 0, 0, flags, _WRITE, 0, file, self._address, size, at, 0, _TELL, self.descriptor)
         self.is_busy = self._call(self._submit, self._context, 1, self._pointers) == 1
