@@ -114,7 +114,7 @@ def read_lines() -> list[str]:
     if len(octets) > MOST:
         raise typer.BadParameter(f"standard input holds more than {MOST} octets")
     try:
-        return octets.decode("utf-8").splitlines()
+        return octets.decode("utf-8-sig").splitlines()  # Editors and shells put a byte order mark in front.
     except UnicodeDecodeError:
         raise typer.BadParameter("what stands on standard input is not UTF-8") from None
 

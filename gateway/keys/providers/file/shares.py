@@ -61,5 +61,6 @@ def _judged(shares: Sequence[str]) -> list[str]:
         raise BadShares("these shares are of different recovery keys")
     needed, different = found[0].member_threshold, {one.index: text for one, text in zip(found, shares, strict=True)}
     if len(different) < needed:
-        raise BadShares(f"there are {len(different)} different shares, and {needed} are needed")
+        there = "1 is" if len(different) == 1 else f"{len(different)} are"
+        raise BadShares(f"{needed} different shares are needed, and {there} there")
     return list(different.values())[:needed]

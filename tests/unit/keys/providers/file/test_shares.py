@@ -25,7 +25,7 @@ def test_any_two_of_three_give_it_back_in_any_order_and_spelling() -> None:
 
 def test_too_few_are_counted() -> None:
     three = shares.split(SEED, 3, 5)
-    with pytest.raises(BadShares, match="there are 2 different shares, and 3 are needed"):
+    with pytest.raises(BadShares, match="3 different shares are needed, and 2 are there"):
         shares.joined([three[0], three[1], three[1]])
     with pytest.raises(BadShares, match="there is no share"):
         shares.joined([])
