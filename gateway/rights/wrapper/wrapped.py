@@ -6,6 +6,7 @@ A mail is `head`, `shared`, `tail`. The logo and message.rpmsg are in the shared
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +23,7 @@ CLASS: Final = "rpmsg.message"
 MARK_OCTETS: Final = 15  # Of chance in the delimiters of one message.
 # What a text in 7 bits must not hold: what looks like a delimiter of ours, what mailbox files change, control codes.
 _ODD: Final = (b"--=_", b"\nFrom ", b"\0", b"\x1b")
+_BARE = re.compile(r"(?<!\r)\n")
 _LONG: Final = 900  # Octets of a line; RFC 5322 2.1.1 has 998.
 
 
@@ -111,6 +113,8 @@ def _part(kind: str, said: str) -> bytes:
     """A part of text with CR LF: as it is where that can travel so, and a link stays in one piece; else
     quoted-printable.
     """
+    if said.count("\n") != said.count("\r\n"):  # A name of the administrator's in two lines.
+        said = _BARE.sub("\r\n", said)
     octets = said.encode("utf-8", "replace")
     encoding = "7bit"
     if not octets.isascii() or any(mark in octets for mark in _ODD) or max(map(len, octets.split(b"\n"))) > _LONG:

@@ -164,6 +164,14 @@ def test_a_line_of_plain_text_runs_as_its_sentence_and_not_as_the_name_in_front(
     assert "\nIda Berg (ida@corp.example) has sent" in said(letter())
 
 
+def test_texts_of_the_administrator_in_several_lines_leave_as_lines_of_mail() -> None:
+    two = "one\ntwo"
+    branding = Branding(name=two, introduction_text=two, read_button_text=two, email_text=two, disclaimer_text=two)
+    head = Wrapper.made(RPMSG, branding, MARK).head(FIELDS, letter(branding=branding))
+    assert head.count(b"\n") == head.count(b"\r") == head.count(b"\r\n")
+    assert head.count(b"one\r\ntwo") >= 3
+
+
 def test_a_zero_octet_in_a_text_of_the_administrator_moves_nothing() -> None:
     zero = "a\0b"
     branding = Branding(name=zero, introduction_text=zero, read_button_text=zero, email_text=zero, disclaimer_text=zero)
