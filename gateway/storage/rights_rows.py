@@ -7,7 +7,7 @@ links. Runs on SQLite; `gateway.storage.postgres.rights_rows` has the same for P
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -94,6 +94,12 @@ def read_row(octets: bytes) -> RightsRow:
 
 def put(db: sqlite3.Connection, rows: Iterable[RightsRow]) -> None:
     """Store them in the caller's transaction; what is there already changes nothing."""
-    for row in rows:
-        db.execute(_MESSAGE, row.values())
-        db.executemany(_LINK, row.link_values())
+    links: list[tuple[Any, ...]] = []
+
+    def messages() -> Iterator[tuple[Any, ...]]:
+        for row in rows:  # One at a time is in memory: a copy may have 128 KiB.
+            links.extend(row.link_values())
+            yield row.values()
+
+    db.executemany(_MESSAGE, messages())
+    db.executemany(_LINK, links)
