@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.mail.a_labels import a_labels, u_labels
 from gateway.mail.address import BadAddress, normal_domain
@@ -53,14 +51,3 @@ def test_what_no_name_can_have_is_no_domain(written: str) -> None:
 def test_a_label_that_stands_for_nothing_is_shown_as_nothing(name: str) -> None:
     with pytest.raises(ValueError):
         u_labels(name)
-
-
-@given(st.text(min_size=1, max_size=40))
-def test_a_name_once_made_stays_as_it_is(text: str) -> None:
-    try:
-        name = normal_domain(text)
-    except BadAddress:
-        return
-    assert normal_domain(name) == name
-    if not text.startswith("["):
-        assert name.isascii() and name == name.lower()

@@ -215,6 +215,7 @@ def test_any_text_is_a_domain_or_refused(text: str) -> None:
     except BadAddress:
         return
     assert normal_domain(domain) == domain
+    assert text.startswith("[") or (domain.isascii() and domain == domain.lower())
 
 
 def test_a_literal_of_any_length_is_no_domain_that_is_remembered() -> None:
