@@ -213,6 +213,7 @@ class Commands:
     def _row(self, delivery: Delivery, sending: Collection[str]) -> dict[str, Any]:
         next_attempt = rfc3339(delivery.next_attempt)
         wanted = delivery.terms.wanted
+        is_held = delivery.state is State.HELD  # Whoever has sent it is done with it, whatever he says.
         row: dict[str, Any] = {
             "id": delivery.id,
             "from": "" if delivery.sender is None else delivery.sender.text,
@@ -228,7 +229,7 @@ class Commands:
             ],
             "connector": delivery.connector,
             "size": delivery.size,
-            "state": State.SENDING.value if delivery.id in sending else delivery.state.value,
+            "state": (State.SENDING if delivery.id in sending and not is_held else delivery.state).value,
             "attempts": delivery.attempts,
             "received": rfc3339(delivery.created),
         }

@@ -141,7 +141,7 @@ class Spooling(Protocol):
         """Whether this process has it in hand."""
 
     async def sending_elsewhere(self) -> set[str]:
-        """Ids that other processes have on the wire, as they last said."""
+        """Ids that other processes have on the wire, as they last said, without what they gave back since."""
 
     async def deliveries(self, ids: Sequence[str] | None = None, limit: int = 10_000) -> list[Delivery]:
         """All deliveries, oldest first, or those of `ids`, which may name messages (Q) or deliveries (Q.1)."""

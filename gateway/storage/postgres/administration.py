@@ -34,11 +34,15 @@ _CHANGE: Final = (
     " WHERE d.id = c.id AND (d.node IS NULL OR (d.node = %s AND d.id = ANY(%s::text[]))) RETURNING d.id"
 )
 _STATES: Final = (
-    "SELECT CASE WHEN id = ANY(%s::text[]) THEN 'sending'"
+    "SELECT CASE WHEN node IS NOT NULL AND id = ANY(%s::text[]) THEN 'sending'"
     " WHEN state = 'held' AND destination = %s::bigint THEN %s::text ELSE state END AS now, count(*), min(created)"
     " FROM deliveries GROUP BY now"
 )
-_SENDING: Final = "SELECT sending FROM nodes WHERE id <> %s"
+# What a node said at its last sign of life may be over by now: what it has given back since is not on the wire.
+_SENDING: Final = (
+    "SELECT d.id FROM nodes n CROSS JOIN unnest(string_to_array(n.sending, ' ')) AS s(id)"
+    " JOIN deliveries d ON d.id = s.id AND d.node = n.id WHERE n.id <> %s"
+)
 
 
 class Administration:
@@ -53,9 +57,8 @@ class Administration:
     _recalled: dict[str, int]  # Taken for an administrator's command.
 
     async def sending_elsewhere(self) -> set[str]:
-        """Ids that other processes had on the wire at their last sign of life."""
-        rows = await self._writer.do(rows_of(_SENDING, (self._node_id,)))
-        return {id_ for (ids,) in rows for id_ in ids.split()}
+        """Ids that other processes had on the wire at their last sign of life, and have in hand still."""
+        return {id_ for (id_,) in await self._writer.do(rows_of(_SENDING, (self._node_id,)))}
 
     async def deliveries(self, ids: Sequence[str] | None = None, limit: int = 10_000) -> list[Delivery]:
         """All deliveries, oldest first, or those of `ids`, which may name messages (Q) or deliveries (Q.1)."""

@@ -179,6 +179,13 @@ async def test_what_is_on_the_wire_is_sending(asked: Asked) -> None:
     assert await asked.states() == {"Q1.1": "sending"}
 
 
+async def test_what_is_held_is_held_also_where_its_last_attempt_is_thought_to_go_on(asked: Asked) -> None:
+    await put(asked.spools[0], "Q1")
+    assert (await asked.commands.answer("queue.hold", {"all": True}))["changed"] == ["Q1.1"]
+    asked.sending = {"Q1.1"}
+    assert await asked.states() == {"Q1.1": "held"}
+
+
 @pytest.mark.parametrize(
     ("domain", "found"),
     [("partner.example", True), ("@Partner.Example.", True), ("artner.example", False), ("corp.example", False)],

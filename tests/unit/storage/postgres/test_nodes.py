@@ -383,3 +383,14 @@ async def test_what_is_sent_elsewhere_is_told_as_of_the_last_sign_of_life(of: Po
     assert await first.sending_elsewhere() == set()
     assert await second.counts() == ({"ready": 1, "sending": 1}, NOW)
     assert await first.counts() == ({"ready": 1, "sending": 1}, NOW)
+
+
+async def test_what_was_given_back_since_the_last_sign_of_life_is_not_sent_elsewhere(of: PostgresSpoolOf) -> None:
+    first, second = await of.open(), await of.open()
+    (delivery,) = await put(first, "Q1", lease=True)
+    first.attend(Hands(sending=lambda: ["Q1.1"], give_back=Heard(second)._give_back, look=print, wake=print))
+    await first.beat()
+    await first.postpone(delivery, [])
+    assert await second.sending_elsewhere() == set()
+    assert await second.counts() == ({"ready": 1}, NOW)
+    assert await first.counts() == ({"ready": 1}, NOW)  # Also where its own runner has not heard yet.
