@@ -215,9 +215,11 @@ class Wrapping:
         yield
         branding = terms.branding
         wrapper = Wrapper.made(sealed.rpmsg, branding, mark)
+        yield
         fields = outside(copy.message, branding.wording.subject if branding.hide_subject else None)
         is_answer = copy.client is not None and copy.client.listener == PORTAL
         sender = sender_of(copy.message, copy.envelope.sender, is_answer=is_answer)
+        yield
         heads = tuple(
             wrapper.head(
                 fields,
