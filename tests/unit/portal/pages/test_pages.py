@@ -316,6 +316,13 @@ def test_an_answer_that_nobody_would_get_is_not_asked_for(pages: Pages) -> None:
     assert "<textarea" in pages.render("reply", "en", **{**given, "text": "typed already"})
 
 
+@pytest.mark.parametrize("page", [Page.NOT_FOUND, Page.NOT_A_READER])
+def test_who_came_by_no_link_is_shown_where_his_file_is_opened(pages: Pages, page: Page) -> None:
+    link = '<a href="/open">Open the file here</a>'
+    assert link in pages.render(page, "en", **values(page))
+    assert link not in pages.render(Page.EXPIRED, "en", **values(Page.EXPIRED))
+
+
 def test_the_page_of_a_code_that_has_ended_is_not_called_after_a_field_it_lacks(pages: Pages) -> None:
     text = pages.render("code", "en", **{**values(Page.CODE), "error": "code_ended", "tries_left": 0})
     assert "<h1>Ask for a new code</h1>" in text and "Type your code" not in text
