@@ -46,28 +46,28 @@ class Forms:
     MOST: Final = 16  # Versions and URLs, and templates with them; more than that is no use of ours.
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[UUID, str], str] = {}
-        self._written: dict[tuple[UUID, str, Template], tuple[BodyForm, RightsForm]] = {}
+        self._kept: dict[tuple[int, str], str] = {}  # By modulus and URL.
+        self._written: dict[tuple[int, str, Template], tuple[BodyForm, RightsForm]] = {}
 
     def texts(self, version: TenantVersion, url: str, template: Template) -> tuple[BodyForm, RightsForm]:
         """The forms of the BODY and of the rights data. Raises ValueError for a URL that no licence can hold."""
-        kept = self._written.get((version.guid, url, template))
+        kept = self._written.get((version.modulus, url, template))
         if kept is None:
             kept = BodyForm(version, url, template), RightsForm(template)
             if len(self._written) >= self.MOST:
                 self._written = {}
-            self._written[version.guid, url, template] = kept
+            self._written[version.modulus, url, template] = kept
         return kept
 
     def certificate(self, tenant: TenantKeys, version: TenantVersion, url: str, issued: float) -> str:
         """The second root of a licence."""
-        kept = self._kept.get((version.guid, url))
+        kept = self._kept.get((version.modulus, url))
         if kept is None:
             body = write_certificate_body(version, url, issued)
             kept = _signed(body, tenant, version)
             if len(self._kept) >= self.MOST:
                 self._kept = {}
-            self._kept[version.guid, url] = kept
+            self._kept[version.modulus, url] = kept
         return kept
 
 
@@ -123,8 +123,9 @@ def sealing(
     yield
     second = forms.certificate(tenant, version, job.url, job.issued)
     licence = f"{_FRONT}{body}{write_signature(signed, signature)}{_END}{second}".encode()
+    alike = len(_FRONT) + form.alike, len(second)
     yield
-    return SealedMessage(write_rpmsg(licence, content), work, content_sha256, original_sha256)
+    return SealedMessage(write_rpmsg(licence, content, alike=alike), work, content_sha256, original_sha256)
 
 
 def _signed(body: str, tenant: TenantKeys, version: TenantVersion) -> str:

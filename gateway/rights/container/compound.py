@@ -24,6 +24,7 @@ NUMBERS: Final = SECTOR // 4  # In a sector of the FAT; a sector of the DIFAT ha
 
 ENTRY: Final = 128
 ENTRY_SIZE_AT: Final = 120  # Where in it the size of its stream stands.
+ENTRY_SIZE: Final = 4  # Its octets: version 3 counts no further.
 UNALLOCATED: Final = 0
 STORAGE: Final = 1
 STREAM: Final = 2

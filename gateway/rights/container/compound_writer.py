@@ -34,11 +34,13 @@ class Written:
     """A compound file in pieces, so that what is large is not copied: `head`, and then all of `streams`.
 
     `streams` are those of 4,096 octets and more, in the order in which the tree was given, each with zeros up to the
-    end of its last sector; header, tables, directory and all shorter streams are the head.
+    end of its last sector; header, tables, directory and all shorter streams are the head. `sizes`: where their
+    lengths stand in it, in four octets each, from its beginning on.
     """
 
     head: bytes = field(repr=False)
     streams: tuple[Octets, ...] = field(repr=False)
+    sizes: tuple[int, ...] = ()
 
     def join(self) -> bytes:
         """The file as one."""
@@ -69,7 +71,8 @@ class _Entry:
 @dataclass(frozen=True, slots=True)
 class _Layout:
     """What files of one shape have in common. `sizes`: where the size of each stream stands in the directory; `minis`
-    and `larges`: which of the streams lie where, all in the order of the tree.
+    and `larges`: which of the streams lie where, all in the order of the tree. `large_sizes`: where those of the large
+    ones stand in the head.
     """
 
     tables: bytes  # Header, FAT, DIFAT.
@@ -78,6 +81,7 @@ class _Layout:
     mini_fat: bytes
     minis: tuple[int, ...]
     larges: tuple[int, ...]
+    large_sizes: tuple[int, ...]
 
 
 def write_compound(root: Tree) -> Written:
@@ -99,7 +103,8 @@ def write_compound(root: Tree) -> Written:
         mini += (content, bytes(-len(content) % cfb.MINI_SECTOR))
     filler = bytes(-sum(map(len, mini)) % cfb.SECTOR)
     head = b"".join((layout.tables, directory, layout.mini_fat, *mini, filler))
-    return Written(head, tuple(piece for number in layout.larges for piece in _whole(contents[number])))
+    streams = tuple([piece for number in layout.larges for piece in _whole(contents[number])])
+    return Written(head, streams, layout.large_sizes)
 
 
 def _shape(tree: Tree, contents: list[Octets]) -> _Shape:
@@ -109,7 +114,7 @@ def _shape(tree: Tree, contents: list[Octets]) -> _Shape:
         if isinstance(content, (bytes, memoryview)):
             contents.append(content)
             size = len(content)
-            shape.append((name, _sectors(size) if size >= cfb.CUTOFF else -_mini_sectors(size)))
+            shape.append((name, -(-size // cfb.SECTOR) if size >= cfb.CUTOFF else -size // cfb.MINI_SECTOR))
         else:
             shape.append((name, _shape(content, contents)))
     return tuple(shape)
@@ -138,13 +143,17 @@ def _layout(shape: _Shape) -> _Layout:
         entry.start = _chain(fat, entry.room)
     fat.extend([cfb.FREE] * (fats * cfb.NUMBERS - len(fat)))
     header = _header(fats, difats, first_directory, first_mini_fat, _sectors(len(mini_fat)))
+    tables = b"".join((header, _little_endian(fat), _difat(fats, difats)))
     return _Layout(
-        tables=b"".join((header, _little_endian(fat), _difat(fats, difats))),
+        tables=tables,
         directory=_filled(b"".join(entry.octets() for entry in entries), _unallocated()),
         sizes=tuple(at * cfb.ENTRY + cfb.ENTRY_SIZE_AT for at in streams),
         mini_fat=mini_fat,
         minis=tuple(number for number, at in enumerate(streams) if entries[at].room < 0),
         larges=tuple(number for number, at in enumerate(streams) if entries[at].room > 0),
+        large_sizes=tuple(
+            len(tables) + at * cfb.ENTRY + cfb.ENTRY_SIZE_AT for at in sorted(streams) if entries[at].room > 0
+        ),
     )
 
 
@@ -219,10 +228,6 @@ def _chain(fat: array[int], count: int) -> int:
 
 def _sectors(octets: int) -> int:
     return -(-octets // cfb.SECTOR)
-
-
-def _mini_sectors(octets: int) -> int:
-    return -(-octets // cfb.MINI_SECTOR)
 
 
 def _tables(others: int) -> tuple[int, int]:

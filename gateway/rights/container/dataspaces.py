@@ -38,6 +38,8 @@ _PRIMARY_HEAD: Final = b"".join((
     struct.pack("<I", 4),
 ))  # fmt: skip
 
+LICENCE_AT: Final = len(_PRIMARY_HEAD) + 4  # Where it begins in its stream, behind its length.
+
 
 def write_data_spaces(licence: bytes) -> Tree:
     """The storage \\x06DataSpaces with `licence`, the text of the publishing licence in UTF-8."""

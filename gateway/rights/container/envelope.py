@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from enum import Enum
+from functools import lru_cache
 from io import BytesIO
-from typing import Final
+from typing import Final, TypeAlias
 
 from isal import isal_zlib
 
@@ -17,59 +19,66 @@ PREFIX: Final = bytes.fromhex("76E80460C411E386")  # As they stand; no number of
 
 _MARK: Final = 0x00000FA0
 _BLOCK: Final = struct.Struct("<III")  # The mark, plain size, deflated size.
+_STREAM: Final = bytes.fromhex("7801")  # RFC 1950 2.2: deflate, a window of 32 KiB, no dictionary.
 _STORED: Final = struct.Struct("<BHH")  # RFC 1951 3.2.4: not the last, not deflated; length, its complement.
-_LEVEL: Final = 1  # A licence is base64 of ciphertext for the most part: trying harder costs time and gains nothing.
+_RAW: Final = -15  # The window's bits, without a head of its own.
+_LEVEL: Final = 1  # Trying harder costs time, and gains nothing with ciphertext in base64.
+_HARDER: Final = 3  # Once for many files.
 
 
-def write_envelope(head: Iterable[bytes | memoryview], rest: Iterable[bytes | memoryview]) -> bytes:
-    """Both, one after the other, as the octets of a message.rpmsg.
+class Way(Enum):
+    """How octets stand in the stream."""
 
-    `head` is deflated, and must not be empty: the stream's own header stands there. `rest` is ciphertext, which would
-    not shrink: deflating it is by far the slowest part of all, so it stands in stored blocks, which any reader
-    understands. Behind a stored block nothing is deflated again, because what it could refer to would not be what we
-    think.
+    STORED = "stored"  # For ciphertext, which does not shrink: deflating it would be by far the slowest part of all.
+    DEFLATED = "deflated"
+    KEPT = "kept"  # Deflated, and remembered: for what other files hold octet for octet. Nothing secret.
+
+
+Piece: TypeAlias = tuple[bytes | memoryview, Way]
+"""Octets, and how they are to stand in the stream."""
+
+
+def write_envelope(pieces: Iterable[Piece]) -> bytes:
+    """The pieces, one behind the other, as the octets of a message.rpmsg.
+
+    Each piece is deflated by itself, or some in a row: what one refers to is never behind another that was not.
     """
-    front = list(head)
-    # The head's last block is filled up with what is behind it.
-    filler, stored = _cut([memoryview(piece) for piece in rest], -sum(map(len, front)) % limits.BLOCK)
-    shrinks = memoryview(b"".join([*front, *filler]))
-    deflate = isal_zlib.compressobj(_LEVEL)  # The same format as zlib's, in a sixth of the time.
-    pieces: list[bytes | memoryview] = [PREFIX]
-    for at in range(0, len(shrinks), limits.BLOCK):
-        plain = shrinks[at : at + limits.BLOCK]
-        # Flushed, never finished: what is there stands at an octet's boundary, and the next block goes on from it.
-        deflated = deflate.compress(plain) + deflate.flush(isal_zlib.Z_SYNC_FLUSH)
-        pieces += (_BLOCK.pack(_MARK, len(plain), len(deflated)), deflated)
-    pieces += _stored(stored)
-    return b"".join(pieces)
-
-
-def _cut(pieces: list[memoryview], count: int) -> tuple[list[memoryview], list[memoryview]]:
-    """The first `count` octets, as far as there are so many, and the others."""
-    first: list[memoryview] = []
-    for number, piece in enumerate(pieces):
-        first.append(piece[:count])
-        count -= len(first[-1])
-        if not count:
-            return first, [piece[len(first[-1]) :], *pieces[number + 1 :]]
-    return first, []
-
-
-def _stored(pieces: list[memoryview]) -> Iterator[bytes | memoryview]:
-    """The octets in stored blocks, as pieces that are not copied."""
-    left = sum(map(len, pieces))
-    room = 0  # In the block that was begun.
-    for piece in pieces:
-        at = 0
-        while at < len(piece):
-            if not room:
-                room = min(left, limits.BLOCK)
-                left -= room
-                yield _BLOCK.pack(_MARK, room, _STORED.size + room) + _STORED.pack(0, room, room ^ 0xFFFF)
-            part = piece[at : at + room]
+    written: list[bytes | memoryview] = [PREFIX]
+    block: list[bytes | memoryview] = [_STREAM]
+    room = limits.BLOCK
+    stream = None
+    for octets, way in pieces:
+        if way is not Way.DEFLATED:
+            stream = None
+        elif stream is None:
+            stream = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW)  # In a sixth of zlib's time.
+        at, end = 0, len(octets)
+        while at < end:
+            part = memoryview(octets)[at : at + room] if at or end > room else octets
             at += len(part)
             room -= len(part)
-            yield part
+            if way is Way.STORED:
+                block += (_STORED.pack(0, len(part), len(part) ^ 0xFFFF), part)
+            elif stream is None:
+                block.append(_kept(bytes(part)))
+            else:
+                # Flushed, never finished: it stands at an octet's boundary then, and whatever comes goes on there.
+                block.append(stream.compress(part) + stream.flush(isal_zlib.Z_SYNC_FLUSH))
+            if not room:
+                written.append(_BLOCK.pack(_MARK, limits.BLOCK, sum(map(len, block))))
+                written += block
+                block, room = [], limits.BLOCK
+    if room < limits.BLOCK:
+        written.append(_BLOCK.pack(_MARK, limits.BLOCK - room, sum(map(len, block))))
+        written += block
+    return b"".join(written)
+
+
+@lru_cache(maxsize=1024)
+def _kept(octets: bytes) -> bytes:
+    """A block at most, deflated."""
+    stream = isal_zlib.compressobj(_HARDER, isal_zlib.DEFLATED, _RAW)
+    return stream.compress(octets) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
 
 
 def is_envelope(octets: bytes | memoryview) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from gateway.rights.container import limits
@@ -89,10 +89,15 @@ def write_inner(inner: Inner) -> bytes:
             f"MailAttachment {number}": {_DESCRIPTION: description, _CONTENTS: octets}
             for number, (description, octets) in enumerate(attachments)
         }
-        names = "".join(f"{name}|" for name in storages)
-        storages[_LIST_INFO] = struct.pack("<I", len(attachments)) + wide(names)
+        storages[_LIST_INFO] = _list_info(len(attachments))
         tree[_LIST] = storages
     return write_compound(tree).join()
+
+
+@lru_cache(maxsize=16)
+def _list_info(count: int) -> bytes:
+    """Attachment Info (2.2.4.4.2): how many, and the names of their storages."""
+    return struct.pack("<I", count) + wide("".join([f"MailAttachment {number}|" for number in range(count)]))
 
 
 @cache

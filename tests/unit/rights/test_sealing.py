@@ -56,6 +56,16 @@ def test_nothing_of_the_message_and_no_reader_can_be_seen() -> None:
     assert OWNER in parts.licence.decode()
 
 
+@pytest.mark.parametrize("readers", [1, 100])
+def test_a_file_is_hardly_longer_than_the_ciphertext_in_it(readers: int) -> None:
+    names = tuple(f"reader{number}@partner.example" for number in range(readers))
+    sealed = seal(MESSAGE, job(readers=names), FakeTenant(), FakeChance())
+    parts = read_rpmsg(sealed.rpmsg)
+    # Of few readers the licence stands as it is but for what all have in common; of many, its base64 is octets again.
+    most = len(parts.licence) if readers == 1 else len(parts.licence) * 0.8
+    assert len(sealed.rpmsg) < most + len(parts.drm_content)
+
+
 def test_each_message_has_a_key_and_a_name_of_its_own() -> None:
     tenant, chance = FakeTenant(), FakeChance()
     one, other = seal(MESSAGE, job(), tenant, chance), seal(MESSAGE, job(), tenant, chance)

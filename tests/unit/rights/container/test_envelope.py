@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import struct
 import tracemalloc
 import zlib
@@ -10,7 +11,7 @@ import zlib
 import pytest
 
 from gateway.rights.container.damaged import Damaged
-from gateway.rights.container.envelope import is_envelope, read_envelope, write_envelope
+from gateway.rights.container.envelope import Piece, Way, is_envelope, read_envelope, write_envelope
 from tests.fakes.containers import PREFIX, block, many_streams, one_stream
 
 TEXT = b"the amber lantern " * 700  # 12,600 octets: four blocks.
@@ -29,7 +30,7 @@ def blocks(octets: bytes) -> list[tuple[int, int, bytes]]:
 
 
 def test_blocks_are_one_stream_that_is_flushed_and_never_finished() -> None:
-    written = write_envelope([TEXT], [])
+    written = write_envelope([(TEXT, Way.DEFLATED)])
     assert written.startswith(PREFIX)
     found = blocks(written)
     assert [(mark, size) for mark, size, _ in found] == [(0xFA0, 4096)] * 3 + [(0xFA0, 312)]
@@ -41,20 +42,40 @@ def test_blocks_are_one_stream_that_is_flushed_and_never_finished() -> None:
 
 
 def test_ciphertext_stands_in_stored_blocks_that_any_inflate_reads() -> None:
-    head, noise = TEXT[:5000], os.urandom(20_001)
-    found = blocks(write_envelope([head[:1000], head[1000:]], [noise[:7000], memoryview(noise)[7000:]]))
+    head, noise = TEXT[:4096], os.urandom(20_001)
+    pieces: list[Piece] = [(head[:1000], Way.DEFLATED), (head[1000:], Way.KEPT), (noise[:8192], Way.STORED)]
+    found = blocks(write_envelope([*pieces, (memoryview(noise)[8192:], Way.STORED)]))
     assert zlib.decompressobj().decompress(b"".join(deflated for _, _, deflated in found)) == head + noise
-    assert [len(deflated) for _, _, deflated in found[2:]] == [4101] * 4 + [430]  # 5 more than they hold
-    assert found[2][2][:5] == bytes.fromhex("000010FFEF")
+    assert [len(deflated) for _, _, deflated in found[1:]] == [4101] * 4 + [3622]  # 5 more than they hold
+    assert found[1][2][:5] == bytes.fromhex("000010FFEF")
 
 
 @pytest.mark.parametrize("length", [1, 4095, 4096, 4097, 8192, 50_000])
-def test_what_is_written_is_read(length: int) -> None:
+@pytest.mark.parametrize("way", list(Way))
+def test_what_is_written_is_read(length: int, way: Way) -> None:
     noise = os.urandom(length)
-    assert read_envelope(write_envelope([noise], [])) == noise
-    for at in (1, length // 2, length - 1):
-        if 0 < at < length:
-            assert read_envelope(write_envelope([noise[:at]], [noise[at:]])) == noise
+    assert read_envelope(write_envelope([(noise, way)])) == noise
+    for other in Way:
+        for at in (1, length // 2, length - 1):
+            pieces: list[Piece] = [(noise[:at], way), (memoryview(noise)[at:], other), (b"", way), (b"end", way)]
+            assert read_envelope(write_envelope(pieces)) == noise + b"end"
+
+
+def test_pieces_of_any_way_and_length_fill_blocks_of_4096_octets() -> None:
+    draw = random.Random(1)
+    for _ in range(200):
+        pieces = [(draw.randbytes(draw.choice((0, 3, 700, 4096, 9000))), draw.choice(list(Way))) for _ in range(7)]
+        plain = b"".join(octets for octets, _ in pieces)
+        written = write_envelope(pieces)
+        assert read_envelope(written) == plain
+        sizes = [size for _, size, _ in blocks(written)]
+        assert sizes == [4096] * (len(plain) // 4096) + ([len(plain) % 4096] if len(plain) % 4096 else [])
+
+
+def test_what_is_kept_is_deflated_as_well_as_what_is_deflated_now() -> None:
+    once, again = (write_envelope([(TEXT, Way.KEPT)]) for _ in range(2))
+    assert once == again
+    assert len(once) < len(TEXT) // 10
 
 
 def test_a_stream_throughout_and_one_for_each_block_are_both_read() -> None:
