@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from uuid import RFC_4122
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -19,6 +20,7 @@ from gateway.rights.template import DO_NOT_FORWARD, ENCRYPT_ONLY
 from gateway.rights.tenant import TenantAway, TenantDenied
 from gateway.rights.xrml.binary import read_base64
 from gateway.rights.xrml.root import MAX_LICENCE, root, roots
+from gateway.world.chance import SystemChance
 from tests.fakes.chance import FakeChance
 from tests.fakes.rights import NOW, OWNER, READER, URL, FakeTenant, job, nobody, private_key
 
@@ -54,6 +56,23 @@ def test_nothing_of_the_message_and_no_reader_can_be_seen() -> None:
     assert sha256(parts.drm_content).hexdigest() == sealed.content_sha256
     assert sealed.content_sha256 in parts.licence.decode()
     assert OWNER in parts.licence.decode()
+
+
+def test_a_name_begins_with_its_time_so_that_new_ones_stand_behind_old_ones() -> None:
+    works = [seal(MESSAGE, job(issued=NOW + at), FakeTenant(), FakeChance()).work for at in (0.0, 0.0015, 60.0)]
+    assert works == sorted(works)
+    assert [(one.version, one.variant) for one in works] == [(7, RFC_4122)] * 3  # RFC 9562 5.7
+    assert [one.int >> 80 for one in works] == [int(NOW * 1000) + at for at in (0, 1, 60_000)]
+
+
+def test_names_of_one_moment_have_nothing_in_common_but_that() -> None:
+    tenant, chance = FakeTenant(), SystemChance()
+    works = [seal(MESSAGE, job(), tenant, chance).work.int for _ in range(40)]
+    differing = 0
+    for one in works:
+        differing |= one ^ works[0]
+    assert differing.bit_count() == 74
+    assert differing >> 80 == 0
 
 
 @pytest.mark.parametrize("readers", [1, 100])
