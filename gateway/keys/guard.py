@@ -27,6 +27,7 @@ LONGEST: Final = PAUSES[-1]  # Where nobody says otherwise.
 DEADLINE: Final = 5.0  # Seconds for a use of a key.
 LONG: Final = 60.0  # Seconds for what makes or changes keys: a token may think long about 4,096 bits of RSA.
 HANDS: Final = 4  # Threads that wait for a vault that is not local.
+_DONE: Final = Outcome.DONE.value  # For each use: an enumeration takes longer to tell it than a variable.
 IDLE: Final = 60.0  # Seconds without work after which such a thread ends: longer than vaults are looked after ([keys]).
 
 
@@ -183,7 +184,7 @@ class Guarded:
             self._measure(self._name, operation, _outcome(fault).value, self._monotonic() - began)
             raise
         self._answered()
-        self._measure(self._name, operation, Outcome.DONE.value, self._monotonic() - began)
+        self._measure(self._name, operation, _DONE, self._monotonic() - began)
         return answer
 
     def _answer(self, ask: Callable[[Vault], T], seconds: float, waits: bool) -> T:

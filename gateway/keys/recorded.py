@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, TypeVar
 
 from gateway.keys.uses import Operation, Outcome, Recorder, Use
@@ -150,9 +149,10 @@ class Recorded:
         except BaseException as error:
             self._record(operation, key, asked, about, _outcome(error))
             raise
-        reached: int | None = asked
-        with suppress(ValueError):  # A vault that tells of no version.
-            reached = version(made)
+        try:
+            reached: int | None = version(made)
+        except ValueError:  # A vault that tells of no version.
+            reached = asked
         self._record(operation, key, reached, about, Outcome.DONE)
         return made
 

@@ -141,6 +141,8 @@ class Wrapping:
         self, recipients: Sequence[Recipient], named: frozenset[str], wanted: Wanted
     ) -> list[tuple[Recipient, ...]]:
         """The recipients in groups that share a sealed file; nobody whom the message does not name is beside others."""
+        if len(recipients) == 1:
+            return [tuple(recipients)]
         terms = self._terms()
         template = None if terms is None else self._template(terms, wanted)
         together: dict[str, tuple[Recipient, ...]] = {}
@@ -174,7 +176,7 @@ class Wrapping:
         now = self._clock.now()
         job = Job(
             owner=owner,
-            readers=tuple(one.address for one in readers),
+            readers=tuple([one.address for one in readers]),
             template=template,
             issued=now,
             expires=terms.rights.expires(now),
@@ -195,7 +197,7 @@ class Wrapping:
             message_id=(copy.message.first(b"Message-ID") or b"").decode("ascii", "replace").strip("<> ")[:LONGEST_ID],
             queue_id=copy.id,
             sender=owner,
-            readers=tuple((one.address, link) for one, link in zip(readers, links, strict=True)),
+            readers=tuple([(one.address, link) for one, link in zip(readers, links, strict=True)]),
             subject=_subject(copy.message),
             template=template.name,
             created=now,
@@ -220,22 +222,19 @@ class Wrapping:
         is_answer = copy.client is not None and copy.client.listener == PORTAL
         sender = sender_of(copy.message, copy.envelope.sender, is_answer=is_answer)
         yield
-        heads = tuple(
-            wrapper.head(
-                fields,
-                Letter(
-                    sender=sender,
-                    recipient=reader,
-                    url=terms.url,
-                    link=link_of(terms.url, link),
-                    expires=job.expires,
-                    is_stored=terms.rights.keep_copies,
-                    branding=branding,
-                ),
+        heads = []
+        for reader, link in zip(job.readers, links, strict=True):
+            letter = Letter(
+                sender=sender,
+                recipient=reader,
+                url=terms.url,
+                link=link_of(terms.url, link),
+                expires=job.expires,
+                is_stored=terms.rights.keep_copies,
+                branding=branding,
             )
-            for reader, link in zip(job.readers, links, strict=True)
-        )
-        return _Made(sealed.work, sealed.rpmsg, heads, wrapper)
+            heads.append(wrapper.head(fields, letter))
+        return _Made(sealed.work, sealed.rpmsg, tuple(heads), wrapper)
 
 
 def link_of(url: str, link: bytes) -> str:

@@ -37,8 +37,7 @@ class Protected:
     def row(self) -> dict[str, object]:
         """As the trace has it: what is None is left out."""
         row: dict[str, object] = {"recipient": self.recipient, "step": f"{self.step}"}
-        row |= {} if self.rule is None else {"rule": self.rule}
-        row |= {} if self.reason is None else {"reason": self.reason}
-        row |= {} if self.template is None else {"template": self.template}
-        row |= {} if self.work is None else {"work": self.work}
-        return row if self.certificate is None else row | {"certificate": self.certificate}
+        for name in ("rule", "reason", "template", "work", "certificate"):
+            if (value := getattr(self, name)) is not None:
+                row[name] = value
+        return row

@@ -35,6 +35,9 @@ class Branding:
     hide_subject: bool = False
     language: str = "en"
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.language))  # It is looked up for each message, and there are few of them.
+
     @classmethod
     def from_settings(cls, section: settings.Branding, *, name: str, logo: Logo | None = None) -> Branding:
         """The branding of `[branding]`; `name` where that gives none, `logo` is what its file holds."""

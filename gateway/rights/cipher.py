@@ -52,10 +52,16 @@ def encrypt_all(cipher: Cipher, key: bytes, *plains: bytes) -> list[bytes]:
     made = []
     for plain in plains:
         filled = _filled(cipher, plain)
+        ends = _ends(cipher, len(plain), len(filled))
+        if len(ends) == 1:
+            both = run.update(before + filled)
+            made.append(both[BLOCK:])
+            before = both[-BLOCK:]
+            continue
         out = bytearray(len(filled) + 2 * BLOCK)
         view, into = memoryview(filled), memoryview(out)
         at = 0
-        for number, end in enumerate(_ends(cipher, len(plain), len(filled))):
+        for number, end in enumerate(ends):
             run.update(_xor(number.to_bytes(BLOCK, "little"), before) if number else before)
             run.update_into(view[at:end], into[at:])
             at, before = end, bytes(into[end - BLOCK : end])

@@ -47,6 +47,9 @@ class Template:
             if _SEPARATORS.search(text) or not is_writable(text):
                 raise ValueError(f"the {what} of the template {self.name} is one line without semicolons")
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # It is looked up for each message, and no two have the same name.
+
     @property
     def label(self) -> str:
         """The NAME of the licence's DESCRIPTOR ([MS-RMPR] 2.2.9.1.7): English (United States) is all we write."""

@@ -207,7 +207,7 @@ class RightsStore:
                 revoked = {folded(reader): now} | dict(before.revoked_readers)
                 after = replace(before, revoked_readers=MappingProxyType(revoked))
             if after != before:
-                sealed = self._sealed(after, str(work))
+                sealed = self._sealed(after, str(work), after.readers, after.revoked, dict(after.revoked_readers))
                 connection.execute(update(rights_messages).where(_is(work)).values(sealed=sealed))
             return after
 
@@ -310,18 +310,7 @@ class RightsStore:
             else:
                 stored = f"{work}.{self._chance.octets(6).hex()}"
                 await write_blob(stored, copy, key, self._blobs, self._executor)
-        kept = KeptMessage(
-            work=message.work,
-            message_id=message.message_id,
-            queue_id=message.queue_id,
-            sender=message.sender,
-            readers=tuple(address for address, _ in message.readers),
-            subject=message.subject,
-            template=message.template,
-            created=message.created,
-            expires=message.expires,
-            shows_subject=message.shows_subject,
-        )
+        readers = tuple([address for address, _ in message.readers])
         return RightsRow(
             work=work,
             message=self._token(message.message_id.strip()),
@@ -331,25 +320,32 @@ class RightsStore:
             expires=None if message.expires is None else int(message.expires * 1000),
             size=0 if copy is None else len(copy),
             stored=stored,
-            sealed=self._sealed(kept, work),
+            sealed=self._sealed(message, work, readers, None, {}),
             key=sealed_key,
             copy=sealed_copy,
-            links=tuple(sha256(link).digest() for _, link in message.readers),
+            links=tuple([sha256(link).digest() for _, link in message.readers]),
         )
 
-    def _sealed(self, one: KeptMessage, work: str) -> bytes:
+    def _sealed(
+        self,
+        one: KeptRights | KeptMessage,
+        work: str,
+        readers: tuple[str, ...],
+        revoked: float | None,
+        revoked_readers: dict[str, float],
+    ) -> bytes:
         plain = orjson.dumps(
             {
                 "message_id": one.message_id,
                 "sender": one.sender,
-                "readers": one.readers,
+                "readers": readers,
                 "subject": one.subject,
                 "template": one.template,
                 "created": one.created,
                 "expires": one.expires,
                 "shows_subject": one.shows_subject,
-                "revoked": one.revoked,
-                "revoked_readers": dict(one.revoked_readers),
+                "revoked": revoked,
+                "revoked_readers": revoked_readers,
             }
         )
         return self._sealer.seal(PURPOSE, _record(work), MARK + plain)

@@ -58,7 +58,7 @@ class RightsRow:
         parts = (self.sealed, self.key, self.copy)
         lengths = [None if part is None else len(part) for part in parts]
         head = orjson.dumps((*plain, *lengths, len(self.links)))
-        return b"".join((MARK, len(head).to_bytes(4, "big"), head, *(part or b"" for part in parts), *self.links))
+        return b"".join([MARK, len(head).to_bytes(4, "big"), head, *[part for part in parts if part], *self.links])
 
 
 def read_row(octets: bytes) -> RightsRow:

@@ -49,7 +49,7 @@ def html(letter: Letter, explained: Sequence[str], logo: str | None) -> str:
         how,
         f'<a href="{link}" class="link" dir="ltr" style="color:#0b57a4;word-break:break-all">{link}</a>',
         others,
-        *[_paragraph(one, quiet=True, end="\r\n") for one in rest],
+        *[f"{_QUIET[0]}{one}{_QUIET[1]}" for one in rest],
         back,
     ))  # fmt: skip
 
@@ -121,6 +121,7 @@ def _paragraph(inside: str, *, size: int = 15, quiet: bool = False, own: bool = 
     return f'<p class="{kind}"{direction} style="{style}">{inside}</p>{end}'
 
 
+_QUIET: Final = _paragraph(_GAP, quiet=True, end="\r\n").split(_GAP)
 _FRONT: Final = """\
 <!DOCTYPE html>
 <html lang="{language}" dir="{direction}">

@@ -28,11 +28,6 @@ class Letter:
     branding: Branding
 
     @property
-    def portal(self) -> str:
-        """The host that recipients see, with the port where that is no usual one."""
-        return urlsplit(self.url).netloc
-
-    @property
     def introduction(self) -> str:
         """What stands behind the sender's name."""
         return self.branding.introduction_text or self.branding.wording.introduction
@@ -54,7 +49,7 @@ class Letter:
         values = {
             "sender": self.sender.text or self.branding.name,
             "recipient": shown(self.recipient),
-            "portal": self.portal,
+            "portal": urlsplit(self.url).netloc,  # With the port where that is no usual one.
             "open": f"{self.url}/open",
         }
         if words.is_rtl:

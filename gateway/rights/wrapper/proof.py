@@ -91,21 +91,23 @@ def _is_base64(octets: bytes, start: int, end: int) -> bool:
     """Whether all of it is lines of base64 as we write them: each full but the last one, which alone is filled up."""
     if octets.find(b"=", start, end - 4) >= 0:
         return False
-    return all(_are_lines(octets[at : min(at + _LINES, end)]) for at in range(start, end, _LINES))
+    return all(_are_lines(octets, at, min(at + _LINES, end)) for at in range(start, end, _LINES))
 
 
-def _are_lines(block: bytes) -> bool:
-    whole, rest = divmod(len(block), _LINE)
-    full = block[: whole * _LINE]
-    if full[LINE::_LINE] != b"\r" * whole or full[LINE + 1 :: _LINE] != b"\n" * whole or not block.endswith(b"\r\n"):
+def _are_lines(octets: bytes, start: int, end: int) -> bool:
+    whole, rest = divmod(end - start, _LINE)
+    full = start + whole * _LINE
+    if octets[start + LINE : full : _LINE] != b"\r" * whole or octets[start + LINE + 1 : full : _LINE] != b"\n" * whole:
         return False
-    letters = len(block) - 2 * (whole + (rest > 0))
+    if not octets.endswith(b"\r\n", start, end):
+        return False
+    letters = end - start - 2 * (whole + (rest > 0))
     try:
         # It passes over what is no letter: where it missed as many octets as the line ends have, there is nothing else.
-        octets = len(b64decode(block))
+        decoded = len(b64decode(memoryview(octets)[start:end]))
     except NoBase64:
         return False
-    return letters % 4 == 0 and octets == letters // 4 * 3 - block.count(b"=", -4)
+    return letters % 4 == 0 and decoded == letters // 4 * 3 - octets.count(b"=", max(start, end - 4), end)
 
 
 def _is_said(said: bytes, mark: bytes) -> bool:

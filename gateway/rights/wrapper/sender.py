@@ -60,10 +60,11 @@ def _named(raw: bytes | None) -> Sequence[Address]:
 def shown(text: str) -> str:
     """`text` on one line, without letters that nobody sees or that turn others round, cut where it is very long."""
     if text.isprintable():  # Those letters are none of these, and a blank is the only space among them.
-        kept = text
+        kept = text if "  " not in text else _SPACES.sub(" ", text)
     else:
         kept = "".join(" " if letter.isspace() else letter for letter in text if letter.isspace() or _is_seen(letter))
-    kept = _SPACES.sub(" ", kept).strip()
+        kept = _SPACES.sub(" ", kept)
+    kept = kept.strip()
     return kept if len(kept) <= MOST else kept[: MOST - 1].rstrip() + "…"
 
 

@@ -21,8 +21,6 @@ NAME: Final = "message.rpmsg"
 TYPE: Final = "application/x-microsoft-rpmsg-message"
 CLASS: Final = "rpmsg.message"
 MARK_OCTETS: Final = 15  # Of chance in the delimiters of one message.
-# What a text in 7 bits must not hold: what looks like a delimiter of ours, what mailbox files change, control codes.
-_ODD: Final = (b"--=_", b"\nFrom ", b"\0", b"\x1b")
 _BARE = re.compile(r"(?<!\r)\n")
 _LONG: Final = 900  # Octets of a line; RFC 5322 2.1.1 has 998.
 
@@ -117,9 +115,26 @@ def _part(kind: str, said: str) -> bytes:
         said = _BARE.sub("\r\n", said)
     octets = said.encode("utf-8", "replace")
     encoding = "7bit"
-    if not octets.isascii() or any(mark in octets for mark in _ODD) or max(map(len, octets.split(b"\n"))) > _LONG:
+    if not octets.isascii() or _is_odd(octets) or _has_long_line(octets):
         made = encoder(Encoding.QUOTED_PRINTABLE)
         octets = made.feed(octets) + made.end()
         encoding = "quoted-printable"
     head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return head.encode() + octets
+
+
+def _is_odd(octets: bytes) -> bool:
+    """Whether a text in 7 bits holds what it must not: what looks like a delimiter of ours, what mailbox files change,
+    control codes.
+    """
+    return b"--=_" in octets or b"\nFrom " in octets or b"\0" in octets or b"\x1b" in octets
+
+
+def _has_long_line(octets: bytes) -> bool:
+    """Whether a line has more than `_LONG` octets. Most lines are passed over unseen."""
+    at = 0
+    while len(octets) - at > _LONG:
+        at = octets.rfind(b"\n", at, at + _LONG + 1) + 1
+        if not at:
+            return True
+    return False

@@ -71,6 +71,15 @@ class Seen(HTMLParser):
         self.text += data if self.open[-1:] != ["style"] else ""
 
 
+@pytest.mark.parametrize(("length", "encoding"), [(899, b"7bit"), (900, b"quoted-printable")])
+def test_a_line_that_servers_may_break_is_encoded(length: int, encoding: bytes) -> None:
+    one = letter(link="https://portal.corp.example/" + "a" * (length - 28))
+    head = Wrapper.made(RPMSG, one.branding, MARK).head(FIELDS, one)
+    plain = head[head.index(b"text/plain") : head.index(b"text/html")]
+    assert b"Content-Transfer-Encoding: " + encoding + b"\r\n" in plain
+    assert max(map(len, head.split(b"\r\n"))) <= 998
+
+
 @pytest.mark.parametrize("language", list(WORDINGS))
 @pytest.mark.parametrize("with_logo", [False, True])
 def test_a_mail_is_whole_in_every_language(language: str, with_logo: bool) -> None:
