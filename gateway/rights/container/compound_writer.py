@@ -35,16 +35,24 @@ class Written:
 
     `streams` are those of 4,096 octets and more, in the order in which the tree was given, each with zeros up to the
     end of its last sector; header, tables, directory and all shorter streams are the head. `sizes`: where their
-    lengths stand in it, in four octets each, from its beginning on.
+    lengths stand in it, in four octets each, from its beginning on, and which of them that is.
     """
 
     head: bytes = field(repr=False)
     streams: tuple[Octets, ...] = field(repr=False)
-    sizes: tuple[int, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def join(self) -> bytes:
         """The file as one."""
         return b"".join((self.head, *self.streams))
+
+    def runs(self) -> tuple[bytes, ...]:
+        """The head in pieces, between which those lengths stand. The same for all files whose streams have the same
+        names and as many sectors, where those that are in the head are the same.
+        """
+        places = [place for place, _ in self.sizes]
+        begins = [0, *[place + cfb.ENTRY_SIZE for place in places]]
+        return tuple([self.head[at:end] for at, end in zip(begins, [*places, len(self.head)], strict=True)])
 
 
 @dataclass(slots=True)
@@ -81,7 +89,7 @@ class _Layout:
     mini_fat: bytes
     minis: tuple[int, ...]
     larges: tuple[int, ...]
-    large_sizes: tuple[int, ...]
+    large_sizes: tuple[tuple[int, int], ...]
 
 
 def write_compound(root: Tree) -> Written:
@@ -125,7 +133,8 @@ def _layout(shape: _Shape) -> _Layout:
     streams: list[int] = []  # Their places among the entries.
     entries[0].child = _add(entries, streams, shape)
     minis = [entries[at] for at in streams if entries[at].room < 0]
-    larges = [entries[at] for at in streams if entries[at].room > 0]
+    large = list(enumerate([at for at in streams if entries[at].room > 0]))
+    larges = [entries[at] for _, at in large]
     mini_fat = _mini_fat(minis)
     mini = sum(-entry.room for entry in minis) * cfb.MINI_SECTOR
 
@@ -151,9 +160,7 @@ def _layout(shape: _Shape) -> _Layout:
         mini_fat=mini_fat,
         minis=tuple(number for number, at in enumerate(streams) if entries[at].room < 0),
         larges=tuple(number for number, at in enumerate(streams) if entries[at].room > 0),
-        large_sizes=tuple(
-            len(tables) + at * cfb.ENTRY + cfb.ENTRY_SIZE_AT for at in sorted(streams) if entries[at].room > 0
-        ),
+        large_sizes=tuple(sorted((len(tables) + at * cfb.ENTRY + cfb.ENTRY_SIZE_AT, number) for number, at in large)),
     )
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from gateway.rights.container import compound, limits
 from gateway.rights.container.compound_reader import CompoundFile
-from gateway.rights.container.compound_writer import Octets, Written, write_compound
+from gateway.rights.container.compound_writer import Written, write_compound
 from gateway.rights.container.damaged import Damaged
-from gateway.rights.container.dataspaces import CONTENT, DATA_SPACES, LICENCE_AT, read_licence, write_data_spaces
+from gateway.rights.container.dataspaces import (
+    CONTENT,
+    DATA_SPACES,
+    PRIMARY_HEAD,
+    primary_size,
+    read_licence,
+    write_data_spaces,
+)
 from gateway.rights.container.envelope import Envelope, Piece, Way, write_envelope
 from gateway.rights.container.stretch import Stretch
 
 # Octets of a licence for few readers. Deflating takes a quarter off the ciphertext in it, and a sixth of the time that
 # the licence's signature takes: more than the octets cost in a file that travels a few times.
 _SHORT: Final = 32 * 1024
+_SMALL: Final = 64 * 1024  # Octets of licence and ciphertext in a file whose head is remembered.
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +48,49 @@ def write_rpmsg(licence: bytes, drm_content: bytes, *, alike: tuple[int, int] = 
     """
     if len(licence) > limits.LICENCE:
         raise ValueError("the publishing licence is longer than readers take: fewer readers for one message")
-    file = write_compound({DATA_SPACES: write_data_spaces(licence), CONTENT: drm_content})
     if len(drm_content) < compound.CUTOFF or len(licence) < compound.CUTOFF:  # They lie in the head.
+        file = _file(licence, drm_content)
         return write_envelope([(piece, Way.DEFLATED) for piece in (file.head, *file.streams)])
-    stream, *others = file.streams
-    pieces: list[Piece] = []
-    pieces += _head(file) if len(file.head) <= limits.BLOCK else [(file.head, Way.DEFLATED)]
-    pieces += _licence(stream, *alike, Way.STORED if len(licence) <= _SHORT else Way.DEFLATED)
-    # What is shorter than a sector are the zeros behind a stream.
-    pieces += [(piece, Way.KEPT if len(piece) < compound.SECTOR else Way.STORED) for piece in others]
-    return write_envelope(pieces)
+    return write_envelope([*_head(licence, drm_content), *_streams(licence, drm_content, *alike)])
 
 
-def _head(file: Written) -> Iterator[Piece]:
-    """Files of one shape have all of it in common but the lengths of what is in them."""
-    at = 0
-    for size in file.sizes:
-        yield file.head[at:size], Way.KEPT
-        at = size + compound.ENTRY_SIZE
-        yield file.head[size:at], Way.STORED
-    yield file.head[at:], Way.KEPT
+def _file(licence: bytes, drm_content: bytes) -> Written:
+    return write_compound({DATA_SPACES: write_data_spaces(licence), CONTENT: drm_content})
 
 
-def _licence(stream: Octets, front: int, end: int, own: Way) -> Iterator[Piece]:
-    """`own`: what is alike in no others, which is ciphertext in base64 for the most part."""
-    view = memoryview(stream)
-    yield view[: LICENCE_AT - 4], Way.KEPT
-    yield view[LICENCE_AT - 4 : LICENCE_AT], Way.STORED  # Its length.
-    yield view[LICENCE_AT : LICENCE_AT + front], Way.KEPT
-    yield view[LICENCE_AT + front : -end or len(view)], own
-    yield view[len(view) - end :], Way.KEPT
+def _head(licence: bytes, drm_content: bytes) -> list[Piece]:
+    """Short files whose streams have as many sectors have all of it in common but the lengths of those."""
+    if len(licence) + len(drm_content) > _SMALL:
+        return [(_file(licence, drm_content).head, Way.DEFLATED)]
+    lengths = primary_size(len(licence)), len(drm_content)
+    (first, *runs), order = _runs(*[-(-length // compound.SECTOR) for length in lengths])
+    pieces: list[Piece] = [(first, Way.KEPT)]
+    for number, run in zip(order, runs, strict=True):
+        pieces += ((lengths[number].to_bytes(compound.ENTRY_SIZE, "little"), Way.STORED), (run, Way.KEPT))
+    return pieces
+
+
+@lru_cache(maxsize=256)
+def _runs(primary: int, content: int) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    """The head of files whose streams have so many sectors, in pieces, and whose lengths stand between these."""
+    file = _file(bytes(primary * compound.SECTOR - primary_size(0)), bytes(content * compound.SECTOR))
+    return file.runs(), tuple([number for _, number in file.sizes])
+
+
+def _streams(licence: bytes, drm_content: bytes, front: int, end: int) -> list[Piece]:
+    """What is in no other licence is ciphertext in base64 for the most part."""
+    view = memoryview(licence)
+    own = Way.STORED if len(licence) <= _SHORT else Way.DEFLATED
+    return [
+        (PRIMARY_HEAD, Way.KEPT),
+        (len(licence).to_bytes(4, "little"), Way.STORED),
+        (view[:front], Way.KEPT),
+        (view[front : len(licence) - end], own),
+        (view[len(licence) - end :], Way.KEPT),
+        (bytes(-(primary_size(0) + len(licence)) % compound.SECTOR), Way.KEPT),
+        (drm_content, Way.STORED),
+        (bytes(-len(drm_content) % compound.SECTOR), Way.KEPT),
+    ]
 
 
 def read_rpmsg(octets: bytes | Envelope, most: int | None = None) -> Parts:

@@ -30,7 +30,7 @@ _MAP: Final = struct.pack("<III", 8, 1, len(_REFERENCE) + 4) + _REFERENCE
 _INFO: Final = struct.pack("<II", 8, 1) + lp4_text(_TRANSFORM)
 _ID: Final = lp4_text(_TRANSFORM_ID)
 # IRMDSTransformInfo (2.2.6) in front of the licence: the transform's header, an empty extensibility header.
-_PRIMARY_HEAD: Final = b"".join((
+PRIMARY_HEAD: Final = b"".join((
     struct.pack("<II", 8 + len(_ID), _TRANSFORM_TYPE),
     _ID,
     lp4_text(_TRANSFORM_NAME),
@@ -38,7 +38,10 @@ _PRIMARY_HEAD: Final = b"".join((
     struct.pack("<I", 4),
 ))  # fmt: skip
 
-LICENCE_AT: Final = len(_PRIMARY_HEAD) + 4  # Where it begins in its stream, behind its length.
+
+def primary_size(licence: int) -> int:
+    """Octets of the stream with a licence of so many."""
+    return len(PRIMARY_HEAD) + 4 + licence + -licence % 4
 
 
 def write_data_spaces(licence: bytes) -> Tree:
@@ -47,7 +50,7 @@ def write_data_spaces(licence: bytes) -> Tree:
         "Version": _VERSION,
         "DataSpaceMap": _MAP,
         "DataSpaceInfo": {_SPACE: _INFO},
-        "TransformInfo": {_TRANSFORM: {_PRIMARY: b"".join((_PRIMARY_HEAD, *lp4_pieces(licence)))}},
+        "TransformInfo": {_TRANSFORM: {_PRIMARY: b"".join((PRIMARY_HEAD, *lp4_pieces(licence)))}},
     }
 
 

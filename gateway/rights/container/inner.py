@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Final
 
-from gateway.rights.container import limits
+from gateway.rights.container import compound, limits
 from gateway.rights.container.code_page import UTF_8, decode
 from gateway.rights.container.compound_reader import CompoundFile
-from gateway.rights.container.compound_writer import Octets, Tree, write_compound
+from gateway.rights.container.compound_writer import Octets, Tree, Written, write_compound
 from gateway.rights.container.counted import Cursor, narrow, wide
 from gateway.rights.container.damaged import Damaged
 
@@ -32,6 +32,7 @@ _PLACE_0: Final = "MailAttachment 0"
 _DESCRIPTION: Final = "AttachDesc"
 _CONTENTS: Final = "AttachContents"
 _DESCRIPTION_VERSION: Final = 0x0203
+_SMALL: Final = 64 * 1024  # Octets of an original around which the head is remembered.
 _MANY: Final = 0xFFFFFFFF  # What the count says beside an RTF body.
 
 
@@ -65,6 +66,9 @@ def write_inner(inner: Inner) -> bytes:
     Raises ValueError for attachments that are not by value, for more than 1,000, and for a first one that would be
     taken for the original.
     """
+    original = inner.original
+    if original is not None and not inner.attachments and inner.text is None and inner.html is None:
+        return _lean(original)
     if inner.original is None and inner.attachments and inner.attachments[0].name == ORIGINAL:
         raise ValueError("the first attachment has the name that only the original message has")
     if any(one.method != BY_VALUE for one in inner.attachments):
@@ -92,6 +96,26 @@ def write_inner(inner: Inner) -> bytes:
         storages[_LIST_INFO] = _list_info(len(attachments))
         tree[_LIST] = storages
     return write_compound(tree).join()
+
+
+def _lean(original: bytes) -> bytes:
+    """The file that holds a message and nothing else, as most are. Raises ValueError over 2 GiB."""
+    if not compound.CUTOFF <= len(original) <= _SMALL:
+        return _alone(original).join()
+    front, back = _around(-(-len(original) // compound.SECTOR))
+    size = len(original).to_bytes(compound.ENTRY_SIZE, "little")
+    return b"".join((front, size, back, original, bytes(-len(original) % compound.SECTOR)))
+
+
+@lru_cache(maxsize=128)
+def _around(sectors: int) -> tuple[bytes, ...]:
+    """The head of such files, around the length of an original of so many sectors: the same for all of them."""
+    return _alone(bytes(sectors * compound.SECTOR)).runs()
+
+
+def _alone(original: bytes) -> Written:
+    place = {_DESCRIPTION: _original_description(), _CONTENTS: original}
+    return write_compound({_LIST: {_PLACE_0: place, _LIST_INFO: _list_info(1)}})
 
 
 @lru_cache(maxsize=16)

@@ -9,10 +9,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from gateway.mail.address import Address, BadAddress
-from gateway.mail.header_address import mailboxes
+from gateway.mail.header_address import LONGEST_COMMON, mailboxes
 from gateway.mail.message import Message
 from gateway.mail.reading.header import field_texts
 
@@ -40,14 +41,25 @@ def sender_of(message: Message, path: Address | None, *, is_answer: bool = False
     `is_answer`: a reader's, from the portal. It is told by his own address; that of the portal is nobody to ask.
     """
     raw = message.first(b"From")
-    found = _named(raw)
-    if raw is None or len(found) != 1:
+    author = None if raw is None else _common(raw) if len(raw) <= LONGEST_COMMON else _author(raw)
+    if author is None:
         return Sender("", "" if path is None else shown(path.text))
+    own = _named(message.first(b"Reply-To")) if is_answer else ()
+    return Sender(author.name, shown(own[0].text)) if len(own) == 1 else author
+
+
+def _author(raw: bytes) -> Sender | None:
+    """Whom the value of From names; None where that is nobody, or several."""
+    found = _named(raw)
+    if len(found) != 1:
+        return None
     named = _NAME.fullmatch(field_texts(raw)[0])
     name = "" if named is None else shown(named[1].strip().strip('"'))
     # A name that is an address would be taken for the address (`"boss@corp.example" <x@elsewhere.example>`).
-    own = _named(message.first(b"Reply-To")) if is_answer else ()
-    return Sender("" if "@" in name else name, shown((own if len(own) == 1 else found)[0].text))
+    return Sender("" if "@" in name else name, shown(found[0].text))
+
+
+_common = lru_cache(maxsize=2048)(_author)  # People write more than one message.
 
 
 def _named(raw: bytes | None) -> Sequence[Address]:

@@ -36,6 +36,15 @@ def test_what_is_written_is_read(length: int, licence: bytes) -> None:
     assert both(read_rpmsg(write_rpmsg(licence, content))) == (licence, content)
 
 
+@pytest.mark.parametrize("length", [4096, 4097, 4608, 4609, 20_000, 70_000])
+@pytest.mark.parametrize("licence", [5000, 5004, 5120, 5333])
+def test_a_head_that_is_remembered_is_that_of_any_other_file(length: int, licence: int) -> None:
+    text, content = (LICENCE * 2)[:licence], os.urandom(length)
+    whole = write_compound({"\x06DataSpaces": write_data_spaces(text), "\x09DRMContent": content}).join()
+    assert read_envelope(write_rpmsg(text, content)) == whole
+    assert read_envelope(write_rpmsg(text, content, alike=(700, 300))) == whole  # That is remembered, too.
+
+
 def test_the_five_streams_have_the_sizes_of_real_messages() -> None:
     file = CompoundFile(read_envelope(write_rpmsg(LICENCE, CONTENT)))
     spaces = "\x06DataSpaces"

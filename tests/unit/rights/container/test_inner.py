@@ -52,6 +52,22 @@ def test_the_streams_are_those_of_the_specification() -> None:
     assert CompoundFile(write_inner(Inner(None, "h"))).read("OutlookBodyStreamInfo") == struct.pack("<HI", 2, 65001)
 
 
+@pytest.mark.parametrize("length", [0, 1, 4095, 4096, 4097, 4608, 4609, 65_536, 65_537])
+def test_a_message_by_itself_lies_in_a_file_as_any_other(length: int) -> None:
+    original = os.urandom(length)
+    written = write_inner(Inner(None, None, (), original))
+    assert read_inner(written) == Inner(None, None, (), original)
+    file, place = CompoundFile(written), ("Attachment List", "MailAttachment 0")
+    described = file.read(*place, "AttachDesc")
+    tree: Tree = {
+        "Attachment List": {
+            "MailAttachment 0": {"AttachDesc": described, "AttachContents": original},
+            "Attachment Info": file.read("Attachment List", "Attachment Info"),
+        }
+    }
+    assert written == write_compound(tree).join()
+
+
 def test_olefile_reads_it() -> None:
     olefile: Any = pytest.importorskip("olefile", reason="olefile is not here: nobody else judges the inner file")
     file = olefile.OleFileIO(io.BytesIO(write_inner(Inner("text", None, (PICTURE,), MAIL * 1000))), raise_defects=0)
