@@ -211,7 +211,7 @@ def test_sha_1_proves_nothing_any_more_but_nobody_asks_how_an_anchor_was_signed(
     root = signed_by_openssl(house, house.root, "-sha1", is_ca=True)
     ida = signed_by_openssl(house, house.above, "-sha1")
     trust = Trust([of(root)])
-    trusted = trust.judge(facts(house.ida), [facts(house.above)], now=house.now, purpose=Purpose.SIGN)
+    trusted = trust.judge(facts(house.ida), [facts(house.above)], now=time(), purpose=Purpose.SIGN)
     assert trusted.anchor.signed_with == "sha1 ecdsa"
     for brought, reason in (([facts(house.above)], CERTIFICATE_SIGNATURE_WEAK), ([], CERTIFICATE_NOT_TRUSTED)):
         with pytest.raises(Untrusted) as caught:
