@@ -41,7 +41,7 @@ Piece: TypeAlias = tuple[bytes | memoryview, Way]
 def write_envelope(pieces: Iterable[Piece]) -> bytes:
     """The pieces, one behind the other, as the octets of a message.rpmsg.
 
-    Each piece is deflated by itself, or some in a row: what one refers to is never behind another that was not.
+    Pieces to be deflated that follow each other are one run; nothing refers back past a piece of another way.
     """
     written: list[bytes | memoryview] = [PREFIX]
     block: list[bytes | memoryview] = [_STREAM]
