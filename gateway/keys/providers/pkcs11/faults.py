@@ -65,6 +65,10 @@ DAMAGED: Final = (
     p11.WrappedKeyLenRange,
 )
 
+# Of the PIN, and a try of it is used up: so many, and the token locks itself. The token's other words about its PIN end
+# by its officer's hand, which changes nothing here, so it is asked again.
+COUNTED: Final = (p11.PinIncorrect, p11.PinInvalid, p11.PinLenRange)
+
 _NOT_PERMITTED: Final = 0x68  # CKR_KEY_FUNCTION_NOT_PERMITTED, for which python-pkcs11 has no class of its own.
 
 
@@ -91,7 +95,7 @@ def pin_refused(error: p11.PKCS11Error, terms: TokenTerms) -> Denied | None:
     """What to say where the token refuses the PIN, or None where that is not the matter."""
     here = where(terms)
     match error:
-        case p11.PinIncorrect() | p11.PinInvalid() | p11.PinLenRange():
+        case _ if isinstance(error, COUNTED):
             return Denied(
                 f"{here} refuses the PIN in {terms.pin}. It is not tried again before that file changes, so that "
                 "the token does not lock itself; right would be the PIN of the token's user"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -21,11 +22,16 @@ from typing import Any, Final, TypeVar
 import pkcs11
 from pkcs11 import PKCS11Error, Session, TokenFlag
 
-from gateway.keys.providers.pkcs11.faults import LOST, is_lost, named, pin_refused, told, where
+from gateway.keys.providers.pkcs11.faults import COUNTED, LOST, is_lost, named, pin_refused, told, where
 from gateway.keys.providers.pkcs11.terms import TokenTerms
 from gateway.keys.vault import Denied, Unavailable
 
 PATIENCE: Final = 10.0  # Seconds that a call waits for those before it. A call takes milliseconds, in a smart card 1 s.
+
+# How often a token is looked for, each time but the first after a pause and a new start of the module. While another
+# process logs in, SoftHSM2 writes the token's file anew, and who reads it meanwhile misses its PIN or the whole token.
+TRIES: Final = 3
+PAUSE: Final = 0.02  # Seconds.
 
 T = TypeVar("T")
 
@@ -35,11 +41,14 @@ class Bare(Exception):
 
 
 class Module:
-    """The module at `path`. `load` makes the library that python-pkcs11 has for it."""
+    """The module at `path`. `load` makes the library that python-pkcs11 has for it, `sleep` lets seconds pass."""
 
-    def __init__(self, path: str, load: Callable[[str], Any] = pkcs11.lib) -> None:
+    def __init__(
+        self, path: str, load: Callable[[str], Any] = pkcs11.lib, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._path = path
         self._load = load
+        self._sleep = sleep
         self._lock = threading.Lock()
         self._library: Any = None
         self._sessions: dict[str, Session] = {}
@@ -118,21 +127,21 @@ class Module:
         stamp = terms.pin_stamp()
         if self._refused.get(terms.token, ()) == stamp:
             raise Denied(f"{where(terms)} has refused the PIN in {terms.pin}, and that file is still the same")
-        try:
-            self._start(terms)
-            if self._is_stale:
-                self._restart(terms)
-            if (token := self._find(terms)) is None:
-                self._restart(terms)
-                token = self._find(terms)
-            if token is None:
-                raise Unavailable(f"there is no {where(terms)} in {self._path}: {self._there()}")
-            session = self._log_in(token, terms, stamp)
-        except PKCS11Error as error:
+        for left in reversed(range(TRIES)):
+            if left < TRIES - 1:
+                self._sleep(PAUSE)
+            try:
+                if self._is_stale:
+                    self._restart(terms)
+                self._start(terms)
+                if (token := self._find(terms)) is not None:
+                    self._sessions[terms.token] = session = self._log_in(token, terms, stamp)
+                    return session
+            except PKCS11Error as error:
+                if not (left and is_lost(error)):
+                    raise told(error, terms, "opening a session") from error
             self._is_stale = True
-            raise told(error, terms, "opening a session") from error
-        self._sessions[terms.token] = session
-        return session
+        raise Unavailable(f"there is no {where(terms)} in {self._path}: {self._there()}")
 
     def _start(self, terms: TokenTerms) -> None:
         if not Path(self._path).is_file():
@@ -185,9 +194,12 @@ class Module:
         try:
             session = _session(token, pin)
         except PKCS11Error as error:
+            if isinstance(error, pkcs11.UserPinNotInitialized) and TokenFlag.USER_PIN_INITIALIZED in token.flags:
+                raise pkcs11.TokenNotRecognised from error  # It contradicts itself: it was read half.
             if (denied := pin_refused(error, terms)) is None:
                 raise
-            self._refused[terms.token] = stamp
+            if isinstance(error, COUNTED):
+                self._refused[terms.token] = stamp
             raise denied from error
         self._refused.pop(terms.token, None)
         return session

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +18,7 @@ import pytest
 from pkcs11 import TokenFlag
 
 from gateway.keys.providers.pkcs11 import module as module_module
-from gateway.keys.providers.pkcs11.module import Bare, Module, module_at
+from gateway.keys.providers.pkcs11.module import PAUSE, TRIES, Bare, Module, module_at
 from gateway.keys.providers.pkcs11.terms import LONGEST_PIN, TokenTerms
 from gateway.keys.providers.pkcs11.vault import Pkcs11Vault
 from gateway.keys.vault import Denied, KeyType, Unavailable, VaultBroken
@@ -205,12 +207,13 @@ def test_a_token_that_is_not_there_is_unavailable_and_the_others_are_named(
 
 
 class Counting:
-    """A library whose tokens count the log-ins, and have `flags` besides their own."""
+    """A library whose tokens count the log-ins, and have `flags` besides their own, and none of those in `without`."""
 
     def __init__(self, path: str) -> None:
         self._library = pkcs11.lib(path)
         self.pins: list[str] = []
         self.flags = TokenFlag(0)
+        self.without = TokenFlag(0)
         self.refusal: Exception | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -237,7 +240,7 @@ class CountingToken:
 
     @property
     def flags(self) -> TokenFlag:
-        return TokenFlag(self._token.flags | self._library.flags)
+        return TokenFlag((self._token.flags | self._library.flags) & ~self._library.without)
 
     def open(self, *, rw: bool, user_pin: str) -> Any:
         self._library.pins.append(user_pin)
@@ -315,20 +318,102 @@ def test_a_pin_that_could_lock_the_token_is_not_tried(
 @pytest.mark.parametrize(
     ("refusal", "said"),
     [
-        (pkcs11.PinLocked(), "has locked its user's PIN: its security officer"),
-        (pkcs11.PinExpired(), "has expired"),
+        (pkcs11.PinIncorrect(), "refuses the PIN"),
+        (pkcs11.PinInvalid(), "refuses the PIN"),
         (pkcs11.PinLenRange(), "refuses the PIN"),
-        (pkcs11.UserPinNotInitialized(), "no user's PIN yet"),
     ],
 )
-def test_what_a_token_has_against_a_pin_is_said(
-    counted: Pkcs11Vault, counting: Counting, refusal: Exception, said: str
+def test_a_refusal_that_counts_is_believed_until_the_file_changes(
+    counted: Pkcs11Vault, counting: Counting, token: Token, refusal: Exception, said: str
 ) -> None:
     counting.refusal = refusal
     for _ in range(2):
         with pytest.raises(Denied, match=f"{said}|still the same"):
             counted.health()
     assert len(counting.pins) == 1
+    counting.refusal = None
+    token.pin_file.write_text(PIN)
+    counted.health()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (pkcs11.PinLocked(), "has locked its user's PIN: its security officer"),
+        (pkcs11.PinExpired(), "has expired"),
+        (pkcs11.UserPinNotInitialized(), "no user's PIN yet"),
+    ],
+)
+def test_what_the_officer_can_mend_at_the_token_is_asked_again(
+    counted: Pkcs11Vault, counting: Counting, refusal: Exception, said: str
+) -> None:
+    counting.refusal = refusal
+    counting.without = TokenFlag.USER_PIN_INITIALIZED
+    for _ in range(2):
+        with pytest.raises(Denied, match=said):
+            counted.health()
+    assert len(counting.pins) == 2
+    counting.refusal, counting.without = None, TokenFlag(0)
+    counted.health()
+
+
+@pytest.mark.parametrize("refusal", [pkcs11.UserPinNotInitialized(), pkcs11.GeneralError()])
+def test_a_token_that_was_read_while_another_process_logged_in_is_read_again(
+    terms: TokenTerms, counting: Counting, refusal: Exception
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            counting.refusal = None
+
+    vault = Pkcs11Vault(terms, module=Module(str(terms.module), lambda path: counting, pause))
+    counting.refusal = refusal
+    vault.health()
+    assert (len(counting.pins), pauses) == (3, [PAUSE, PAUSE])
+
+
+@pytest.mark.parametrize("refusal", [pkcs11.UserPinNotInitialized(), pkcs11.GeneralError()])
+def test_a_token_that_is_never_read_whole_is_away_not_denied(
+    counted: Pkcs11Vault, counting: Counting, refusal: Exception
+) -> None:
+    counting.refusal = refusal
+    with pytest.raises(Unavailable, match="opening a session failed"):
+        counted.health()
+    assert len(counting.pins) == TRIES
+    counting.refusal = None
+    counted.health()
+
+
+def test_no_process_takes_a_no_from_a_token_that_others_log_in_to(
+    vault: Pkcs11Vault, terms: TokenTerms, tokens: TokenFolder
+) -> None:
+    vault.health()
+    work = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from gateway.keys.providers.pkcs11.module import Module\n"
+        "from gateway.keys.providers.pkcs11.terms import TokenTerms\n"
+        "from gateway.keys.vault import Unavailable\n"
+        "module, pin = sys.argv[1:]\n"
+        "terms = TokenTerms(vault='main', module=Path(module), token='gateway', pin=Path(pin))\n"
+        "for _ in range(50):\n"
+        "    one = Module(module)\n"
+        "    try:\n"
+        "        one.run(terms, 'looking', lambda session: session)\n"
+        "    except Unavailable:\n"  # On a slow machine; it passes.
+        "        pass\n"
+        "    one.close()\n"
+    )
+    command = [sys.executable, "-c", work, str(terms.module), str(terms.pin)]
+    running = [
+        subprocess.Popen(command, env={**os.environ, **tokens.environment}, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [one.communicate(timeout=60)[1] for one in running]
+    assert ([one.returncode for one in running], said) == ([0] * 4, [""] * 4)
+    vault.health()
 
 
 def test_a_token_that_is_write_protected_is_used_all_the_same(counted: Pkcs11Vault, counting: Counting) -> None:
