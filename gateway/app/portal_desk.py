@@ -47,6 +47,8 @@ from gateway.world.clock import Clock
 FLOOR: Final = 0.25  # Seconds below which nothing is answered that depends on a link. A reader does not notice them.
 GLANCE: Final = 0.05  # The same for a look at a link, which changes nothing and is a page that somebody waits for.
 SWEEP: Final = 300.0  # Seconds between two looks for what has ended.
+QUIET: Final = 60.0  # Seconds in which a fault that passes is told once.
+MOST_TOLD: Final = 100  # Faults whose last telling is remembered.
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class PortalDesk:
         self._clock = clock
         self._tell = tell
         self._mailing: set[asyncio.Task[None]] = set()
+        self._told: dict[str, float] = {}  # When each fault that passes was told last.
 
     def __repr__(self) -> str:
         return "PortalDesk()"
@@ -247,7 +250,7 @@ class PortalDesk:
         try:
             yield
         except (StorageFull, StorageBroken, KeysClosed, KeyFault) as error:
-            self._tell("warning", "portal_away", error=str(error))
+            self._tell_away(str(error))
             raise Away from error
         except SealBroken as error:
             self._tell("error", "portal_row_broken", error=str(error))
@@ -255,6 +258,16 @@ class PortalDesk:
         finally:
             if (left := floor - (self._clock.monotonic() - began)) > 0:
                 await self._clock.sleep(left)
+
+    def _tell_away(self, error: str) -> None:
+        """Once a minute of each fault, however many readers it turns away: a metric counts those."""
+        now = self._clock.monotonic()
+        if now - self._told.get(error, -QUIET) < QUIET:
+            return
+        if len(self._told) >= MOST_TOLD:
+            self._told.clear()
+        self._told[error] = now
+        self._tell("warning", "portal_away", error=error)
 
 
 def _raw(token: str) -> bytes:

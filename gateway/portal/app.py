@@ -135,10 +135,12 @@ class Guarded:
         except Stalled:  # Nothing of ours has failed. The server closes the connection.
             self.site.count("portal_refused_total", ("stalled",))
         except Exception as error:  # An answer that had begun breaks off; the server closes the connection.
-            if answered.begun:
-                self.site.failed(error)
-            else:
+            if not answered.begun:
                 await self.site.failure(Request(scope, receive), error)(scope, receive, answered)
+            elif isinstance(error, TimeoutError) and self.site.clock.monotonic() - began >= WHOLE:
+                self.site.count("portal_refused_total", ("slow",))  # Its client took all that time: no fault of ours.
+            else:
+                self.site.failed(error)
         finally:
             for turn in turns:
                 turn.end()

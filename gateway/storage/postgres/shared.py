@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
+from select import POLLIN, poll
 from typing import Any, TypeVar, cast
 
 from psycopg import Cursor, Error, OperationalError
@@ -41,6 +42,7 @@ class PostgresShared:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._engine: Engine | None = None
+        self._raw: Connection | None = None  # What the engine has its one connection of.
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shared-database")
 
@@ -120,6 +122,8 @@ class PostgresShared:
             raise StorageBroken(f"{self._database.shown} is closed")
 
     def _transact(self, run: Callable[[Bound], T], read: bool) -> T:
+        if self._has_ended():  # Before anybody writes: later nobody could tell whether that took place.
+            self._dispose()
         fresh = self._engine is None
         try:
             return self._once(run, read)
@@ -136,10 +140,23 @@ class PostgresShared:
             # One connection that stays: everything happens on this thread.
             self._engine = self._database.engine("shared", StaticPool, cursors=_BinaryCursor)
         with self._engine.connect() as connection, connection.begin():
-            _set_autocommit(cast(Connection, connection.connection.driver_connection), read)
+            self._raw = cast(Connection, connection.connection.driver_connection)
+            _set_autocommit(self._raw, read)
             return run(connection)
 
+    def _has_ended(self) -> bool:
+        """Whether the server has said something that nobody asked for, which is the end of the connection."""
+        if self._raw is None:
+            return False
+        try:
+            waiting = poll()
+            waiting.register(self._raw.fileno(), POLLIN)
+            return bool(waiting.poll(0))
+        except (OSError, Error):  # It is closed on our side.
+            return True
+
     def _dispose(self) -> None:
+        self._raw = None
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.app.portal_desk import FLOOR, GLANCE, PortalDesk
+from gateway.app.portal_desk import FLOOR, GLANCE, QUIET, PortalDesk
 from gateway.app.rights_desk import RightsDesk
 from gateway.keys.domain import DomainKeys
 from gateway.keys.sealer import KeySealer
@@ -454,6 +454,21 @@ async def test_what_is_passing_comes_out_as_away(house: House) -> None:
     with pytest.raises(Away) as caught:
         await house.desk.look(LINK)
     assert isinstance(caught.value.__cause__, StorageBroken)
+
+
+async def test_what_is_passing_is_told_once_a_minute_however_many_it_turns_away(house: House) -> None:
+    await house.keep()
+    await asyncio.to_thread(house.shared.close)
+
+    async def turned_away(times: int) -> int:
+        for _ in range(times):
+            with pytest.raises(Away):
+                await house.desk.look(LINK)
+        return [name for name, _ in house.told].count("portal_away")
+
+    assert await turned_away(5) == 1
+    await house.clock.advance(QUIET)
+    assert await turned_away(5) == 2
 
 
 async def test_nothing_of_reader_or_message_is_told(house: House) -> None:

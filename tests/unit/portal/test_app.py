@@ -16,7 +16,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.portal import security
-from gateway.portal.app import MAX_PATH, STALLED, Guarded, make_app
+from gateway.portal.app import MAX_PATH, STALLED, WHOLE, Guarded, make_app
 from gateway.portal.desk import Fate
 from gateway.portal.pages import Pages
 from gateway.portal.pdf_pages import DrawerFailed, NotDrawn
@@ -337,6 +337,37 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_not_waited_for(
     finally:
         gc.enable()
     assert told.counts[-1] == ("portal_refused_total", ("stalled",)) and not told.lines
+
+
+async def test_a_client_that_takes_a_little_for_ever_ends_and_is_no_fault_of_ours(
+    app: Guarded, told: Told, clock: FakeClock
+) -> None:
+    taken = 0
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def slowly(message: Message) -> None:
+        nonlocal taken
+        await clock.sleep(STALLED / 2)
+        taken += 1
+
+    scope = {"type": "http", "method": "GET", "path": "/", "client": ("192.0.2.7", 5000)}
+    headers = [(b"host", URL.partition("//")[2].encode())]
+    asking = asyncio.create_task(
+        Guarded(endless, app.site, lambda name, value: None)(scope | {"headers": headers}, _nothing, slowly)
+    )
+    while not asking.done() and taken < 1000:
+        await clock.advance(STALLED / 2)
+    await asking
+    assert taken == WHOLE / (STALLED / 2) - 1
+    assert told.counts == [("portal_refused_total", ("slow",))] and not told.lines
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 async def test_a_reader_who_asks_for_a_file_many_times_holds_it_a_few_times(

@@ -70,12 +70,24 @@ def test_a_connection_that_ended_while_nobody_used_it_is_made_anew_for_who_reads
     assert shared.run(backend, read=True) != before
 
 
-def test_who_writes_is_told_once_and_finds_a_new_connection_then(shared: PostgresShared, cluster: Cluster) -> None:
+def test_a_connection_that_ended_while_nobody_used_it_is_made_anew_for_who_writes(
+    shared: PostgresShared, cluster: Cluster
+) -> None:
     before = shared.run(backend)
     cluster.run(f"SELECT pg_terminate_backend({before}, 5000)")
-    with pytest.raises(StorageBroken, match=r"the connection was lost|being shut down"):
-        shared.run(backend)
     assert shared.run(backend) != before
+
+
+def test_who_writes_while_the_connection_ends_is_told_and_finds_a_new_one_then(
+    shared: PostgresShared, cluster: Cluster
+) -> None:
+    def ending(connection: Connection) -> int:
+        cluster.run(f"SELECT pg_terminate_backend({backend(connection)}, 5000)")
+        return backend(connection)
+
+    with pytest.raises(StorageBroken, match=r"the connection was lost|being shut down"):
+        shared.run(ending)
+    assert shared.run(backend)
 
 
 @pytest.mark.skipif(programs() is None, reason=MISSING)
