@@ -8,7 +8,7 @@ are found have to be opened, which can be measured.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -98,11 +98,11 @@ class PortalDesk:
             return Notice(self._fate(known), known.dropped is not None, self._needs_file(known))
 
     async def ask_code(
-        self, token: str, browser: bytes, client: str, language: str = "en", door: bytes | None = None
+        self, token: str, browser: bytes, client: str, language: str = "en", doors: Sequence[bytes] = ()
     ) -> Asked:
         async with self._answering(FLOOR):
             known = await self._known(token)
-            drawn = await self._codes.ask(known.link, browser, client, door)
+            drawn = await self._codes.ask(known.link, browser, client, doors)
             reader = known.link.reader
             if reader is not None and (drawn.code is not None or drawn.door is not None):
                 self._begin(reader, token, drawn, language)

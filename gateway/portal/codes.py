@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, cast
@@ -78,11 +78,11 @@ class Codes:
         self._chance = chance
         self._session = session
 
-    async def ask(self, link: Link, browser: bytes, client: str, door: bytes | None = None) -> Drawn:
+    async def ask(self, link: Link, browser: bytes, client: str, doors: Sequence[bytes] = ()) -> Drawn:
         """A code for whom the link belongs. An unknown link gets one that is mailed to nobody, in the same time.
 
-        `door`: 32 octets that a mail of ours brought to whoever asks. Where they are its recipient's, what others have
-        asked for and guessed does not count.
+        `doors`: 32 octets each, which mails of ours brought to whoever asks. Where one is its recipient's, what others
+        have asked for and guessed does not count.
         """
         now = self._clock.now()
         code, made = passcode.make(self._chance, _binding(link, browser), now)
@@ -90,8 +90,9 @@ class Codes:
         asks: tuple[Place, ...]
         tries: tuple[Place, ...]
         mails: tuple[Place, ...]
-        if door is not None and await self._store.is_door(link.whose, door, now):
-            asks, tries, mails = (Place(Counted.ASK_DOOR, sha256(door).digest()),), (), ()
+        own = [one for one in doors if await self._store.is_door(link.whose, one, now)]
+        if own:
+            asks, tries, mails = (Place(Counted.ASK_DOOR, sha256(own[0]).digest()),), (), ()
         else:
             asks, tries = _places(_ASKS, link, client), _places(_TRIES, link, client)
             mails = (Place(Counted.DOOR_MAIL, link.whose),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -156,10 +157,10 @@ class Desk(Protocol):
         """What may be said of it now."""
 
     async def ask_code(
-        self, token: str, browser: bytes, client: str, language: str = "en", door: bytes | None = None
+        self, token: str, browser: bytes, client: str, language: str = "en", doors: Sequence[bytes] = ()
     ) -> Asked:
         """Have a code mailed to whom the link belongs, for this browser. Where it is slowed for long he is mailed a
-        door instead: octets with which his browser asks however many others did.
+        door instead: octets with which his browser asks however many others did. `doors`: those that it has.
         """
 
     async def asked(self, token: str, browser: bytes) -> Asked | None:

@@ -59,8 +59,8 @@ class Entry:
         notice = await site.desk.look(token)
         if notice.state is not Fate.WAITING:
             return self._ended(request, notice.state)
-        door = security.secret(request.cookies, security.DOOR)
-        asked = await site.desk.ask_code(token, browser, site.client(request), site.language(request), door)
+        doors = security.doors(request.cookies, token)
+        asked = await site.desk.ask_code(token, browser, site.client(request), site.language(request), doors)
         site.count("portal_codes_total", ("slowed" if asked.slowed_until is not None else "asked",))
         if asked.slowed_until is None:
             return site.see(f"/m/{token}/code")
@@ -78,7 +78,9 @@ class Entry:
         if security.token_octets(door) is None:
             raise Turned(Page.NOT_FOUND, 404)
         response = site.see(f"/m/{token}")
-        site.set_cookie(response, security.DOOR, door, seconds=DOOR_LIFE)
+        site.set_cookie(response, security.door_cookie(token), door, seconds=DOOR_LIFE)
+        for name in security.doors_too_many(request.cookies, token):
+            site.set_cookie(response, name, "", seconds=0)
         return response
 
     async def code(self, request: Request) -> Response:

@@ -19,7 +19,9 @@ from gateway.portal.terms import PortalTerms
 
 BROWSER: Final = "__Host-browser"  # 32 octets by which we know a browser again, and nothing else about it.
 LANGUAGE: Final = "__Host-language"
-DOOR: Final = "__Host-door"  # 32 octets that a mail brought, by which a recipient is told from who holds his link.
+_DOOR: Final = "__Host-d-"  # 32 octets that a mail brought, by which a recipient is told from who holds his link.
+_OTHER_DOORS: Final = 3  # Of those that other messages' mails brought, that are looked for.
+_MOST_DOORS: Final = 64  # That a browser keeps, 5 KiB of the head of each request: a longer one is refused.
 _SESSION: Final = "__Host-m-"  # And what belongs to the link, so that one browser may read several messages.
 _YEAR: Final = 365 * 86400
 MAX_FORWARDED: Final = 2000  # Letters of X-Forwarded-For that are looked at.
@@ -136,6 +138,29 @@ def is_within(text: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> boo
 def session_cookie(token: str) -> str:
     """The name of the cookie of a session: the message's own. It tells nothing of the link."""
     return _SESSION + sha256(b"gateway session cookie\0" + token.encode("ascii")).hexdigest()[:16]
+
+
+def door_cookie(token: str) -> str:
+    """The name of the cookie with a door that was mailed for that message: another site can't put one in its place
+    without its link.
+    """
+    return _DOOR + sha256(b"gateway door cookie\0" + token.encode("ascii")).hexdigest()[:16]
+
+
+def doors(cookies: Mapping[str, str], token: str) -> tuple[bytes, ...]:
+    """The doors that the browser has: that message's, and some of others, since a recipient's opens all of his."""
+    found = [secret(cookies, name) for name in (door_cookie(token), *_other_doors(cookies, token)[:_OTHER_DOORS])]
+    return tuple([one for one in found if one is not None])
+
+
+def doors_too_many(cookies: Mapping[str, str], token: str) -> list[str]:
+    """The names of those that the browser has to give up for one of that message."""
+    return _other_doors(cookies, token)[_MOST_DOORS - 1 :]
+
+
+def _other_doors(cookies: Mapping[str, str], token: str) -> list[str]:
+    own = door_cookie(token)
+    return sorted(name for name in cookies if name.startswith(_DOOR) and name != own)
 
 
 def secret(cookies: Mapping[str, str], name: str) -> bytes | None:

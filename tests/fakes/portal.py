@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -87,11 +88,10 @@ class FakeDesk:
         return Notice(self.fate, needs_file=self.needs_file) if token == TOKEN else Notice(Fate.WAITING)
 
     async def ask_code(
-        self, token: str, browser: bytes, client: str, language: str = "en", door: bytes | None = None
+        self, token: str, browser: bytes, client: str, language: str = "en", doors: Sequence[bytes] = ()
     ) -> Asked:
         self._check()
-        if door is not None:
-            self.calls.append(("door", door))
+        self.calls += [("door", door) for door in doors]
         self.calls.append(("ask", token, client, language))
         if self.slowed is not None:
             return Asked(self.codes.get((token, browser), ""), slowed_until=self.slowed)

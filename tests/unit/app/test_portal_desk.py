@@ -271,6 +271,12 @@ async def test_guesses_by_many_browsers_and_addresses_at_once_and_across_restart
     assert tried <= 11 and len(house.post.codes) == 3
 
 
+def _door(path: str) -> bytes:
+    found = token_octets(path.rpartition("/")[2])
+    assert found is not None
+    return found
+
+
 async def test_whoever_is_kept_waiting_is_mailed_a_door_and_an_unknown_link_looks_alike(house: House) -> None:
     """The attack: whoever holds the link asks for codes until none is sent, so that its reader can ask for none."""
     await house.keep()
@@ -284,11 +290,11 @@ async def test_whoever_is_kept_waiting_is_mailed_a_door_and_an_unknown_link_look
     await house.desk.settle(5)
     [(to, path, ends, language)] = house.post.doors
     assert (to, language) == (READER, "en") and path.startswith(f"/m/{LINK}/door/") and ends > house.clock.now()
-    door = token_octets(path.rpartition("/")[2])
+    door = _door(path)
     assert (await house.desk.ask_code(LINK, BROWSER, CLIENT)).slowed_until is not None
-    assert (await house.desk.ask_code(UNKNOWN, BROWSER, CLIENT, "en", door)).slowed_until is not None
+    assert (await house.desk.ask_code(UNKNOWN, BROWSER, CLIENT, "en", [door])).slowed_until is not None
     before = len(house.post.codes)
-    assert (await house.desk.ask_code(LINK, BROWSER, CLIENT, "en", door)).slowed_until is None
+    assert (await house.desk.ask_code(LINK, BROWSER, CLIENT, "en", [door])).slowed_until is None
     await house.desk.settle(5)
     assert len(house.post.codes) == before + 1
     given = await house.desk.try_code(LINK, BROWSER, house.post.codes[-1][1], CLIENT)
@@ -429,7 +435,7 @@ async def test_who_is_kept_waiting_with_a_file_is_mailed_a_door_whatever_strange
     assert house.post.codes == []
     [(to, path, _, _)] = house.post.doors
     assert to == READER
-    assert (await house.desk.ask_code(handle, BROWSER, CLIENT, "en", token_octets(path[-43:]))).slowed_until is None
+    assert (await house.desk.ask_code(handle, BROWSER, CLIENT, "en", [_door(path)])).slowed_until is None
 
 
 async def test_a_file_that_can_not_even_be_counted_is_not_kept(house: House) -> None:

@@ -161,7 +161,8 @@ async def test_a_door_is_kept_by_the_browser_and_shown_where_a_code_is_asked_for
     answer = await web.get(f"{MESSAGE}/door/{'D' * 42}A")
     assert (answer.status_code, answer.headers["location"]) == (303, MESSAGE)
     (cookie,) = answer.headers.get_list("set-cookie")
-    assert cookie == f"__Host-door={'D' * 42}A; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=7200"
+    name = security.door_cookie(MESSAGE.rpartition("/")[2])
+    assert cookie == f"{name}={'D' * 42}A; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=7200"
     assert desk.calls == [], "a scanner that opens it has changed nothing"
     await form(web, f"{MESSAGE}/code")
     assert desk.calls[0] == ("door", security.token_octets("D" * 42 + "A"))
@@ -170,7 +171,33 @@ async def test_a_door_is_kept_by_the_browser_and_shown_where_a_code_is_asked_for
 @pytest.mark.parametrize("door", ["x", "D" * 43, "%00" * 43, "../" * 14 + "x"])
 async def test_what_can_be_no_door_is_not_kept(web: httpx.AsyncClient, door: str) -> None:
     answer = await web.get(f"{MESSAGE}/door/{door}")
-    assert answer.status_code == 404 and "__Host-door" not in str(answer.headers)
+    assert answer.status_code == 404 and "__Host-d-" not in str(answer.headers)
+
+
+async def test_another_site_puts_no_door_in_the_place_of_a_recipients_own(
+    web: httpx.AsyncClient, desk: FakeDesk
+) -> None:
+    """Attack: a page that the recipient looks at has his browser open doors of links that it has made up."""
+    await web.get(f"{MESSAGE}/door/{'D' * 42}A")
+    for letter in "EFGHIJKLMNOPQRSTUVWXYZ":
+        await web.get(f"/m/{letter * 42}A/door/{letter * 42}A")
+    await form(web, f"{MESSAGE}/code")
+    shown = [call[1] for call in desk.calls if call[0] == "door"]
+    assert shown[0] == security.token_octets("D" * 42 + "A") and len(shown) == 4, "few are looked for"
+
+
+async def test_a_browser_keeps_no_more_doors_than_a_request_has_room_for(web: httpx.AsyncClient) -> None:
+    """Attack: as above, until the head of each request is too long to be read."""
+    for number in range(80):
+        answer = await web.get(f"/m/{number:042}A/door/{'D' * 42}A")
+        assert answer.status_code == 303
+    assert len([name for name in web.cookies if name.startswith("__Host-d-")]) == 64
+
+
+async def test_a_door_opens_the_recipients_other_messages_too(web: httpx.AsyncClient, desk: FakeDesk) -> None:
+    await web.get(f"/m/{'E' * 42}A/door/{'D' * 42}A")
+    await form(web, f"{MESSAGE}/code")
+    assert desk.calls[0] == ("door", security.token_octets("D" * 42 + "A"))
 
 
 @pytest.mark.parametrize("fate", [Fate.EXPIRED, Fate.REVOKED])

@@ -88,9 +88,9 @@ class House:
             store = PortalStore(self.shared, KeySealer(DomainKeys(KEYS), FakeChance(f"sealer {self.starts}")))
         self.codes = Codes(store, self.clock, FakeChance(f"codes {self.starts}"))
 
-    async def ask(self, at: Link, browser: bytes, client: str, door: bytes | None = None) -> Drawn:
+    async def ask(self, at: Link, browser: bytes, client: str, *doors: bytes) -> Drawn:
         """Ask for a code, and put into the mailbox what is mailed."""
-        drawn = await self.codes.ask(at, browser, client, door)
+        drawn = await self.codes.ask(at, browser, client, doors)
         if drawn.door is not None:
             self.doors.append(drawn.door)
         return drawn
