@@ -32,6 +32,7 @@ PATIENCE: Final = 10.0  # Seconds that a call waits for those before it. A call 
 # process logs in, SoftHSM2 writes the token's file anew, and who reads it meanwhile misses its PIN or the whole token.
 TRIES: Final = 3
 PAUSE: Final = 0.02  # Seconds.
+QUICK: Final = 1.0  # Seconds that they take together at most before the last: others wait for this module meanwhile.
 
 T = TypeVar("T")
 
@@ -41,14 +42,22 @@ class Bare(Exception):
 
 
 class Module:
-    """The module at `path`. `load` makes the library that python-pkcs11 has for it, `sleep` lets seconds pass."""
+    """The module at `path`. `load` makes the library that python-pkcs11 has for it, `sleep` and `monotonic` are the
+    time's.
+    """
 
     def __init__(
-        self, path: str, load: Callable[[str], Any] = pkcs11.lib, sleep: Callable[[float], None] = time.sleep
+        self,
+        path: str,
+        load: Callable[[str], Any] = pkcs11.lib,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._load = load
         self._sleep = sleep
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._library: Any = None
         self._sessions: dict[str, Session] = {}
@@ -127,9 +136,11 @@ class Module:
         stamp = terms.pin_stamp()
         if self._refused.get(terms.token, ()) == stamp:
             raise Denied(f"{where(terms)} has refused the PIN in {terms.pin}, and that file is still the same")
-        for left in reversed(range(TRIES)):
-            if left < TRIES - 1:
+        began = self._monotonic()
+        for tried in range(TRIES):
+            if tried:
                 self._sleep(PAUSE)
+            is_last = tried == TRIES - 1 or (tried > 0 and self._monotonic() - began > QUICK)
             try:
                 if self._is_stale:
                     self._restart(terms)
@@ -138,9 +149,12 @@ class Module:
                     self._sessions[terms.token] = session = self._log_in(token, terms, stamp)
                     return session
             except PKCS11Error as error:
-                if not (left and is_lost(error)):
+                if is_last or not is_lost(error):
+                    self._is_stale = True
                     raise told(error, terms, "opening a session") from error
             self._is_stale = True
+            if is_last:
+                break
         raise Unavailable(f"there is no {where(terms)} in {self._path}: {self._there()}")
 
     def _start(self, terms: TokenTerms) -> None:

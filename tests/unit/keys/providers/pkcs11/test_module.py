@@ -18,7 +18,7 @@ import pytest
 from pkcs11 import TokenFlag
 
 from gateway.keys.providers.pkcs11 import module as module_module
-from gateway.keys.providers.pkcs11.module import PAUSE, TRIES, Bare, Module, module_at
+from gateway.keys.providers.pkcs11.module import PAUSE, QUICK, TRIES, Bare, Module, module_at
 from gateway.keys.providers.pkcs11.terms import LONGEST_PIN, TokenTerms
 from gateway.keys.providers.pkcs11.vault import Pkcs11Vault
 from gateway.keys.vault import Denied, KeyType, Unavailable, VaultBroken
@@ -368,10 +368,29 @@ def test_a_token_that_was_read_while_another_process_logged_in_is_read_again(
         if len(pauses) == 2:
             counting.refusal = None
 
-    vault = Pkcs11Vault(terms, module=Module(str(terms.module), lambda path: counting, pause))
+    vault = Pkcs11Vault(terms, module=Module(str(terms.module), lambda path: counting, sleep=pause))
     counting.refusal = refusal
     vault.health()
     assert (len(counting.pins), pauses) == (3, [PAUSE, PAUSE])
+
+
+@pytest.mark.parametrize("refusal", [pkcs11.TokenNotPresent(), None])
+def test_a_token_that_takes_long_to_be_away_is_asked_no_third_time(
+    terms: TokenTerms, counting: Counting, refusal: Exception | None
+) -> None:
+    """Others wait for their tokens of the same module meanwhile."""
+    moments = iter([0.0, QUICK + 1, 2 * QUICK + 2])
+    vault = Pkcs11Vault(
+        terms if refusal else replace(terms, token="elsewhere"),
+        module=Module(
+            str(terms.module), lambda path: counting, sleep=lambda seconds: None, monotonic=lambda: next(moments)
+        ),
+    )
+    counting.refusal = refusal
+    with pytest.raises(Unavailable):
+        vault.health()
+    assert next(moments) == 2 * QUICK + 2, "the time was looked at twice"
+    assert len(counting.pins) == (2 if refusal else 0)
 
 
 @pytest.mark.parametrize("refusal", [pkcs11.UserPinNotInitialized(), pkcs11.GeneralError()])
