@@ -131,3 +131,24 @@ def test_what_has_expired_loses_its_key_and_its_copy(offices: Offices, copies: s
         goes_to(client, office)
         assert WORD not in client.get(f"{path}/body").text
     assert WORD in first.signed_in(lasting).get(f"/m/{lasting.token}/body").text
+
+
+def test_a_reader_hears_nothing_of_connections_that_the_server_has_ended(offices: Offices) -> None:
+    first, _ = offices
+    subject, reader = "[secure] After all", first.somebody()
+    first.send(subject, reader)
+    path = f"/m/{first.mailbox(reader).wrapped(subject).token}"
+    client = first.client()
+    assert client.get(path).status == 200
+    before = first.gateway.log.count('"portal_away"')
+    ended = rows(
+        first,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    assert len(ended) > 2 and all(one == (True,) for one in ended)
+    assert client.submit(path, f"{path}/code").status == 303, "who asks for a code writes"
+    digits = first.mailbox(reader).code().digits
+    assert client.submit(f"{path}/code", f"{path}/open", code=digits).headers["location"].endswith("/read")
+    assert WORD in client.get(f"{path}/body").text
+    assert first.gateway.log.count('"portal_away"') == before
