@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.postgres import Cluster
 from tests.scenarios.peers.office import IDA, TEXT, WORD, Office
 from tests.scenarios.peers.portal import Client, read
 from tests.scenarios.peers.ports import answers, until
@@ -131,6 +132,32 @@ def test_what_has_expired_loses_its_key_and_its_copy(offices: Offices, copies: s
         goes_to(client, office)
         assert WORD not in client.get(f"{path}/body").text
     assert WORD in first.signed_in(lasting).get(f"/m/{lasting.token}/body").text
+
+
+def test_an_outage_is_told_to_readers_while_it_lasts_and_to_the_log_once(offices: Offices, server: Cluster) -> None:
+    first, second = offices
+    subject, reader = "[secure] After all", first.somebody()
+    first.send(subject, reader)
+    path = f"/m/{first.mailbox(reader).wrapped(subject).token}"
+    clients = [office.client() for office in offices for _ in range(3)]
+    assert [client.get(path).status for client in clients] == [200] * 6
+    server.halt()
+    try:
+        until(lambda: [client.get(path).status for client in clients] == [503] * 6, "all to hear of it")
+        before = first.gateway.log.count('"portal_away"')
+        assert [client.get(path).status for client in clients for _ in range(5)] == [503] * 30
+        assert first.gateway.log.count('"portal_away"') - before <= 2, "a line for each fault, not for each page"
+    finally:
+        server.resume()
+    for client in (clients[0], clients[3]):
+        until(lambda client=client: client.get(path).status == 200, "the portals to be back", 60)  # type: ignore[misc]
+    assert [client.get(path).status for client in clients for _ in range(3)] == [200] * 18, "back is back"
+    client = clients[0]
+    assert client.submit(path, f"{path}/code").status == 303
+    digits = first.mailbox(reader).code().digits
+    assert client.submit(f"{path}/code", f"{path}/open", code=digits).headers["location"].endswith("/read")
+    assert WORD in client.get(f"{path}/body").text
+    assert "portal_request_failed" not in first.gateway.log + second.gateway.log
 
 
 def test_a_reader_hears_nothing_of_connections_that_the_server_has_ended(offices: Offices) -> None:
