@@ -136,6 +136,7 @@ def prepare(story: Story) -> None:
     waiting = send(story, letter(b""), "thaddeus.wrenwick@partner.example", "lysander.vetch@partner.example")
     gateway.tried(waiting)
     held = send(story, letter(LARGE * 200), "thaddeus.wrenwick@partner.example")
+    gateway.tried(held)  # Nobody holds what is on its way.
     assert gateway.run("queue", "hold", held).returncode == 0
     large = send(story, letter(LARGE * 60_000), "thaddeus.wrenwick@partner.example")
     gateway.tried(large)
