@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
@@ -170,6 +170,9 @@ class Message:
     head: bytes
     content: Content
     hashes: BodyHashes | None = None
+    # Asked for by each stage that looks at a message: found once.
+    _section: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _fields: list[tuple[bytes, bytes]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -177,14 +180,22 @@ class Message:
 
     def header_section(self) -> bytes:
         """The octets before the empty line, without it."""
-        if self.head.startswith(b"\r\n"):
-            return b""
-        end = self.head.find(b"\r\n\r\n", 0, MAX_HEAD)
-        return self.head[:MAX_HEAD] if end < 0 else self.head[: end + 2]
+        found = self._section
+        if found is None:
+            end = self.head.find(b"\r\n\r\n", 0, MAX_HEAD)
+            found = self.head[:MAX_HEAD] if end < 0 else self.head[: end + 2]
+            if self.head.startswith(b"\r\n"):
+                found = b""
+            object.__setattr__(self, "_section", found)
+        return found
 
     def fields(self) -> Iterator[tuple[bytes, bytes]]:
         """Name and raw value (folding kept) of each header field, in order; lines that are no field are passed over."""
-        return iter(_FIELD.findall(self.header_section()))
+        found = self._fields
+        if found is None:
+            found = _FIELD.findall(self.header_section())
+            object.__setattr__(self, "_fields", found)
+        return iter(found)
 
     def first(self, name: bytes) -> bytes | None:
         """The raw value of the first field of that name, whatever its case, unfolded and stripped."""

@@ -40,6 +40,7 @@ def outside(message: Message, subject: str | None) -> bytes:
     """
     found: list[bytes] = []
     seen: set[bytes] = set()
+    is_clean = _is_clean(message.header_section())
     for name, value in message.fields():
         small = name.lower()
         if small in SINGLE:
@@ -50,11 +51,16 @@ def outside(message: Message, subject: str | None) -> bytes:
             continue
         if small == b"subject" and subject is not None:
             continue
-        if value.count(b"\r") == value.count(b"\n") == value.count(b"\r\n"):
+        if is_clean or _is_clean(value):
             found.append(name + b":" + value + b"\r\n")
     if subject is not None:
         found.append(field("Subject", written(subject)))
     return b"".join(found)
+
+
+def _is_clean(octets: bytes) -> bool:
+    """Whether all line ends are CR LF."""
+    return octets.count(b"\r") == octets.count(b"\n") == octets.count(b"\r\n")
 
 
 def without_trace(octets: bytes, hostnames: Iterable[str], authserv_id: str) -> bytes:
