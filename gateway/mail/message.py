@@ -14,6 +14,7 @@ from typing import Protocol
 from gateway.mail.body_hash import BodyHashes
 
 Runs = tuple[tuple[int, int], ...]  # Places in a content: where each begins, and how many octets it has.
+REMEMBERED = 16 * 1024  # Octets of a header section that is kept with its fields; thousands of them take megabytes.
 MAX_HEAD = 256 * 1024  # What views see of the header section; a longer one travels whole but is read in part.
 
 _FIELD = re.compile(
@@ -186,15 +187,18 @@ class Message:
             found = self.head[:MAX_HEAD] if end < 0 else self.head[: end + 2]
             if self.head.startswith(b"\r\n"):
                 found = b""
-            object.__setattr__(self, "_section", found)
+            if len(found) <= REMEMBERED:
+                object.__setattr__(self, "_section", found)
         return found
 
     def fields(self) -> Iterator[tuple[bytes, bytes]]:
         """Name and raw value (folding kept) of each header field, in order; lines that are no field are passed over."""
         found = self._fields
         if found is None:
-            found = _FIELD.findall(self.header_section())
-            object.__setattr__(self, "_fields", found)
+            section = self.header_section()
+            found = _FIELD.findall(section)
+            if len(section) <= REMEMBERED:
+                object.__setattr__(self, "_fields", found)
         return iter(found)
 
     def first(self, name: bytes) -> bytes | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mail.message import MAX_HEAD, Held, Message, prefaced, sliced
+from gateway.mail.message import MAX_HEAD, REMEMBERED, Held, Message, prefaced, sliced
 
 PLAIN = b"Received: from a\r\n\tby b\r\nFrom: ida@corp.example\r\nSubject: one\r\n two\r\n\r\nReceived: body\r\n"
 
@@ -30,6 +30,14 @@ def test_the_first_field_of_a_name_is_unfolded_whatever_its_case() -> None:
     assert message(b"Subject: a\r\nsubject: b\r\n\r\n").first(b"Subject") == b"a"
     assert message(PLAIN).first(b"Message-ID") is None
     assert message(b"X-Subject: a\r\n\r\n").first(b"Subject") is None
+
+
+def test_what_was_found_is_kept_unless_it_is_long() -> None:
+    """Attack: fifty thousand header fields of a letter each, in many messages at once."""
+    for count in (2, REMEMBERED):
+        one = message(b"a:\r\n" * count + b"\r\nbody")
+        assert len(list(one.fields())) == len(list(one.fields())) == min(count, MAX_HEAD // 4)
+        assert (one.header_section() is one.header_section()) is (count == 2)
 
 
 def test_the_body_has_no_fields() -> None:
